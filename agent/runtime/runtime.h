@@ -1,0 +1,102 @@
+/* Runtimes: instances of functions in sandboxes, and calls on them.
+ *
+ * One runtime_host a node. An instance is a sandbox with the version's program in it; how a
+ * call reaches the program is the business of the three kinds behind this interface:
+ * http (proxied to $PORT), exec (a process a call), lambda (`provided`, the Runtime API).
+ * A call looks to its user as an HTTP client's call does, whatever the kind. Loop's thread;
+ * no callback runs from within the function that leads to it. */
+#ifndef AGENT_RUNTIME_RUNTIME_H
+#define AGENT_RUNTIME_RUNTIME_H
+
+#include <uv.h>
+
+#include "agent/warden/warden_client.h"
+#include "common/cause.h"
+#include "common/http/http.h"
+#include "common/spec.h"
+
+struct runtime_host;
+struct runtime_instance;
+struct runtime_call;
+struct logs;
+
+struct runtime_host_options {
+    struct warden_client *warden; /* the host sets itself up as its user */
+    struct logs *logs;            /* agent/runtime/logs.h */
+    const char *region;           /* AWS_REGION for functions; default "us-east-1" */
+    /* Each started instance gets on_ready or on_failed, later on_failed if it crashes, and
+     * last on_gone, after which it is freed. text is for people: "exit status 3", "peak
+     * 130 MiB of 128 MiB". */
+    void (*on_ready)(void *data, struct runtime_instance *in);
+    void (*on_failed)(void *data, struct runtime_instance *in, enum cause cause,
+                      const char *text);
+    void (*on_gone)(void *data, struct runtime_instance *in);
+    void *data;
+};
+
+int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
+                     const struct runtime_host_options *options);
+void runtime_host_close(struct runtime_host *h, void (*on_closed)(void *data), void *data);
+/* Route the warden client's events here. */
+void runtime_host_on_exit(struct runtime_host *h, uint64_t id, const struct sandbox_exit *e);
+void runtime_host_on_oom(struct runtime_host *h, uint64_t id);
+
+struct runtime_instance_config {
+    uint64_t id;
+    const char *namespace_;
+    const char *name;
+    uint64_t version;
+    uint32_t namespace_index;
+    const struct function_spec *spec; /* these two outlive the instance */
+    const struct package_ref *package;
+    void *data;
+};
+
+/* Phases of a start, for Server-Timing and metrics. */
+struct runtime_phases {
+    uint64_t sandbox_us; /* asked the warden to sandbox made */
+    uint64_t init_us;    /* program started to ready */
+};
+
+int runtime_instance_start(struct runtime_host *h, struct runtime_instance **ret,
+                           const struct runtime_instance_config *config);
+/* grace_ms 0: SIGKILL at once; else SIGTERM, then SIGKILL after it. */
+void runtime_instance_stop(struct runtime_instance *in, uint32_t grace_ms);
+void *runtime_instance_data(const struct runtime_instance *in);
+const struct runtime_phases *runtime_instance_phases(const struct runtime_instance *in);
+
+struct runtime_request {
+    const char *request_id; /* UUID */
+    struct http_str method;
+    struct http_str path;  /* below /fn/<name>: "/" at least, as received */
+    struct http_str query; /* without '?' */
+    struct http_headers headers;
+    uint64_t content_length; /* or HTTP_BODY_CHUNKED */
+    const char *peer;        /* caller's address */
+    uint64_t deadline_wall_ms;
+};
+
+struct runtime_call_ops {
+    void (*on_response)(struct runtime_call *c, int status, struct http_headers headers,
+                        uint64_t content_length);
+    void (*on_body)(struct runtime_call *c, const char *data, size_t len);
+    void (*on_drain)(struct runtime_call *c);
+    /* Last; the call is gone when it returns. CAUSE_NONE: the response is whole. If
+     * on_response was not called the gateway makes the error reply from cause and text. */
+    void (*on_close)(struct runtime_call *c, enum cause cause, const char *text,
+                     uint64_t cpu_us);
+};
+
+int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
+                       const struct runtime_request *request,
+                       const struct runtime_call_ops *ops, void *data);
+void *runtime_call_data(const struct runtime_call *c);
+int runtime_call_write(struct runtime_call *c, const char *data, size_t len);
+int runtime_call_end(struct runtime_call *c);
+size_t runtime_call_pending(const struct runtime_call *c);
+void runtime_call_pause(struct runtime_call *c);
+void runtime_call_resume(struct runtime_call *c);
+/* No more callbacks after this. Returns true if the instance remains usable. */
+bool runtime_call_cancel(struct runtime_call *c);
+
+#endif /* AGENT_RUNTIME_RUNTIME_H */

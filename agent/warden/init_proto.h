@@ -1,0 +1,38 @@
+/* Between the agent and a sandbox's init (pid 1 in there; agent/warden/init.c): one
+ * SOCK_SEQPACKET connection, one struct a message, native byte order, same host and build.
+ *
+ * init is in the sandbox, without privileges and under its seccomp filter. The agent trusts
+ * nothing that comes from it beyond the shape, which it checks. When the connection ends
+ * init kills everything in the sandbox and exits. */
+#ifndef AGENT_WARDEN_INIT_PROTO_H
+#define AGENT_WARDEN_INIT_PROTO_H
+
+#include <stdint.h>
+
+#define INIT_MESSAGE_MAX (128 * 1024) /* SO_SNDBUF is set accordingly */
+
+enum init_message_type {
+    INIT_RUN = 1, /* agent → init, with 3 fds: stdin, stdout, stderr */
+    INIT_SIGNAL,  /* agent → init */
+    INIT_STARTED, /* init → agent: exec succeeded */
+    INIT_FAILED,  /* init → agent: no process; value = errno, text = step and path */
+    INIT_EXITED,  /* init → agent: value = wait status */
+};
+
+/* Followed in the same message by `len` bytes.
+ * INIT_RUN: n_argv strings, then n_env strings "K=V", each NUL-terminated. argv[0] is the
+ * program: absolute, or relative to the working directory /var/task, or (without a slash)
+ * looked up in /var/task and then in PATH. The process leads a process group of its own.
+ * INIT_FAILED: text. */
+struct init_message {
+    uint32_t type;
+    uint32_t run;   /* chosen by the agent; names the process from then on */
+    int32_t value;  /* INIT_SIGNAL: signal number, sent to the whole process group */
+    uint32_t n_argv;
+    uint32_t n_env;
+    uint32_t len;
+    uint64_t cpu_us;          /* INIT_EXITED: user + system time */
+    uint64_t memory_peak_kib; /* INIT_EXITED: ru_maxrss */
+};
+
+#endif /* AGENT_WARDEN_INIT_PROTO_H */

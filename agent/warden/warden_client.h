@@ -1,0 +1,75 @@
+/* The agent's side of its warden, the root process that makes sandboxes.
+ *
+ * Messages go over one SOCK_SEQPACKET socketpair as fixed structs, fds by SCM_RIGHTS
+ * (warden_proto.h; both programs come from one build). Requests are answered in order of
+ * completion by id. The warden's death is fatal to the agent (on_lost). Loop's thread. */
+#ifndef AGENT_WARDEN_CLIENT_H
+#define AGENT_WARDEN_CLIENT_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/error.h"
+
+struct warden_client;
+
+struct sandbox_config {
+    uint64_t id;          /* never used again within this agent's life */
+    uint32_t uid_index;   /* namespace index; host uid = warden's uid base + it */
+    const char *package;  /* digest: a folder under the warden's packages folder, or NULL */
+    uint64_t memory_bytes;
+    uint32_t cpu_millis;
+    uint32_t pids_max;
+    uint64_t tmp_bytes;
+    bool runtime_api; /* also make a listening socket on 127.0.0.1:9001 inside */
+};
+
+/* What became of a sandbox. Usage is its cgroup's, read when it was empty. */
+struct sandbox_exit {
+    int wait_status;   /* of its init, as from waitpid(2) */
+    bool oom;          /* the kernel killed in it for memory */
+    uint64_t memory_peak_bytes;
+    uint64_t cpu_us;
+};
+
+struct sandbox_usage {
+    bool oom;
+    uint64_t memory_bytes;
+    uint64_t memory_peak_bytes;
+    uint64_t cpu_us;
+    uint32_t pids;
+};
+
+/* status < 0: err says which step failed; the fds are -1. On success control is a
+ * SOCK_SEQPACKET to the sandbox's init (init_proto.h), listener is -1 or the Runtime API's
+ * socket; both become the callee's. */
+typedef void (*warden_create_cb)(void *data, int status, const struct error *err,
+                                 int control, int listener);
+typedef void (*warden_socket_cb)(void *data, int fd_or_error);
+typedef void (*warden_usage_cb)(void *data, int status, const struct sandbox_usage *u);
+
+struct warden_client_options {
+    /* Every created sandbox ends with exactly one on_exit, whoever ended it. */
+    void (*on_exit)(void *data, uint64_t id, const struct sandbox_exit *e);
+    /* The kernel ran out of the sandbox's memory limit; on_exit follows if init was hit or
+     * if the client kills it. */
+    void (*on_oom)(void *data, uint64_t id);
+    void (*on_lost)(void *data, const char *reason);
+    void *data;
+};
+
+/* fd: the client's end; taken over. */
+int warden_client_new(struct warden_client **ret, uv_loop_t *loop, int fd,
+                      const struct warden_client_options *options, struct error *err);
+void warden_client_close(struct warden_client *c, void (*on_closed)(void *data),
+                         void *data);
+
+void warden_create(struct warden_client *c, const struct sandbox_config *config,
+                   warden_create_cb cb, void *data);
+/* An unconnected TCP socket in the sandbox's network namespace. */
+void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, void *data);
+void warden_kill(struct warden_client *c, uint64_t id); /* whole sandbox, SIGKILL */
+void warden_usage(struct warden_client *c, uint64_t id, warden_usage_cb cb, void *data);
+void warden_freeze(struct warden_client *c, uint64_t id, bool frozen);
+
+#endif /* AGENT_WARDEN_CLIENT_H */

@@ -1,0 +1,96 @@
+#include "common/buf.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+
+#define MIN_CAPACITY 256
+
+int buf_reserve(struct buf *b, size_t extra)
+{
+    size_t need = b->len + extra + 1;
+    size_t capacity = b->capacity < MIN_CAPACITY ? MIN_CAPACITY : b->capacity;
+    char *grown;
+
+    if (need < extra) {
+        return -ENOMEM;
+    }
+    if (need <= b->capacity) {
+        return 0;
+    }
+    while (capacity < need) {
+        if (capacity > SIZE_MAX / 2) {
+            return -ENOMEM;
+        }
+        capacity *= 2;
+    }
+    grown = realloc(b->data, capacity);
+    if (grown == NULL) {
+        return -ENOMEM;
+    }
+    b->data = grown;
+    b->capacity = capacity;
+    b->data[b->len] = '\0';
+    return 0;
+}
+
+int buf_append(struct buf *b, const void *data, size_t len)
+{
+    int rc = buf_reserve(b, len);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (len > 0) {
+        memcpy(b->data + b->len, data, len);
+    }
+    b->len += len;
+    b->data[b->len] = '\0';
+    return 0;
+}
+
+int buf_append_str(struct buf *b, const char *s)
+{
+    return buf_append(b, s, strlen(s));
+}
+
+int buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    int len;
+    int rc;
+
+    va_start(ap, fmt);
+    len = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    CHECK(len >= 0);
+    rc = buf_reserve(b, (size_t)len);
+    if (rc < 0) {
+        return rc;
+    }
+    va_start(ap, fmt);
+    (void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
+    va_end(ap);
+    b->len += (size_t)len;
+    return 0;
+}
+
+void buf_consume(struct buf *b, size_t len)
+{
+    CHECK(len <= b->len);
+    if (len == 0) {
+        return;
+    }
+    b->len -= len;
+    memmove(b->data, b->data + len, b->len + 1);
+}
+
+void buf_free(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){0};
+}

@@ -1,0 +1,50 @@
+/* HTTP/1.x shapes that server and client share. Parsing is llhttp's, without any of its
+ * lenient flags; what is ambiguous (two Content-Length, Content-Length with chunked,
+ * bare LF, obs-fold, bad Host) is refused with 400 and the connection is closed: RFC 9112
+ * sections 6.3 and 11.2.
+ *
+ * Slices handed to callbacks are valid until the callback returns unless said otherwise. */
+#ifndef COMMON_HTTP_HTTP_H
+#define COMMON_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_str {
+    const char *at; /* not NUL-terminated */
+    size_t len;
+};
+
+struct http_header {
+    struct http_str name; /* as received */
+    struct http_str value; /* without surrounding white space */
+};
+
+struct http_headers {
+    const struct http_header *list;
+    size_t n;
+};
+
+/* Message framing for what we send. */
+#define HTTP_BODY_CHUNKED UINT64_MAX /* length unknown: chunked (close for HTTP/1.0) */
+
+#define HTTP_STR(lit) ((struct http_str){(lit), sizeof(lit) - 1})
+struct http_str http_str(const char *s); /* s may be NULL: empty */
+
+bool http_str_eq(struct http_str a, const char *b);     /* exact */
+bool http_str_ieq(struct http_str a, const char *b);    /* ASCII case ignored */
+char *http_str_dup(struct http_str s);                  /* NULL when out of memory */
+
+/* First header of that name, or NULL; names compare case-insensitively. */
+const struct http_header *http_headers_find(struct http_headers h, const char *name);
+
+/* True if the header is connection-level and must not be forwarded by a proxy (RFC 9110
+ * section 7.6.1): Connection, Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade,
+ * Proxy-*, and Content-Length and Expect, which we send ourselves. `connection` is the
+ * message's Connection header value (or empty): headers that it names count as well. */
+bool http_header_is_hop(struct http_str name, struct http_str connection);
+
+const char *http_status_reason(int status); /* "Not Found"; "" if not known */
+
+#endif /* COMMON_HTTP_HTTP_H */

@@ -1,0 +1,94 @@
+/* What a function is: the shapes that controller, agent and CLI share.
+ *
+ * A spec is the configuration that `deploy` sends; a version is a spec plus a package,
+ * frozen under a number. The fields, their JSON keys, units, ranges and defaults stand in
+ * one table, from which validation, function.yaml, the CLI's flags and the docs come. */
+#ifndef COMMON_SPEC_H
+#define COMMON_SPEC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+#define SPEC_NAME_MAX    63  /* namespace and function: [a-z0-9]([-a-z0-9]*[a-z0-9])? */
+#define SPEC_NODE_MAX    63
+#define SPEC_HANDLER_MAX 1023
+#define SPEC_DIGEST_LEN  64  /* SHA-256 in lower-case hex */
+#define SPEC_ENV_BYTES_MAX (4 * 1024 * 8) /* names and values together: 32 KiB */
+#define SPEC_ENV_MAX     256
+
+enum spec_runtime {
+    SPEC_RUNTIME_PROVIDED, /* executable `bootstrap` speaking the Lambda Runtime API */
+    SPEC_RUNTIME_HTTP,     /* a server on $PORT */
+    SPEC_RUNTIME_EXEC,     /* a process a call: stdin to stdout */
+    SPEC_RUNTIME_COUNT
+};
+
+enum spec_format { SPEC_FORMAT_ZIP, SPEC_FORMAT_TAR, SPEC_FORMAT_FILE, SPEC_FORMAT_COUNT };
+
+struct spec_env {
+    char *name;
+    char *value;
+};
+
+/* Numeric fields: X(member, "json_key", "flag", min, max, default, "unit", "help") */
+#define SPEC_NUMBERS(X)                                                                  \
+    X(memory_mib, "memory_mib", "memory", 16, 32768, 128, "MiB", "memory limit of an instance") \
+    X(cpu_millis, "cpu_millis", "cpu", 10, 256000, 1000, "millicores", "CPU limit of an instance") \
+    X(timeout_ms, "timeout_ms", "timeout", 10, 5400000, 30000, "ms", "a call is killed after this") \
+    X(init_timeout_ms, "init_timeout_ms", "init-timeout", 10, 600000, 10000, "ms", "an instance must be ready within this") \
+    X(concurrency, "concurrency", "concurrency", 1, 1000, 1, "calls", "calls at once in one instance") \
+    X(max_scale, "max_scale", "max-scale", 0, 100000, 0, "instances", "most instances in the cluster; 0: no limit but capacity") \
+    X(min_scale, "min_scale", "min-scale", 0, 10000, 0, "instances", "instances kept ready") \
+    X(pids_max, "pids_max", "pids", 1, 32768, 256, "processes", "processes and threads of an instance") \
+    X(tmp_mib, "tmp_mib", "tmp", 1, 10240, 64, "MiB", "size of /tmp") \
+    X(idle_ms, "idle_ms", "idle", 0, 86400000, 60000, "ms", "an idle instance is dropped after this") \
+    X(queue_max, "queue_max", "queue-max", 0, 100000, 1000, "calls", "calls that may wait on one node") \
+    X(queue_timeout_ms, "queue_timeout_ms", "queue-timeout", 0, 600000, 10000, "ms", "a call waits so long for an instance") \
+    X(body_max_kib, "body_max_kib", "body-max", 1, 1048576, 6144, "KiB", "largest request body")
+
+struct function_spec {
+    enum spec_runtime runtime;
+    char *handler; /* exec, http: command line, first word relative to the package root;
+                      provided: value of _HANDLER. NULL: the runtime's default */
+#define X(member, key, flag, min, max, dflt, unit, help) uint32_t member;
+    SPEC_NUMBERS(X)
+#undef X
+    bool reuse; /* false: every call in a fresh sandbox (exec and provided only) */
+    struct spec_env *env;
+    size_t n_env;
+};
+
+struct package_ref {
+    char digest[SPEC_DIGEST_LEN + 1];
+    uint64_t bytes; /* of the stored archive */
+    enum spec_format format;
+    char file_name[256]; /* SPEC_FORMAT_FILE: its name inside the package; else "" */
+};
+
+void function_spec_init(struct function_spec *s); /* defaults */
+void function_spec_free(struct function_spec *s); /* frees members; init'ed again */
+int function_spec_copy(struct function_spec *dst, const struct function_spec *src);
+
+/* Fills in what json (an object) has; keys that are not known are refused by name. On
+ * failure *s is untouched and err names key, value, range and what to do. */
+int function_spec_from_json(struct function_spec *s, const json_t *json,
+                            struct error *err);
+json_t *function_spec_to_json(const struct function_spec *s); /* NULL: out of memory */
+/* Rules between fields: reuse=false not with http, concurrency 1 for exec without … */
+int function_spec_validate(const struct function_spec *s, struct error *err);
+
+int package_ref_from_json(struct package_ref *p, const json_t *json, struct error *err);
+json_t *package_ref_to_json(const struct package_ref *p);
+
+bool spec_name_valid(const char *name);
+bool spec_digest_valid(const char *digest);
+const char *spec_runtime_name(enum spec_runtime r); /* "provided", "http", "exec" */
+int spec_runtime_parse(const char *name);           /* or -EINVAL */
+const char *spec_format_name(enum spec_format f);   /* "zip", "tar", "file" */
+int spec_format_parse(const char *name);
+
+#endif /* COMMON_SPEC_H */

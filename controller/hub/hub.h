@@ -1,0 +1,55 @@
+/* Hub: the controller's end of the stream to every agent.
+ *
+ * Listens with nng, speaks the framed protocol of proto/, and turns connections into
+ * sessions: sequence numbers, acknowledgement, an outbox a node, heartbeats, resume after a
+ * reconnect or a snapshot after a gap. The owner sees nodes, not connections.
+ *
+ * nng's callbacks run on nng's threads and only enqueue; everything below runs on the
+ * loop's thread. */
+#ifndef CONTROLLER_HUB_H
+#define CONTROLLER_HUB_H
+
+#include <uv.h>
+
+#include "common/error.h"
+#include "proto/mayfly.pb-c.h"
+
+struct hub;
+struct hub_node; /* one agent's session; valid from on_join to the end of on_leave */
+
+struct hub_options {
+    const char *listen; /* "tcp://0.0.0.0:8091"; port 0 takes a free one */
+    const char *controller_name;
+    const char *packages_url;
+    const char *token;        /* NULL: any agent may join */
+    uint32_t heartbeat_ms;    /* default 2000; silence for three of them ends the session */
+    uint32_t resume_ms;       /* a lost connection may resume for so long; default 10 s */
+    uint32_t outbox_max;      /* messages kept unacknowledged a node; over it: resync */
+    uint32_t nodes_max;       /* default 5000 */
+    /* A node came (hello is valid during the call). Its snapshot is asked for next. */
+    void (*on_join)(void *data, struct hub_node *n, const Mayfly__V1__Hello *hello);
+    /* Send everything the node must know by hub_send() before returning; the hub puts
+     * snapshot_begin and _end around it. Also called after a gap. */
+    void (*on_snapshot)(void *data, struct hub_node *n);
+    void (*on_message)(void *data, struct hub_node *n, const Mayfly__V1__Envelope *m);
+    /* The session is over and cannot resume; reason is for people. */
+    void (*on_leave)(void *data, struct hub_node *n, const char *reason);
+    void *data;
+};
+
+int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options,
+            struct error *err);
+uint16_t hub_port(const struct hub *h);
+/* Closes everything; on_leave is not called; hub is freed before on_closed. */
+void hub_close(struct hub *h, void (*on_closed)(void *data), void *data);
+
+/* Queues a copy. A FunctionState or NodeState replaces an older one of the same key that
+ * was not yet put on the wire. Never blocks; on outbox overflow the node is resynced. */
+int hub_send(struct hub *h, struct hub_node *n, const Mayfly__V1__Envelope *m);
+void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m); /* packs once */
+
+const char *hub_node_name(const struct hub_node *n);
+void hub_node_set_data(struct hub_node *n, void *data);
+void *hub_node_data(const struct hub_node *n);
+
+#endif /* CONTROLLER_HUB_H */
