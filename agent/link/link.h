@@ -6,6 +6,7 @@
 #ifndef AGENT_LINK_H
 #define AGENT_LINK_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "common/error.h"

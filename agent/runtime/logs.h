@@ -8,6 +8,7 @@
 #ifndef AGENT_RUNTIME_LOGS_H
 #define AGENT_RUNTIME_LOGS_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "common/error.h"
