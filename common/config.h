@@ -8,8 +8,10 @@
  *     // err: "/etc/mayfly/agent.yaml:12: gateway.prot: no such key; did you mean gateway.port?"
  *
  * Keys that are not known, given twice, or of the wrong type or range are refused with
- * file, line and key. Values keep what they were when a key is absent. Limits: 1 MiB,
- * depth 16; anchors and aliases, tags and several documents are refused. */
+ * file, line and key, and a file that is refused changes nothing. Values keep what they
+ * were when a key is absent. A section may be nested or dotted ("gateway.port: 1").
+ * Limits: 1 MiB, depth 16, 10000 values; anchors and aliases, tags and several documents
+ * are refused. */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
 
@@ -44,6 +46,10 @@ int config_load(const char *path, const struct config_key *keys, size_t n_keys,
 int config_parse(const char *name, const char *text, size_t len,
                  const struct config_key *keys, size_t n_keys, void *target,
                  struct error *err);
+/* One key from a command line's `--set key=value`: the value is taken as it stands; lists
+ * and maps are written "a,b" and "x=1,y=2". name is what errors begin with ("--set"). */
+int config_set(const char *name, const char *assignment, const struct config_key *keys,
+               size_t n_keys, void *target, struct error *err);
 void config_free_strings(const struct config_key *keys, size_t n_keys, void *target);
 
 /* YAML document (one mapping) as JSON with the same limits and refusals: for function.yaml.

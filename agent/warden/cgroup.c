@@ -1,0 +1,329 @@
+#include "agent/warden/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define PERIOD_US 100000ULL
+
+static const struct cgroup_hierarchy *hierarchy(const struct cgroup_root *root,
+                                                enum cgroup_controller c)
+{
+    return root->of[c] < 0 ? NULL : &root->hierarchies[root->of[c]];
+}
+
+static void file_path(char *buf, size_t size, uint64_t id, const char *file)
+{
+    (void)snprintf(buf, size, "%" PRIu64 "/%s", id, file);
+}
+
+static int write_file(const struct cgroup_hierarchy *h, uint64_t id, const char *file,
+                      const char *value)
+{
+    char path[96];
+    _cleanup_close_ int fd = -1;
+
+    file_path(path, sizeof(path), id, file);
+    fd = openat(h->dir, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return -errno;
+    }
+    return pwrite(fd, value, strlen(value), 0) < 0 ? -errno : 0;
+}
+
+static int write_number(const struct cgroup_hierarchy *h, uint64_t id, const char *file,
+                        uint64_t value)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
+    return write_file(h, id, file, text);
+}
+
+/* Reads a small file whole; -errno or its length. */
+static ssize_t read_file(const struct cgroup_hierarchy *h, uint64_t id, const char *file,
+                         char *buf, size_t size)
+{
+    char path[96];
+    _cleanup_close_ int fd = -1;
+    ssize_t n;
+
+    file_path(path, sizeof(path), id, file);
+    fd = openat(h->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return -errno;
+    }
+    n = read(fd, buf, size - 1);
+    if (n < 0) {
+        return -errno;
+    }
+    buf[n] = '\0';
+    return n;
+}
+
+static uint64_t read_number(const struct cgroup_hierarchy *h, uint64_t id,
+                            const char *file)
+{
+    char buf[64];
+
+    return read_file(h, id, file, buf, sizeof(buf)) < 0 ? 0 : strtoull(buf, NULL, 10);
+}
+
+/* Value of "key N" in a file of such lines, or 0. */
+static uint64_t read_key(const struct cgroup_hierarchy *h, uint64_t id, const char *file,
+                         const char *key)
+{
+    char buf[1024];
+    size_t len = strlen(key);
+
+    if (read_file(h, id, file, buf, sizeof(buf)) < 0) {
+        return 0;
+    }
+    for (char *line = buf; line != NULL && *line != '\0';) {
+        char *end = strchr(line, '\n');
+
+        if (strncmp(line, key, len) == 0 && line[len] == ' ') {
+            return strtoull(line + len + 1, NULL, 10);
+        }
+        line = end != NULL ? end + 1 : NULL;
+    }
+    return 0;
+}
+
+static int limit_memory(const struct cgroup_root *root, uint64_t id, uint64_t bytes,
+                        struct error *err)
+{
+    const struct cgroup_hierarchy *h = hierarchy(root, CGROUP_MEMORY);
+    const char *file = h->v2 ? "memory.max" : "memory.limit_in_bytes";
+    int rc = write_number(h, id, file, bytes);
+
+    if (rc < 0) {
+        return error_set_errno(err, rc, "set %s to %" PRIu64, file, bytes);
+    }
+    if (h->v2) {
+        /* The sandbox dies as one: half a process tree helps nobody. */
+        rc = write_file(h, id, "memory.oom.group", "1");
+        if (rc < 0) {
+            return error_set_errno(err, rc, "set memory.oom.group");
+        }
+    }
+    if (!root->swap) {
+        return 0;
+    }
+    /* Otherwise a hog would push itself, and the host with it, into swap. v1 counts memory
+     * and swap together, v2 apart. */
+    file = h->v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
+    rc = write_number(h, id, file, h->v2 ? 0 : bytes);
+    return rc < 0 ? error_set_errno(err, rc, "set %s", file) : 0;
+}
+
+static int limit_cpu(const struct cgroup_root *root, uint64_t id, uint32_t millis,
+                     struct error *err)
+{
+    const struct cgroup_hierarchy *h = hierarchy(root, CGROUP_CPU);
+    uint64_t quota_us = millis * PERIOD_US / 1000;
+    uint64_t shares = (uint64_t)millis * 1024 / 1000;
+    char text[48];
+    int rc;
+
+    shares = shares < 2 ? 2 : shares > 262144 ? 262144 : shares;
+    if (h->v2) {
+        (void)snprintf(text, sizeof(text), "%" PRIu64 " %llu", quota_us, PERIOD_US);
+        rc = write_file(h, id, "cpu.max", text);
+        if (rc == 0) {
+            /* The conversion that runc and systemd use between the two scales. */
+            rc = write_number(h, id, "cpu.weight", 1 + (shares - 2) * 9999 / 262142);
+        }
+        return rc < 0 ? error_set_errno(err, rc, "set cpu.max to %s", text) : 0;
+    }
+    rc = write_number(h, id, "cpu.cfs_period_us", PERIOD_US);
+    if (rc == 0) {
+        rc = write_number(h, id, "cpu.cfs_quota_us", quota_us);
+    }
+    if (rc == 0) {
+        rc = write_number(h, id, "cpu.shares", shares);
+    }
+    return rc < 0 ? error_set_errno(err, rc, "set cpu.cfs_quota_us to %" PRIu64, quota_us)
+                  : 0;
+}
+
+static int limit_pids(const struct cgroup_root *root, uint64_t id, uint32_t max,
+                      struct error *err)
+{
+    /* One more for init, which is ours and not the function's. */
+    int rc = write_number(hierarchy(root, CGROUP_PIDS), id, "pids.max", max + 1ULL);
+
+    return rc < 0 ? error_set_errno(err, rc, "set pids.max to %u", max) : 0;
+}
+
+static int make_folders(const struct cgroup_root *root, uint64_t id, struct error *err)
+{
+    char name[24];
+
+    (void)snprintf(name, sizeof(name), "%" PRIu64, id);
+    for (unsigned i = 0; i < root->n_hierarchies; i++) {
+        if (mkdirat(root->hierarchies[i].dir, name, 0755) < 0) {
+            return error_set_errno(err, -errno, "make cgroup %s", name);
+        }
+    }
+    return 0;
+}
+
+int cgroup_make(const struct cgroup_root *root, uint64_t id,
+                const struct cgroup_limits *limits, struct error *err)
+{
+    int rc = make_folders(root, id, err);
+
+    if (rc == 0) {
+        rc = limit_memory(root, id, limits->memory_bytes, err);
+    }
+    if (rc == 0) {
+        rc = limit_cpu(root, id, limits->cpu_millis, err);
+    }
+    if (rc == 0) {
+        rc = limit_pids(root, id, limits->pids_max, err);
+    }
+    if (rc < 0) {
+        (void)cgroup_remove(root, id); /* empty, so this cannot be busy */
+    }
+    return rc;
+}
+
+int cgroup_attach(const struct cgroup_root *root, uint64_t id, pid_t pid,
+                  struct error *err)
+{
+    for (unsigned i = 0; i < root->n_hierarchies; i++) {
+        int rc = write_number(&root->hierarchies[i], id, "cgroup.procs", (uint64_t)pid);
+
+        if (rc < 0) {
+            return error_set_errno(err, rc, "move a process into cgroup %" PRIu64, id);
+        }
+    }
+    return 0;
+}
+
+static int oom_open_v1(const struct cgroup_hierarchy *h, uint64_t id, int *ret_fd)
+{
+    char path[96];
+    char text[32];
+    _cleanup_close_ int control = -1;
+    _cleanup_close_ int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc;
+
+    if (event < 0) {
+        return -errno;
+    }
+    file_path(path, sizeof(path), id, "memory.oom_control");
+    control = openat(h->dir, path, O_RDONLY | O_CLOEXEC);
+    if (control < 0) {
+        return -errno;
+    }
+    (void)snprintf(text, sizeof(text), "%d %d", event, control);
+    rc = write_file(h, id, "cgroup.event_control", text);
+    if (rc < 0) {
+        return rc;
+    }
+    *ret_fd = steal_fd(&event);
+    return 0;
+}
+
+static int oom_open_v2(const struct cgroup_hierarchy *h, uint64_t id, int *ret_fd)
+{
+    char path[96];
+    char buf[512];
+    _cleanup_close_ int fd = -1;
+
+    file_path(path, sizeof(path), id, "memory.events");
+    fd = openat(h->dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    /* Reading arms the notification. */
+    if (fd < 0 || read(fd, buf, sizeof(buf)) < 0) {
+        return -errno;
+    }
+    *ret_fd = steal_fd(&fd);
+    return 0;
+}
+
+int cgroup_oom_open(const struct cgroup_root *root, uint64_t id, int *ret_fd,
+                    bool *ret_is_eventfd, struct error *err)
+{
+    const struct cgroup_hierarchy *h = hierarchy(root, CGROUP_MEMORY);
+    int rc = h->v2 ? oom_open_v2(h, id, ret_fd) : oom_open_v1(h, id, ret_fd);
+
+    if (rc < 0) {
+        return error_set_errno(err, rc, "watch for out-of-memory in cgroup %" PRIu64, id);
+    }
+    *ret_is_eventfd = !h->v2;
+    return 0;
+}
+
+static void read_cpu(const struct cgroup_root *root, uint64_t id,
+                     struct cgroup_usage *ret)
+{
+    const struct cgroup_hierarchy *h = hierarchy(root, CGROUP_CPU);
+    const struct cgroup_hierarchy *acct = hierarchy(root, CGROUP_CPUACCT);
+
+    if (h->v2) {
+        ret->cpu_us = read_key(h, id, "cpu.stat", "usage_usec");
+    } else if (acct != NULL) {
+        ret->cpu_us = read_number(acct, id, "cpuacct.usage") / 1000;
+    }
+}
+
+void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usage *ret)
+{
+    const struct cgroup_hierarchy *memory = hierarchy(root, CGROUP_MEMORY);
+
+    *ret = (struct cgroup_usage){0};
+    if (memory->v2) {
+        ret->oom = read_key(memory, id, "memory.events", "oom_kill") > 0;
+        ret->memory_bytes = read_number(memory, id, "memory.current");
+        /* Since Linux 5.19; before that the peak is what is in use now. */
+        ret->memory_peak_bytes = read_number(memory, id, "memory.peak");
+        if (ret->memory_peak_bytes == 0) {
+            ret->memory_peak_bytes = ret->memory_bytes;
+        }
+    } else {
+        ret->oom = read_key(memory, id, "memory.oom_control", "oom_kill") > 0;
+        ret->memory_bytes = read_number(memory, id, "memory.usage_in_bytes");
+        ret->memory_peak_bytes = read_number(memory, id, "memory.max_usage_in_bytes");
+    }
+    read_cpu(root, id, ret);
+    ret->pids = (uint32_t)read_number(hierarchy(root, CGROUP_PIDS), id, "pids.current");
+}
+
+int cgroup_freeze(const struct cgroup_root *root, uint64_t id, bool frozen)
+{
+    const struct cgroup_hierarchy *memory = hierarchy(root, CGROUP_MEMORY);
+    const struct cgroup_hierarchy *freezer = hierarchy(root, CGROUP_FREEZER);
+
+    if (freezer != NULL) {
+        return write_file(freezer, id, "freezer.state", frozen ? "FROZEN" : "THAWED");
+    }
+    if (memory->v2) {
+        return write_file(memory, id, "cgroup.freeze", frozen ? "1" : "0");
+    }
+    return -ENOTSUP;
+}
+
+int cgroup_remove(const struct cgroup_root *root, uint64_t id)
+{
+    char name[24];
+    int result = 0;
+
+    (void)snprintf(name, sizeof(name), "%" PRIu64, id);
+    for (unsigned i = 0; i < root->n_hierarchies; i++) {
+        if (unlinkat(root->hierarchies[i].dir, name, AT_REMOVEDIR) < 0 &&
+            errno != ENOENT) {
+            result = -EBUSY;
+        }
+    }
+    return result;
+}

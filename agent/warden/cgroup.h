@@ -1,0 +1,88 @@
+/* Control groups of sandboxes: v1, v2 and hybrid hosts.
+ *
+ * libcgroup finds the hierarchies and makes the warden's own group NAME once
+ * (cgroup_setup.c). A sandbox's group NAME/<id> is then made, filled, read and removed
+ * through fds of NAME's folders that stay open (cgroup.c): no path is resolved from the
+ * root, and no library call is on the path of a start.
+ *
+ *     v1: one hierarchy a controller (or several comounted): memory cpu pids, and
+ *         freezer and cpuacct if the host has them
+ *     v2: one hierarchy, controllers memory cpu pids
+ *     hybrid: each controller from wherever it is
+ *
+ * Nothing here blocks but cgroup_root_clean(), which is for start and end. */
+#ifndef AGENT_WARDEN_CGROUP_H
+#define AGENT_WARDEN_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+
+enum cgroup_controller {
+    CGROUP_MEMORY,
+    CGROUP_CPU,
+    CGROUP_PIDS,
+    CGROUP_FREEZER, /* v1 only, optional; on v2 each group can be frozen */
+    CGROUP_CPUACCT, /* v1 only, optional; on v2 part of cpu */
+    CGROUP_CONTROLLERS
+};
+
+struct cgroup_hierarchy {
+    int dir; /* fd of NAME in it */
+    bool v2;
+};
+
+struct cgroup_root {
+    struct cgroup_hierarchy hierarchies[CGROUP_CONTROLLERS];
+    unsigned n_hierarchies;
+    int of[CGROUP_CONTROLLERS]; /* controller → index above, or -1 */
+    bool swap;                  /* the host accounts swap: limit it too */
+};
+
+/* Finds the hierarchies, makes NAME in each, takes its lock. -EBUSY: another warden has
+ * NAME. On failure nothing is held. */
+int cgroup_root_open(struct cgroup_root *root, const char *name, struct error *err);
+
+/* Kills what lives in groups below NAME and removes them. Waits up to timeout_ms. */
+int cgroup_root_clean(struct cgroup_root *root, unsigned timeout_ms, struct error *err);
+
+/* Removes NAME itself where it is empty and closes everything. */
+void cgroup_root_close(struct cgroup_root *root, const char *name);
+
+struct cgroup_limits {
+    uint64_t memory_bytes;
+    uint32_t cpu_millis;
+    uint32_t pids_max;
+};
+
+struct cgroup_usage {
+    bool oom; /* the kernel killed for memory, by its own count */
+    uint64_t memory_bytes;
+    uint64_t memory_peak_bytes;
+    uint64_t cpu_us;
+    uint32_t pids;
+};
+
+/* Makes NAME/<id> with its limits. On failure nothing is left. */
+int cgroup_make(const struct cgroup_root *root, uint64_t id,
+                const struct cgroup_limits *limits, struct error *err);
+int cgroup_attach(const struct cgroup_root *root, uint64_t id, pid_t pid,
+                  struct error *err);
+
+/* An fd that tells of memory exhaustion: an eventfd to wait for EPOLLIN (v1), or
+ * memory.events to wait for EPOLLPRI (v2). */
+int cgroup_oom_open(const struct cgroup_root *root, uint64_t id, int *ret_fd,
+                    bool *ret_is_eventfd, struct error *err);
+
+/* What cannot be read stays 0. */
+void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usage *ret);
+
+/* -ENOTSUP if the host has no freezer. */
+int cgroup_freeze(const struct cgroup_root *root, uint64_t id, bool frozen);
+
+/* 0 when it is gone from everywhere, -EBUSY if the kernel is not done with it: call again. */
+int cgroup_remove(const struct cgroup_root *root, uint64_t id);
+
+#endif /* AGENT_WARDEN_CGROUP_H */

@@ -1,0 +1,3 @@
+mayfly_fuzz(yaml
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/yaml/yaml.c
+  LIBS mayfly_common)
