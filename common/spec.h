@@ -73,12 +73,20 @@ void function_spec_init(struct function_spec *s); /* defaults */
 void function_spec_free(struct function_spec *s); /* frees members; init'ed again */
 int function_spec_copy(struct function_spec *dst, const struct function_spec *src);
 
-/* Fills in what json (an object) has; keys that are not known are refused by name. On
+/* Adds a variable, or replaces its value. -ENOMEM. */
+int function_spec_set_env(struct function_spec *s, const char *name, const char *value);
+/* One of the table's numbers, by key or flag name, from a person's text: a plain number in
+ * the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
+int function_spec_set(struct function_spec *s, const char *name, const char *text,
+                      struct error *err);
+
+/* Fills in what json (an object) has; numbers may stand under key or flag name, and be
+ * text with a unit ("memory": "128Mi"); keys that are not known are refused by name. On
  * failure *s is untouched and err names key, value, range and what to do. */
 int function_spec_from_json(struct function_spec *s, const json_t *json,
                             struct error *err);
 json_t *function_spec_to_json(const struct function_spec *s); /* NULL: out of memory */
-/* Rules between fields: reuse=false not with http, concurrency 1 for exec without … */
+/* Rules between fields (min_scale within max_scale, what reuse=false excludes) and of env. */
 int function_spec_validate(const struct function_spec *s, struct error *err);
 
 int package_ref_from_json(struct package_ref *p, const json_t *json, struct error *err);
@@ -86,6 +94,7 @@ json_t *package_ref_to_json(const struct package_ref *p);
 
 bool spec_name_valid(const char *name);
 bool spec_digest_valid(const char *digest);
+bool spec_file_name_valid(const char *name); /* plain: no slash, fits package_ref */
 const char *spec_runtime_name(enum spec_runtime r); /* "provided", "http", "exec" */
 int spec_runtime_parse(const char *name);           /* or -EINVAL */
 const char *spec_format_name(enum spec_format f);   /* "zip", "tar", "file" */

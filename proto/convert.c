@@ -1,0 +1,137 @@
+#include "proto/convert.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from)
+{
+    Mayfly__V1__Spec spec = MAYFLY__V1__SPEC__INIT;
+
+    spec.runtime = (char *)(uintptr_t)spec_runtime_name(from->runtime);
+    spec.handler = from->handler != NULL ? from->handler : (char *)(uintptr_t) "";
+#define X(member, key, flag, min, max, dflt, unit, help) spec.member = from->member;
+    SPEC_NUMBERS(X)
+#undef X
+    spec.reuse = from->reuse;
+    if (from->n_env > 0) {
+        Mayfly__V1__EnvVar *vars = calloc(from->n_env, sizeof(*vars));
+
+        spec.env = calloc(from->n_env, sizeof(*spec.env));
+        if (vars == NULL || spec.env == NULL) {
+            free(vars);
+            free(spec.env);
+            return -ENOMEM;
+        }
+        for (size_t i = 0; i < from->n_env; i++) {
+            mayfly__v1__env_var__init(&vars[i]);
+            vars[i].name = from->env[i].name;
+            vars[i].value = from->env[i].value;
+            spec.env[i] = &vars[i];
+        }
+        spec.n_env = from->n_env;
+    }
+    *ret = spec;
+    return 0;
+}
+
+void convert_spec_free(Mayfly__V1__Spec *spec)
+{
+    if (spec->n_env > 0) {
+        free(spec->env[0]); /* one block for all */
+        free(spec->env);
+    }
+    mayfly__v1__spec__init(spec);
+}
+
+static int check_range(const char *key, uint32_t value, uint64_t min, uint64_t max,
+                       struct error *err)
+{
+    if (value < min || value > max) {
+        return error_set(err, -ERANGE, "%s %u is out of range", key, value);
+    }
+    return 0;
+}
+
+static int copy_texts(struct function_spec *s, const Mayfly__V1__Spec *from,
+                      struct error *err)
+{
+    if (strlen(from->handler) > SPEC_HANDLER_MAX) {
+        return error_set(err, -EINVAL, "handler is too long");
+    }
+    if (*from->handler != '\0' && (s->handler = strdup(from->handler)) == NULL) {
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    if (from->n_env > SPEC_ENV_MAX) {
+        return error_set(err, -EINVAL, "env has too many variables");
+    }
+    for (size_t i = 0; i < from->n_env; i++) {
+        if (function_spec_set_env(s, from->env[i]->name, from->env[i]->value) < 0) {
+            return error_set(err, -ENOMEM, "out of memory");
+        }
+    }
+    return function_spec_validate(s, err);
+}
+
+int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *from,
+                           struct error *err)
+{
+    struct function_spec s;
+    int runtime = spec_runtime_parse(from->runtime);
+    int rc;
+
+    function_spec_init(&s);
+    if (runtime < 0) {
+        return error_set(err, -EINVAL, "runtime \"%.40s\" is not known", from->runtime);
+    }
+    s.runtime = (enum spec_runtime)runtime;
+    s.reuse = from->reuse;
+#define X(member, key, flag, min, max, dflt, unit, help)            \
+    if ((rc = check_range(key, from->member, min, max, err)) < 0) { \
+        return rc;                                                  \
+    }                                                               \
+    s.member = from->member;
+    SPEC_NUMBERS(X)
+#undef X
+    rc = copy_texts(&s, from, err);
+    if (rc < 0) {
+        function_spec_free(&s);
+        return rc;
+    }
+    *ret = s;
+    return 0;
+}
+
+void convert_package_to_wire(Mayfly__V1__Package *ret, const struct package_ref *from)
+{
+    mayfly__v1__package__init(ret);
+    ret->digest = (char *)(uintptr_t)from->digest;
+    ret->bytes = from->bytes;
+    ret->format = (char *)(uintptr_t)spec_format_name(from->format);
+    ret->file_name = (char *)(uintptr_t)from->file_name;
+}
+
+int convert_package_from_wire(struct package_ref *ret, const Mayfly__V1__Package *from,
+                              struct error *err)
+{
+    struct package_ref p = {.bytes = from->bytes};
+    int format = spec_format_parse(from->format);
+
+    if (!spec_digest_valid(from->digest)) {
+        return error_set(err, -EINVAL, "package digest is not a SHA-256");
+    }
+    if (format < 0) {
+        return error_set(err, -EINVAL, "package format \"%.20s\" is not known",
+                         from->format);
+    }
+    p.format = (enum spec_format)format;
+    memcpy(p.digest, from->digest, sizeof(p.digest));
+    if (p.format == SPEC_FORMAT_FILE) {
+        if (!spec_file_name_valid(from->file_name)) {
+            return error_set(err, -EINVAL, "package file name is not a plain file name");
+        }
+        (void)stpcpy(p.file_name, from->file_name);
+    }
+    *ret = p;
+    return 0;
+}

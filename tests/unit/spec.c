@@ -1,0 +1,225 @@
+/* Unit tests for function specs: table, JSON, rules, and the trip over the wire. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h> /* needs the four above */
+
+#include "common/spec.h"
+#include "proto/convert.h"
+
+static int parse(struct function_spec *s, const char *text, struct error *err)
+{
+    json_t *json = json_loads(text, 0, NULL);
+    int rc;
+
+    assert_non_null(json);
+    *err = (struct error){0};
+    rc = function_spec_from_json(s, json, err);
+    json_decref(json);
+    return rc;
+}
+
+/* A new spec has the table's defaults. */
+static void has_defaults(void **state)
+{
+    struct function_spec s;
+    (void)state;
+
+    function_spec_init(&s);
+    assert_int_equal(s.memory_mib, 128);
+    assert_int_equal(s.timeout_ms, 30000);
+    assert_int_equal(s.concurrency, 1);
+    assert_true(s.reuse);
+    assert_null(s.handler);
+    assert_int_equal(function_spec_validate(&s, NULL), 0);
+}
+
+/* Numbers come as JSON numbers under their key, or with a unit under the flag's name. */
+static void takes_numbers_and_units(void **state)
+{
+    struct function_spec s;
+    struct error err;
+    (void)state;
+
+    function_spec_init(&s);
+    assert_int_equal(
+        parse(&s,
+              "{\"memory\": \"1Gi\", \"timeout\": \"90s\", \"cpu\": \"0.25\","
+              " \"body_max_kib\": 7, \"runtime\": \"exec\"}",
+              &err),
+        0);
+    assert_int_equal(s.memory_mib, 1024);
+    assert_int_equal(s.timeout_ms, 90000);
+    assert_int_equal(s.cpu_millis, 250);
+    assert_int_equal(s.body_max_kib, 7);
+    assert_int_equal(s.runtime, SPEC_RUNTIME_EXEC);
+    function_spec_free(&s);
+}
+
+/* A refusal names the key, and leaves the spec as it was. */
+static void refuses_by_name(void **state)
+{
+    static const struct {
+        const char *json;
+        const char *named;
+    } cases[] = {
+        {"{\"memory_mib\": 8}", "memory_mib"},
+        {"{\"memory_mib\": -1}", "memory_mib"},
+        {"{\"memory_mib\": 1.5}", "memory_mib"},
+        {"{\"memory\": \"lots\"}", "memory_mib"},
+        {"{\"cpu\": \"1.2.3\"}", "cpu_millis"},
+        {"{\"cpu\": \"9999999999999999999999\"}", "cpu_millis"},
+        {"{\"timeout_ms\": []}", "timeout_ms"},
+        {"{\"colour\": 1}", "colour"},
+        {"{\"runtime\": \"java\"}", "runtime"},
+        {"{\"reuse\": 1}", "reuse"},
+        {"{\"handler\": 1}", "handler"},
+        {"{\"env\": []}", "env"},
+        {"{\"env\": {\"A\": 1}}", "env.A"},
+        {"[]", "spec"},
+    };
+    struct function_spec s;
+    struct error err;
+    (void)state;
+
+    function_spec_init(&s);
+    s.memory_mib = 77;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(parse(&s, cases[i].json, &err) < 0);
+        assert_non_null(strstr(err.text, cases[i].named));
+        assert_int_equal(s.memory_mib, 77);
+    }
+    function_spec_free(&s);
+}
+
+/* Rules between fields, and those of variables' names. */
+static void validates(void **state)
+{
+    static const struct {
+        const char *json;
+        const char *named;
+    } cases[] = {
+        {"{\"min_scale\": 3, \"max_scale\": 2}", "min_scale"},
+        {"{\"runtime\": \"http\", \"reuse\": false}", "reuse"},
+        {"{\"runtime\": \"exec\", \"reuse\": false, \"concurrency\": 2}", "concurrency"},
+        {"{\"runtime\": \"exec\", \"reuse\": false, \"min_scale\": 1}", "min_scale"},
+        {"{\"env\": {\"1A\": \"x\"}}", "env.1A"},
+        {"{\"env\": {\"A=B\": \"x\"}}", "env.A=B"},
+        {"{\"env\": {\"\": \"x\"}}", "env."},
+        {"{\"env\": {\"PORT\": \"1\"}}", "env.PORT"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct function_spec s;
+        struct error err;
+
+        function_spec_init(&s);
+        assert_int_equal(parse(&s, cases[i].json, &err), 0);
+        assert_int_equal(function_spec_validate(&s, &err), -EINVAL);
+        assert_non_null(strstr(err.text, cases[i].named));
+        function_spec_free(&s);
+    }
+}
+
+/* Names are DNS labels. */
+static void knows_names(void **state)
+{
+    char longest[SPEC_NAME_MAX + 2];
+    (void)state;
+
+    assert_true(spec_name_valid("a"));
+    assert_true(spec_name_valid("a-1"));
+    assert_false(spec_name_valid(""));
+    assert_false(spec_name_valid("-a"));
+    assert_false(spec_name_valid("a-"));
+    assert_false(spec_name_valid("A"));
+    assert_false(spec_name_valid("a/b"));
+    memset(longest, 'a', sizeof(longest));
+    longest[SPEC_NAME_MAX + 1] = '\0';
+    assert_false(spec_name_valid(longest));
+    longest[SPEC_NAME_MAX] = '\0';
+    assert_true(spec_name_valid(longest));
+}
+
+/* To JSON and back, and over the wire and back, nothing changes. */
+static void survives_both_trips(void **state)
+{
+    struct function_spec s, back;
+    Mayfly__V1__Spec wire;
+    struct error err;
+    json_t *a, *b;
+    (void)state;
+
+    function_spec_init(&s);
+    assert_int_equal(parse(&s,
+                           "{\"runtime\": \"http\", \"handler\": \"./srv -v\", \"env\": "
+                           "{\"A\": \"1\", \"B\": \"\"}, \"concurrency\": 9}",
+                           &err),
+                     0);
+    assert_int_equal(convert_spec_to_wire(&wire, &s), 0);
+    assert_int_equal(convert_spec_from_wire(&back, &wire, &err), 0);
+    convert_spec_free(&wire);
+    a = function_spec_to_json(&s);
+    b = function_spec_to_json(&back);
+    assert_true(json_equal(a, b));
+    function_spec_free(&back);
+    function_spec_init(&back);
+    assert_int_equal(function_spec_from_json(&back, a, &err), 0);
+    json_decref(b);
+    b = function_spec_to_json(&back);
+    assert_true(json_equal(a, b));
+    json_decref(a);
+    json_decref(b);
+    function_spec_free(&back);
+    function_spec_free(&s);
+}
+
+/* What comes over the wire is checked like everything else. */
+static void does_not_believe_the_wire(void **state)
+{
+    struct function_spec s, back;
+    Mayfly__V1__Spec wire;
+    Mayfly__V1__Package package;
+    struct package_ref ref = {.format = SPEC_FORMAT_FILE};
+    struct error err;
+    (void)state;
+
+    function_spec_init(&s);
+    assert_int_equal(convert_spec_to_wire(&wire, &s), 0);
+    wire.memory_mib = 1;
+    assert_int_equal(convert_spec_from_wire(&back, &wire, &err), -ERANGE);
+    wire.memory_mib = 128;
+    wire.runtime = (char *)(uintptr_t) "cobol";
+    assert_int_equal(convert_spec_from_wire(&back, &wire, &err), -EINVAL);
+    convert_spec_free(&wire);
+
+    memset(ref.digest, 'a', SPEC_DIGEST_LEN);
+    (void)strcpy(ref.file_name, "run.sh");
+    convert_package_to_wire(&package, &ref);
+    assert_int_equal(convert_package_from_wire(&ref, &package, &err), 0);
+    package.file_name = (char *)(uintptr_t) "../run.sh";
+    assert_int_equal(convert_package_from_wire(&ref, &package, &err), -EINVAL);
+    package.digest = (char *)(uintptr_t) "../../etc/passwd";
+    assert_int_equal(convert_package_from_wire(&ref, &package, &err), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(has_defaults),
+        cmocka_unit_test(takes_numbers_and_units),
+        cmocka_unit_test(refuses_by_name),
+        cmocka_unit_test(validates),
+        cmocka_unit_test(knows_names),
+        cmocka_unit_test(survives_both_trips),
+        cmocka_unit_test(does_not_believe_the_wire),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
