@@ -1,0 +1,9 @@
+/* Forks without end; children stay. */
+#include <unistd.h>
+
+int main(void)
+{
+    for (;;) {
+        (void)fork();
+    }
+}

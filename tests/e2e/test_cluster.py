@@ -1,0 +1,188 @@
+"""One function's way through a cluster: deployed by the CLI, called on every node."""
+
+import json
+import re
+
+import pytest
+from lib import request, wait_for
+
+ECHO = """#!/bin/sh
+printf '%s %s ' "$REQUEST_METHOD" "$PATH_INFO$QUERY_STRING"
+cat
+"""
+
+HTTP = """#!/usr/bin/python3
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        n = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(n)
+        self.send_response(201)
+        self.send_header("X-Path", self.path)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_GET = do_POST
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+PROVIDED = """#!/bin/sh
+while :; do
+    headers=$(mktemp)
+    event=$(curl -sS -D "$headers" "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next")
+    id=$(grep -i '^lambda-runtime-aws-request-id' "$headers" | tr -d '\\r' | cut -d' ' -f2)
+    curl -sS -o /dev/null -d "{\\"got\\": $event, \\"pid\\": $$}" \\
+        "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/$id/response"
+done
+"""
+
+
+@pytest.mark.parametrize("host", ["node1", "node2", "node3"])
+def test_every_gateway_serves_a_function(cluster, package, host):
+    """Whichever agent is called, the call reaches the function, wherever its grant is."""
+    name = f"echo-{host}"
+    cluster.deploy(package("echo", {"run.sh": ECHO}), name, "--runtime", "exec",
+                   "--handler", "run.sh", "--max-scale", "1")
+    reply = cluster.call(name, b"hello", path="/a/b?x=1", host=host)
+    assert reply.status == 200, reply
+    assert reply.body == b"POST /a/bx=1 hello"
+    assert re.fullmatch(r"[0-9a-f-]{36}", reply.headers["X-Mayfly-Request-Id"])
+    assert "run;dur=" in reply.headers["Server-Timing"]
+    assert reply.headers["X-Mayfly-Node"].endswith(("1", "2", "3"))
+    reply = cluster.call(f"default/{name}", b"again", host=host)
+    assert reply.body == b"POST / again"
+
+
+def test_max_scale_one_holds_for_the_cluster(cluster, package):
+    """A function with one instance is granted to one node; the others forward to it."""
+    cluster.deploy(package("one", {"run.sh": ECHO}), "one", "--runtime", "exec",
+                   "--handler", "run.sh", "--max-scale", "1")
+    nodes = {cluster.call("one", b"x", host=h).headers["X-Mayfly-Node"]
+             for h in ("node1", "node2", "node3")}
+    assert len(nodes) == 1
+    grants = cluster.json("describe", "one")["grants"]
+    assert sum(g["max"] for g in grants) == 1
+
+
+def test_http_runtime(cluster, package):
+    """A server on $PORT is proxied: status, headers, path and body are its own."""
+    cluster.deploy(package("web", {"server.py": HTTP}), "web", "--runtime", "http",
+                   "--handler", "server.py")
+    body = b"x" * 300_000
+    reply = cluster.call("web", body, path="/deep/er?q=%20")
+    assert reply.status == 201, reply
+    assert reply.headers["X-Path"] == "/deep/er?q=%20"
+    assert reply.body == body
+
+
+def test_provided_runtime(cluster, package):
+    """A bootstrap in shell speaks the Runtime API; the instance is kept between calls."""
+    cluster.deploy(package("lambda", {"bootstrap": PROVIDED}), "lambda", "--max-scale", "1")
+    first = cluster.call("lambda", b'{"n": 1}')
+    assert first.status == 200, first
+    assert first.json()["got"] == {"n": 1}
+    second = cluster.call("lambda", b'{"n": 2}')
+    assert second.json()["got"] == {"n": 2}
+    assert "start;dur" not in second.headers["Server-Timing"]
+
+
+def test_no_reuse_gives_every_call_a_fresh_sandbox(cluster, package):
+    script = "#!/bin/sh\nls /tmp | wc -l; touch /tmp/mark\n"
+    cluster.deploy(package("fresh", {"run.sh": script}), "fresh", "--runtime", "exec",
+                   "--handler", "run.sh", "--no-reuse")
+    cluster.deploy(package("kept", {"run.sh": script}), "kept", "--runtime", "exec",
+                   "--handler", "run.sh", "--max-scale", "1")
+    assert [cluster.call("fresh").body.strip() for _ in range(3)] == [b"0"] * 3
+    assert [cluster.call("kept").body.strip() for _ in range(2)] == [b"0", b"1"]
+
+
+def test_redeploy_keeps_serving_and_delete_ends_it(cluster, package):
+    """A new version takes over once it is ready; after delete the function is gone."""
+    for n in ("one", "two"):
+        cluster.deploy(package(n, {"run.sh": f"#!/bin/sh\necho {n}\n"}), "again",
+                       "--runtime", "exec", "--handler", "run.sh")
+        assert cluster.call("again").body == f"{n}\n".encode()
+    assert cluster.json("describe", "again")["serving_version"] == 2
+    cluster.mayfly("delete", "again")
+    wait_for("404 everywhere",
+             lambda: all(cluster.call("again", host=h).status == 404
+                         for h in ("node1", "node2", "node3")))
+
+
+def test_a_version_that_cannot_start_leaves_the_old_one(cluster, package):
+    """deploy --wait ends with the reason; the old version goes on serving."""
+    cluster.deploy(package("good", {"server.py": HTTP}), "steady", "--runtime", "http",
+                   "--handler", "server.py")
+    bad = "#!/bin/sh\necho the reason is printed >&2\nexit 7\n"
+    result = cluster.deploy(package("bad", {"server.py": bad}), "steady", "--runtime", "http",
+                            "--handler", "server.py", check=False)
+    assert result.returncode == 9, result
+    assert "init_failed" in result.stderr
+    assert cluster.call("steady", b"still").status == 201
+    function = cluster.json("describe", "steady")
+    assert function["serving_version"] == 1
+    assert function["versions"][-1]["state"] == "failed" or \
+        function["versions"][0]["state"] == "failed"
+    result = cluster.deploy(package("gone", {"other": "x"}), "steady", "--runtime", "http",
+                            "--handler", "missing", check=False)
+    assert result.returncode != 0
+    assert "start_failed" in result.stderr
+
+
+def test_streams_both_ways(cluster, package):
+    """A body larger than any buffer goes through, with the reply flowing meanwhile."""
+    cluster.deploy(package("cat", {"run.sh": "#!/bin/sh\nexec cat\n"}), "cat",
+                   "--runtime", "exec", "--handler", "run.sh", "--timeout", "60s")
+    body = bytes(range(256)) * (5 * 4096)  # 5 MiB
+    for host in ("node1", "node2"):
+        assert cluster.call("cat", body, host=host).body == body
+
+
+def test_logs_are_kept_and_read(cluster, package):
+    script = "#!/bin/sh\necho to-stderr-$REQUEST_METHOD >&2\necho ok\n"
+    cluster.deploy(package("talk", {"run.sh": script}), "talk", "--runtime", "exec",
+                   "--handler", "run.sh")
+    cluster.call("talk", b"")
+    wait_for("the line in the logs",
+             lambda: "to-stderr-POST" in cluster.mayfly("logs", "talk").stdout)
+
+
+def test_namespaces_are_apart(cluster, package):
+    """The same name in two namespaces is two functions, with different users inside."""
+    script = "#!/bin/sh\necho $GREETING\n"
+    folder = package("greet", {"run.sh": script})
+    cluster.rest("PUT", "/v1/namespaces/team")
+    cluster.deploy(folder, "greet", "--runtime", "exec", "--handler", "run.sh",
+                   "--env", "GREETING=mine")
+    cluster.deploy(folder, "greet", "--runtime", "exec", "--handler", "run.sh",
+                   "--env", "GREETING=theirs", "-n", "team")
+    assert cluster.call("greet").body == b"mine\n"
+    assert cluster.call("team/greet").body == b"theirs\n"
+    names = {n["name"] for n in cluster.json("namespaces")["items"]}
+    assert {"default", "team"} <= names
+
+
+def test_metrics_are_prometheus(cluster, package):
+    """promtool finds nothing to complain about in the agents' and controller's metrics."""
+    cluster.deploy(package("m", {"run.sh": "#!/bin/sh\necho\n"}), "measured",
+                   "--runtime", "exec", "--handler", "run.sh")
+    cluster.call("measured")
+    for host, port in (("node1", 8092), ("ctl1", 8090)):
+        text = request(cluster.network(host), port, "GET", "/metrics").body.decode()
+        assert "mayfly_build_info" in text
+        check = cluster.exec(host, "promtool", "check", "metrics", input=text, check=False)
+        assert check.returncode == 0, check.stdout + check.stderr
+    node = cluster.call("measured").headers["X-Mayfly-Node"]
+    text = request(cluster.network(node), 8092, "GET", "/metrics").body.decode()
+    assert re.search(r'mayfly_invocations_total\{[^}]*function="measured"[^}]*\} [1-9]', text)
+
+
+def test_json_everywhere(cluster, package):
+    cluster.deploy(package("j", {"run.sh": "#!/bin/sh\necho\n"}), "listed",
+                   "--runtime", "exec", "--handler", "run.sh")
+    for verb in (["list"], ["nodes"], ["namespaces"], ["describe", "listed"], ["status"]):
+        assert json.loads(cluster.mayfly(*verb, "-o", "json").stdout)
+        assert cluster.mayfly(*verb, "-o", "yaml").stdout.strip()
+        assert cluster.mayfly(*verb).stdout.strip()
