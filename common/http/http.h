@@ -3,7 +3,8 @@
  * bare LF, obs-fold, bad Host) is refused with 400 and the connection is closed: RFC 9112
  * sections 6.3 and 11.2.
  *
- * Slices handed to callbacks are valid until the callback returns unless said otherwise. */
+ * Slices handed to callbacks are valid until the callback returns unless said otherwise.
+ */
 #ifndef COMMON_HTTP_HTTP_H
 #define COMMON_HTTP_HTTP_H
 
@@ -17,7 +18,7 @@ struct http_str {
 };
 
 struct http_header {
-    struct http_str name; /* as received */
+    struct http_str name;  /* as received */
     struct http_str value; /* without surrounding white space */
 };
 
@@ -32,9 +33,9 @@ struct http_headers {
 #define HTTP_STR(lit) ((struct http_str){(lit), sizeof(lit) - 1})
 struct http_str http_str(const char *s); /* s may be NULL: empty */
 
-bool http_str_eq(struct http_str a, const char *b);     /* exact */
-bool http_str_ieq(struct http_str a, const char *b);    /* ASCII case ignored */
-char *http_str_dup(struct http_str s);                  /* NULL when out of memory */
+bool http_str_eq(struct http_str a, const char *b);  /* exact */
+bool http_str_ieq(struct http_str a, const char *b); /* ASCII case ignored */
+char *http_str_dup(struct http_str s);               /* NULL when out of memory */
 
 /* First header of that name, or NULL; names compare case-insensitively. */
 const struct http_header *http_headers_find(struct http_headers h, const char *name);

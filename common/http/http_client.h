@@ -5,8 +5,9 @@
  *                                  ... on_close, exactly once, last
  *
  * A call takes an idle connection or opens one. A kept-alive connection that turns out to
- * be closed before any byte of the response is retried once on a new one, when the request
- * has been sent by http_call_start alone (RFC 9112 section 9.3.1). Threads: the loop's. */
+ * be closed before any byte of the response is retried once on a new one, when the
+ * request has been sent by http_call_start alone (RFC 9112 section 9.3.1). Threads: the
+ * loop's. */
 #ifndef COMMON_HTTP_HTTP_CLIENT_H
 #define COMMON_HTTP_HTTP_CLIENT_H
 
@@ -22,8 +23,8 @@ struct http_call;
 struct http_client_options {
     /* Where to connect: exactly one of the three.
      * socket_get: asks for a not yet connected socket (for instance one made inside a
-     * sandbox's network namespace); answer later, once, by http_client_socket(). The socket
-     * is then connected to host:port. */
+     * sandbox's network namespace); answer later, once, by http_client_socket(). The
+     * socket is then connected to host:port. */
     const char *host; /* numeric IPv4 or IPv6 address */
     uint16_t port;
     const char *unix_path;
@@ -51,6 +52,10 @@ struct http_client {
     bool closing;
     void (*on_closed)(struct http_client *c);
     uv_timer_t sweep;
+    uv_prepare_t flush;
+    struct list done; /* calls whose on_close is due */
+    char *scratch;
+    unsigned n_handles;
 };
 
 struct http_call_ops {
@@ -71,9 +76,10 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
 void http_client_socket(struct http_client *c, void *request, int fd_or_error);
 void http_client_close(struct http_client *c, void (*on_closed)(struct http_client *c));
 
-/* Starts a request. Host is added from the options unless headers has one; framing headers
- * are added as in http_exchange_respond(). body_len 0 with a NULL body: no body. When body
- * is given it is the whole body and is copied; then http_call_write/end are not used. */
+/* Starts a request. Host is added from the options unless headers has one; framing
+ * headers are added as in http_exchange_respond(). body_len 0 with a NULL body: no body.
+ * When body is given it is the whole body and is copied; then http_call_write/end are not
+ * used. */
 int http_call_start(struct http_client *c, struct http_call **ret, struct http_str method,
                     struct http_str target, struct http_headers headers, const void *body,
                     uint64_t body_len, const struct http_call_ops *ops, void *data);

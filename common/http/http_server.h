@@ -5,7 +5,8 @@
  * exchange as soon as the request's head is parsed, and answers whenever it likes:
  *
  *     on_request ──▶ on_body* ──▶ on_end            (request side)
- *                respond ──▶ write* ──▶ end          (response side, any time from on_request on)
+ *                respond ──▶ write* ──▶ end          (response side, any time from
+ * on_request on)
  *                       ... on_close, exactly once, last
  *
  * Back-pressure: http_exchange_pause() stops reading the request body;
@@ -29,14 +30,17 @@ struct http_server;
 struct http_exchange;
 
 struct http_server_options {
-    uint32_t head_max_bytes;      /* request line + headers; over it 431. Default 64 KiB */
-    uint32_t headers_max;         /* count; over it 431. Default 128 */
-    uint64_t body_max_bytes;      /* over it 413. Default 0: handlers limit it themselves */
-    uint32_t head_timeout_ms;     /* first byte to end of head; over it 408. Default 10 s */
-    uint32_t body_timeout_ms;     /* between two body bytes, not while paused. Default 30 s */
-    uint32_t idle_timeout_ms;     /* keep-alive without a request. Default 75 s */
-    uint32_t write_timeout_ms;    /* no progress writing a response. Default 30 s */
-    uint32_t connections_max;     /* further ones get 503 and are closed. Default 10,000 */
+    uint32_t head_max_bytes;  /* request line + headers; over it 431. Default 64 KiB */
+    uint32_t headers_max;     /* count; over it 431. Default 128 */
+    uint64_t body_max_bytes;  /* over it 413. Default 0: handlers limit it themselves */
+    uint32_t head_timeout_ms; /* first byte to end of head; over it 408. Default 10 s */
+    uint32_t body_timeout_ms; /* between two body bytes, not while paused. Default 30 s */
+    uint32_t idle_timeout_ms; /* keep-alive without a request. Default 75 s */
+    uint32_t write_timeout_ms; /* no progress writing a response. Default 30 s */
+    uint32_t connections_max;  /* further ones get 503 and are closed. Default 10,000 */
+    /* A client that shuts down its sending side while its complete request is worked on
+     * has gone: on_close(-ECONNRESET). Otherwise it still gets its response. */
+    bool fin_is_gone;
     void (*on_request)(struct http_server *s, struct http_exchange *x);
     void *data;
 };
@@ -64,6 +68,12 @@ struct http_server {
     bool draining;
     void (*on_closed)(struct http_server *s);
     uv_timer_t sweep;
+    uv_prepare_t flush;
+    struct list dirty; /* connections with output to write before the loop sleeps */
+    char *scratch;
+    unsigned n_handles;
+    char date[40];
+    uint64_t date_ms;
 };
 
 /* Returns 0 or a negative errno, in which case there is nothing to close. */
@@ -97,9 +107,11 @@ struct http_server *http_exchange_server(const struct http_exchange *x);
 struct http_str http_exchange_method(const struct http_exchange *x);
 struct http_str http_exchange_target(const struct http_exchange *x); /* as received */
 struct http_str http_exchange_path(const struct http_exchange *x); /* target up to '?' */
-struct http_str http_exchange_query(const struct http_exchange *x); /* after '?', or empty */
+struct http_str http_exchange_query(
+    const struct http_exchange *x); /* after '?', or empty */
 struct http_headers http_exchange_headers(const struct http_exchange *x);
-struct http_headers http_exchange_trailers(const struct http_exchange *x); /* from on_end */
+struct http_headers http_exchange_trailers(
+    const struct http_exchange *x); /* from on_end */
 bool http_exchange_is_http10(const struct http_exchange *x);
 /* Content-Length; HTTP_BODY_CHUNKED if chunked; 0 if there is no body. */
 uint64_t http_exchange_content_length(const struct http_exchange *x);
@@ -109,15 +121,16 @@ uint64_t http_exchange_started_us(const struct http_exchange *x); /* CLOCK_MONOT
 
 void http_exchange_pause(struct http_exchange *x);
 void http_exchange_resume(struct http_exchange *x);
-/* Limits this request's body from now on; over it the answer is 413 if none was begun. */
+/* Limits this request's body from now on; over it the server answers 413 if no answer was
+ * begun, and on_close gets -EPROTO. */
 void http_exchange_limit_body(struct http_exchange *x, uint64_t max_bytes);
 
 /* Begins the response. Adds Date, Content-Length or Transfer-Encoding, and Connection
  * where needed; headers must not hold those. Values with CR, LF or NUL are refused with
  * -EINVAL, and nothing is sent. For HEAD, 204 and 304 body bytes are dropped.
  * body_len: bytes to come, or HTTP_BODY_CHUNKED. */
-int http_exchange_respond(struct http_exchange *x, int status, struct http_headers headers,
-                          uint64_t body_len);
+int http_exchange_respond(struct http_exchange *x, int status,
+                          struct http_headers headers, uint64_t body_len);
 /* Copies what the kernel does not take at once. -EPIPE once the client is gone. More
  * bytes than announced: -EMSGSIZE. */
 int http_exchange_write(struct http_exchange *x, const void *data, size_t len);

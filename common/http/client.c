@@ -1,0 +1,649 @@
+/* The client's connections: pool, connect, read, time limits. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "common/http/client_private.h"
+
+#define SWEEP_MS 50
+
+struct write_op {
+    uv_write_t req;
+    struct client_conn *conn;
+    char data[];
+};
+
+static void next_waiting(struct http_client *c);
+
+/* --- calls' ends -------------------------------------------------------------- */
+
+static void client_gone(struct http_client *c)
+{
+    free(c->host_copy);
+    free(c->path_copy);
+    free(c->scratch);
+    c->host_copy = c->path_copy = c->scratch = NULL;
+    if (c->on_closed != NULL) {
+        c->on_closed(c);
+    }
+}
+
+static void deliver(struct http_client *c)
+{
+    while (!list_empty(&c->done)) {
+        struct http_call *call = container_of(c->done.next, struct http_call, node);
+
+        list_remove(&call->node);
+        if (call->ops.on_close != NULL) {
+            call->ops.on_close(call, call->status);
+        }
+        buf_free(&call->out);
+        buf_free(&call->replay);
+        free(call);
+    }
+}
+
+static void flush_cb(uv_prepare_t *prepare)
+{
+    struct http_client *c = container_of(prepare, struct http_client, flush);
+
+    (void)uv_prepare_stop(prepare);
+    deliver(c);
+}
+
+void client_call_finish(struct http_call *call, int status)
+{
+    struct http_client *c = call->client;
+
+    if (call->finished) {
+        return;
+    }
+    call->finished = true;
+    call->status = status;
+    call->conn = NULL;
+    list_remove(&call->node);
+    list_push_back(&c->done, &call->node);
+    if (!uv_is_closing((uv_handle_t *)&c->flush)) {
+        (void)uv_prepare_start(&c->flush, flush_cb);
+    }
+}
+
+/* --- connections' ends -------------------------------------------------------- */
+
+static void handle_closed(struct http_client *c)
+{
+    c->n_handles--;
+    if (c->closing && c->n_handles == 0) {
+        deliver(c);
+        client_gone(c);
+    }
+}
+
+static void conn_free(struct client_conn *conn)
+{
+    struct http_client *c = conn->client;
+
+    list_remove(&conn->node);
+    http_message_free(&conn->in);
+    buf_free(&conn->rest);
+    free(conn);
+    c->n_conns--;
+    if (!c->closing) {
+        next_waiting(c);
+    }
+    handle_closed(c);
+}
+
+static void conn_closed_cb(uv_handle_t *handle)
+{
+    conn_free(container_of(handle, struct client_conn, io.handle));
+}
+
+/* A kept-alive connection that the server closed meanwhile: once more on a new one. */
+static bool retry(struct client_conn *conn, int status)
+{
+    struct http_call *call = conn->call;
+
+    if (!conn->reused || !call->whole || call->retried || conn->client->closing ||
+        status == -ECANCELED || status == -ETIMEDOUT || status == -EPROTO ||
+        !http_message_is_fresh(&conn->in)) {
+        return false;
+    }
+    call->retried = true;
+    call->conn = NULL;
+    call->out.len = 0;
+    if (buf_append(&call->out, call->replay.data, call->replay.len) < 0) {
+        return false;
+    }
+    return client_assign(call) == 0;
+}
+
+void client_conn_close(struct client_conn *conn, int status)
+{
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
+    if (conn->call != NULL && !retry(conn, status)) {
+        client_call_finish(conn->call, status);
+    }
+    conn->call = NULL;
+    http_message_stop(&conn->in);
+    if (conn->state == CONN_SOCKET) { /* freed when its socket is answered */
+        conn->state = CONN_CLOSING;
+        return;
+    }
+    conn->state = CONN_CLOSING;
+    uv_close(&conn->io.handle, conn_closed_cb);
+}
+
+static void conn_to_idle(struct client_conn *conn)
+{
+    struct http_client *c = conn->client;
+
+    conn->state = CONN_IDLE;
+    conn->reused = true;
+    conn->deadline_ms = uv_now(c->loop) + c->options.keep_alive_ms;
+    list_remove(&conn->node);
+    list_push_front(&c->idle, &conn->node); /* the hottest first */
+    client_conn_update(conn);
+    next_waiting(c);
+}
+
+/* The response is whole. */
+static void conn_finish(struct client_conn *conn)
+{
+    struct http_call *call = conn->call;
+    bool reusable = call->ended && call->out.len == 0 && conn->in.keep_alive &&
+                    conn->rest.len == 0 && !conn->client->closing &&
+                    uv_stream_get_write_queue_size(&conn->io.stream) == 0;
+
+    conn->call = NULL;
+    client_call_finish(call, 0);
+    if (reusable) {
+        http_message_reset(&conn->in);
+        conn_to_idle(conn);
+    } else {
+        client_conn_close(conn, 0);
+    }
+}
+
+/* --- writing ------------------------------------------------------------------ */
+
+static void write_cb(uv_write_t *req, int status)
+{
+    struct write_op *op = container_of(req, struct write_op, req);
+    struct client_conn *conn = op->conn;
+
+    free(op);
+    if (conn->state == CONN_CLOSING || status < 0) {
+        return; /* the reader learns of it, after what the server still had to say */
+    }
+    if (conn->call != NULL && !conn->call->ended && conn->call->ops.on_drain != NULL &&
+        uv_stream_get_write_queue_size(&conn->io.stream) <= 128 * 1024) {
+        conn->call->ops.on_drain(conn->call);
+    }
+}
+
+int client_conn_send(struct client_conn *conn, const char *data, size_t len)
+{
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
+    struct write_op *op;
+    size_t taken = 0;
+
+    if (len == 0) {
+        return 0;
+    }
+    if (uv_stream_get_write_queue_size(&conn->io.stream) == 0) {
+        int n = uv_try_write(&conn->io.stream, &buf, 1);
+
+        if (n < 0 && n != UV_EAGAIN) {
+            return 0; /* broken: the reader tells, perhaps with an early response */
+        }
+        taken = n > 0 ? (size_t)n : 0;
+    }
+    if (taken == len) {
+        return 0;
+    }
+    op = malloc(sizeof(*op) + len - taken);
+    if (op == NULL) {
+        return -ENOMEM;
+    }
+    op->conn = conn;
+    memcpy(op->data, data + taken, len - taken);
+    buf = uv_buf_init(op->data, (unsigned)(len - taken));
+    if (uv_write(&op->req, &conn->io.stream, &buf, 1, write_cb) < 0) {
+        free(op);
+    }
+    return 0;
+}
+
+/* --- reading ------------------------------------------------------------------ */
+
+static struct client_conn *conn_of(struct http_message *m)
+{
+    return container_of(m, struct client_conn, in);
+}
+
+static void on_head(struct http_message *m)
+{
+    struct client_conn *conn = conn_of(m);
+    struct http_call *call = conn->call;
+    int status = m->parser.status_code;
+
+    call->interim = status < 200;
+    if (call->interim) {
+        if (status == 101) {
+            m->refusal = 400;
+            m->reason = "the server switched protocols unasked";
+        }
+        return;
+    }
+    m->skip_body = call->head;
+    conn->deadline_ms = 0;
+    if (call->ops.on_response != NULL) {
+        uint64_t len =
+            call->head || status == 204 || status == 304 ? 0 : m->content_length;
+
+        call->ops.on_response(call, status, http_message_headers(m), len);
+    }
+}
+
+static void on_body(struct http_message *m, const char *data, size_t len)
+{
+    struct http_call *call = conn_of(m)->call;
+
+    if (call != NULL && call->ops.on_body != NULL) {
+        call->ops.on_body(call, data, len);
+    }
+}
+
+static void on_done(struct http_message *m)
+{
+    struct http_call *call = conn_of(m)->call;
+
+    if (call != NULL && !call->interim && call->ops.on_end != NULL) {
+        call->ops.on_end(call, http_message_trailers(m));
+    }
+}
+
+static void feed_some(struct client_conn *conn, const char *data, size_t len)
+{
+    bool again = true;
+
+    while (again && conn->state == CONN_ACTIVE) {
+        ssize_t n;
+
+        conn->feeding = true;
+        n = http_message_feed(&conn->in, data, len);
+        conn->feeding = false;
+        if (conn->state != CONN_ACTIVE) {
+            return;
+        }
+        if (n < 0 || conn->in.refusal != 0) {
+            client_conn_close(conn, -EPROTO);
+            return;
+        }
+        data += n;
+        len -= (size_t)n;
+        again = false;
+        if (conn->in.state == HTTP_MESSAGE_DONE && conn->call->interim) {
+            http_message_reset(&conn->in);
+            again = len > 0;
+        }
+    }
+    if (len > 0 && buf_append(&conn->rest, data, len) < 0) {
+        client_conn_close(conn, -ENOMEM);
+    }
+}
+
+static void feed(struct client_conn *conn, const char *data, size_t len)
+{
+    struct buf rest = conn->rest;
+
+    if (rest.len > 0) {
+        conn->rest = (struct buf){0};
+        feed_some(conn, rest.data, rest.len);
+        buf_free(&rest);
+        if (len > 0 && buf_append(&conn->rest, data, len) < 0) {
+            client_conn_close(conn, -ENOMEM);
+        }
+    } else {
+        feed_some(conn, data, len);
+    }
+    if (conn->state == CONN_ACTIVE && conn->in.state == HTTP_MESSAGE_DONE) {
+        conn_finish(conn);
+    }
+}
+
+void client_conn_resumed(struct client_conn *conn)
+{
+    if (conn->state == CONN_ACTIVE && !conn->feeding) {
+        feed(conn, "", 0);
+    }
+    if (conn->state == CONN_ACTIVE || conn->state == CONN_IDLE) {
+        client_conn_update(conn);
+    }
+}
+
+static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct client_conn *conn = container_of(handle, struct client_conn, io.handle);
+
+    *buf = uv_buf_init(conn->client->scratch, HTTP_CLIENT_SCRATCH);
+}
+
+static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+    struct client_conn *conn = container_of(stream, struct client_conn, io.stream);
+
+    if (nread == 0 || conn->state == CONN_CLOSING) {
+        return;
+    }
+    if (nread < 0) {
+        int rc = -ECONNRESET;
+
+        if (nread == UV_EOF && conn->state == CONN_ACTIVE && conn->rest.len == 0) {
+            rc = http_message_eof(&conn->in);
+        }
+        if (rc == 0 && conn->state == CONN_ACTIVE) {
+            conn->in.keep_alive = false;
+            conn_finish(conn);
+        } else {
+            client_conn_close(conn, rc);
+        }
+        return;
+    }
+    if (conn->state == CONN_IDLE) { /* nobody asked for this */
+        client_conn_close(conn, -EPROTO);
+        return;
+    }
+    if (conn->client->options.idle_timeout_ms > 0 &&
+        conn->in.state != HTTP_MESSAGE_HEAD) {
+        conn->deadline_ms = uv_now(stream->loop) + conn->client->options.idle_timeout_ms;
+    }
+    feed(conn, buf->base, (size_t)nread);
+    if (conn->state == CONN_ACTIVE) {
+        client_conn_update(conn);
+    }
+}
+
+void client_conn_update(struct client_conn *conn)
+{
+    bool read = conn->state == CONN_IDLE ||
+                (conn->state == CONN_ACTIVE &&
+                 !(conn->in.paused && conn->in.state == HTTP_MESSAGE_BODY));
+
+    if (read != conn->reading) {
+        conn->reading = read && uv_read_start(&conn->io.stream, alloc_cb, read_cb) == 0;
+        if (!read) {
+            (void)uv_read_stop(&conn->io.stream);
+        }
+    }
+}
+
+/* --- connecting --------------------------------------------------------------- */
+
+static void conn_begin(struct client_conn *conn)
+{
+    struct http_call *call = conn->call;
+    uint32_t limit_ms = conn->client->options.response_timeout_ms;
+
+    conn->state = CONN_ACTIVE;
+    conn->deadline_ms = limit_ms > 0 ? uv_now(conn->client->loop) + limit_ms : 0;
+    if (client_conn_send(conn, call->out.data, call->out.len) < 0) {
+        client_conn_close(conn, -ENOMEM);
+        return;
+    }
+    call->out.len = 0;
+    client_conn_update(conn);
+    if (!call->ended && call->ops.on_drain != NULL) {
+        call->ops.on_drain(call);
+    }
+}
+
+static void connect_cb(uv_connect_t *req, int status)
+{
+    struct client_conn *conn = container_of(req, struct client_conn, connect);
+
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
+    if (status < 0) {
+        client_conn_close(conn, status);
+        return;
+    }
+    if (conn->client->options.unix_path == NULL) {
+        (void)uv_tcp_nodelay(&conn->io.tcp, 1);
+    }
+    conn_begin(conn);
+}
+
+static int conn_connect(struct client_conn *conn, int fd)
+{
+    struct http_client *c = conn->client;
+    struct sockaddr_storage addr;
+    int rc;
+
+    conn->state = CONN_CONNECTING;
+    if (c->options.unix_path != NULL) {
+        rc = uv_pipe_init(c->loop, &conn->io.pipe, 0);
+        CHECK(rc == 0);
+        conn->has_handle = true;
+        uv_pipe_connect(&conn->connect, &conn->io.pipe, c->options.unix_path, connect_cb);
+        return 0;
+    }
+    rc = uv_tcp_init(c->loop, &conn->io.tcp);
+    CHECK(rc == 0);
+    conn->has_handle = true;
+    if (fd >= 0) {
+        rc = uv_tcp_open(&conn->io.tcp, fd);
+        if (rc < 0) {
+            (void)close(fd);
+            return rc;
+        }
+    }
+    if (uv_ip4_addr(c->options.host, c->options.port, (struct sockaddr_in *)&addr) < 0) {
+        rc = uv_ip6_addr(c->options.host, c->options.port, (struct sockaddr_in6 *)&addr);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return uv_tcp_connect(&conn->connect, &conn->io.tcp, (struct sockaddr *)&addr,
+                          connect_cb);
+}
+
+void http_client_socket(struct http_client *c, void *request, int fd_or_error)
+{
+    struct client_conn *conn = request;
+    int rc;
+
+    if (conn->state == CONN_CLOSING) { /* its call is gone */
+        if (fd_or_error >= 0) {
+            (void)close(fd_or_error);
+        }
+        conn_free(conn);
+        return;
+    }
+    if (fd_or_error < 0) {
+        struct http_call *call = conn->call;
+
+        conn->call = NULL;
+        client_call_finish(call, fd_or_error);
+        conn_free(conn);
+        return;
+    }
+    rc = conn_connect(conn, fd_or_error);
+    if (rc < 0) {
+        client_conn_close(conn, rc);
+    }
+}
+
+static int conn_new(struct http_call *call)
+{
+    struct http_client *c = call->client;
+    struct client_conn *conn = calloc(1, sizeof(*conn));
+    int rc;
+
+    if (conn == NULL) {
+        return -ENOMEM;
+    }
+    conn->client = c;
+    conn->call = call;
+    conn->deadline_ms = uv_now(c->loop) + c->options.connect_timeout_ms;
+    conn->in.on_head = on_head;
+    conn->in.on_body = on_body;
+    conn->in.on_done = on_done;
+    conn->in.head_max_bytes = c->options.head_max_bytes;
+    conn->in.headers_max = 256;
+    http_message_init(&conn->in, HTTP_RESPONSE);
+    call->conn = conn;
+    list_push_back(&c->busy, &conn->node);
+    c->n_conns++;
+    c->n_handles++;
+    if (c->options.socket_get != NULL) {
+        conn->state = CONN_SOCKET;
+        c->options.socket_get(c, conn);
+        return 0;
+    }
+    rc = conn_connect(conn, -1);
+    if (rc < 0) {
+        client_conn_close(conn, rc);
+    }
+    return 0;
+}
+
+int client_assign(struct http_call *call)
+{
+    struct http_client *c = call->client;
+
+    if (!list_empty(&c->idle) && !call->retried) {
+        struct client_conn *conn = container_of(c->idle.next, struct client_conn, node);
+
+        list_remove(&conn->node);
+        list_push_back(&c->busy, &conn->node);
+        conn->call = call;
+        call->conn = conn;
+        conn_begin(conn);
+        return 0;
+    }
+    if (c->n_conns >= c->options.connections_max) {
+        list_push_back(&c->waiting, &call->node);
+        return 0;
+    }
+    return conn_new(call);
+}
+
+static void next_waiting(struct http_client *c)
+{
+    while (!list_empty(&c->waiting) &&
+           (!list_empty(&c->idle) || c->n_conns < c->options.connections_max)) {
+        struct http_call *call = container_of(c->waiting.next, struct http_call, node);
+        int rc;
+
+        list_remove(&call->node);
+        rc = client_assign(call);
+        if (rc < 0) {
+            client_call_finish(call, rc);
+        }
+    }
+}
+
+/* --- client ------------------------------------------------------------------- */
+
+static void sweep_list(struct list *conns, uint64_t now_ms)
+{
+    LIST_FOREACH_SAFE(it, conns)
+    {
+        struct client_conn *conn = container_of(it, struct client_conn, node);
+
+        if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms) {
+            client_conn_close(conn, conn->state == CONN_IDLE ? 0 : -ETIMEDOUT);
+        }
+    }
+}
+
+static void sweep_cb(uv_timer_t *timer)
+{
+    struct http_client *c = container_of(timer, struct http_client, sweep);
+    uint64_t now_ms = uv_now(timer->loop);
+
+    sweep_list(&c->idle, now_ms);
+    sweep_list(&c->busy, now_ms);
+    if (c->n_conns == 0) {
+        (void)uv_timer_stop(timer);
+    }
+}
+
+void client_watch_time(struct http_client *c)
+{
+    if (!uv_is_active((uv_handle_t *)&c->sweep)) {
+        (void)uv_timer_start(&c->sweep, sweep_cb, SWEEP_MS, SWEEP_MS);
+    }
+}
+
+int http_client_open(struct http_client *c, uv_loop_t *loop,
+                     const struct http_client_options *options)
+{
+    *c = (struct http_client){.data = c->data, .options = *options, .loop = loop};
+    if (c->options.connect_timeout_ms == 0) {
+        c->options.connect_timeout_ms = 5000;
+    }
+    if (c->options.keep_alive_ms == 0) {
+        c->options.keep_alive_ms = 60 * 1000;
+    }
+    if (c->options.connections_max == 0) {
+        c->options.connections_max = 1024;
+    }
+    if (c->options.head_max_bytes == 0) {
+        c->options.head_max_bytes = 64 * 1024;
+    }
+    list_init(&c->idle);
+    list_init(&c->busy);
+    list_init(&c->waiting);
+    list_init(&c->done);
+    c->scratch = malloc(HTTP_CLIENT_SCRATCH);
+    c->host_copy = strdup(options->host != NULL ? options->host : "127.0.0.1");
+    c->path_copy = options->unix_path != NULL ? strdup(options->unix_path) : NULL;
+    if (c->scratch == NULL || c->host_copy == NULL ||
+        (options->unix_path != NULL && c->path_copy == NULL)) {
+        free(c->scratch);
+        free(c->host_copy);
+        free(c->path_copy);
+        return -ENOMEM;
+    }
+    c->options.host = c->host_copy;
+    c->options.unix_path = c->path_copy;
+    CHECK(uv_timer_init(loop, &c->sweep) == 0);
+    CHECK(uv_prepare_init(loop, &c->flush) == 0);
+    c->n_handles = 2;
+    return 0;
+}
+
+static void own_closed_cb(uv_handle_t *handle)
+{
+    handle_closed(handle->data);
+}
+
+void http_client_close(struct http_client *c, void (*on_closed)(struct http_client *c))
+{
+    CHECK(!c->closing);
+    c->closing = true;
+    c->on_closed = on_closed;
+    LIST_FOREACH_SAFE(it, &c->waiting)
+    {
+        client_call_finish(container_of(it, struct http_call, node), -ECANCELED);
+    }
+    LIST_FOREACH_SAFE(it, &c->idle)
+    {
+        client_conn_close(container_of(it, struct client_conn, node), 0);
+    }
+    LIST_FOREACH_SAFE(it, &c->busy)
+    {
+        client_conn_close(container_of(it, struct client_conn, node), -ECANCELED);
+    }
+    c->sweep.data = c->flush.data = c;
+    uv_close((uv_handle_t *)&c->sweep, own_closed_cb);
+    uv_close((uv_handle_t *)&c->flush, own_closed_cb);
+}

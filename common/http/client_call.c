@@ -1,0 +1,226 @@
+/* A call: the request's framing, and what its owner may do with it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http/client_private.h"
+
+static bool text_valid(struct http_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.at[i] == '\r' || s.at[i] == '\n' || s.at[i] == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool word_valid(struct http_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.at[i] <= ' ' || s.at[i] == 0x7f) {
+            return false;
+        }
+    }
+    return s.len > 0;
+}
+
+static int append_host(struct buf *b, const struct http_client *c)
+{
+    const char *host = c->options.unix_path != NULL ? "localhost" : c->options.host;
+    bool v6 = strchr(host, ':') != NULL;
+
+    if (c->options.unix_path != NULL || c->options.port == 80) {
+        return buf_printf(b, "Host: %s\r\n", host);
+    }
+    return buf_printf(b, v6 ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n", host,
+                      c->options.port);
+}
+
+static int build_head(struct http_call *call, struct http_str method,
+                      struct http_str target, struct http_headers headers,
+                      uint64_t body_len, bool has_body)
+{
+    struct buf *b = &call->out;
+    int rc = buf_append(b, method.at, method.len);
+
+    rc = rc < 0 ? rc : buf_append(b, " ", 1);
+    rc = rc < 0 ? rc : buf_append(b, target.at, target.len);
+    rc = rc < 0 ? rc : buf_append_str(b, " HTTP/1.1\r\n");
+    if (rc == 0 && http_headers_find(headers, "Host") == NULL) {
+        rc = append_host(b, call->client);
+    }
+    for (size_t i = 0; rc == 0 && i < headers.n; i++) {
+        const struct http_header *h = &headers.list[i];
+
+        rc = buf_append(b, h->name.at, h->name.len);
+        rc = rc < 0 ? rc : buf_append(b, ": ", 2);
+        rc = rc < 0 ? rc : buf_append(b, h->value.at, h->value.len);
+        rc = rc < 0 ? rc : buf_append(b, "\r\n", 2);
+    }
+    if (rc == 0 && body_len == HTTP_BODY_CHUNKED) {
+        rc = buf_append_str(b, "Transfer-Encoding: chunked\r\n");
+    } else if (rc == 0 && has_body) {
+        rc = buf_printf(b, "Content-Length: %llu\r\n", (unsigned long long)body_len);
+    }
+    return rc < 0 ? rc : buf_append(b, "\r\n", 2);
+}
+
+int http_call_start(struct http_client *c, struct http_call **ret, struct http_str method,
+                    struct http_str target, struct http_headers headers, const void *body,
+                    uint64_t body_len, const struct http_call_ops *ops, void *data)
+{
+    struct http_call *call;
+    bool has_body =
+        body_len > 0 || http_str_eq(method, "POST") || http_str_eq(method, "PUT");
+    int rc;
+
+    if (!word_valid(method) || !word_valid(target)) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < headers.n; i++) {
+        if (!word_valid(headers.list[i].name) || !text_valid(headers.list[i].value)) {
+            return -EINVAL;
+        }
+    }
+    call = c->closing ? NULL : calloc(1, sizeof(*call));
+    if (call == NULL) {
+        return c->closing ? -ECANCELED : -ENOMEM;
+    }
+    call->client = c;
+    call->ops = *ops;
+    call->data = data;
+    call->head = http_str_eq(method, "HEAD");
+    call->chunked = body_len == HTTP_BODY_CHUNKED;
+    call->left = body_len;
+    list_init(&call->node);
+    rc = build_head(call, method, target, headers, body_len, has_body);
+    if (rc == 0 && body != NULL && body_len > 0) {
+        rc = buf_append(&call->out, body, body_len);
+    }
+    if (body != NULL || body_len == 0) {
+        call->ended = call->whole = true;
+        call->left = 0;
+        rc = rc < 0 ? rc : buf_append(&call->replay, call->out.data, call->out.len);
+    }
+    if (rc == 0) {
+        *ret = call; /* callbacks may come before this returns */
+        rc = client_assign(call);
+    }
+    if (rc < 0) {
+        buf_free(&call->out);
+        buf_free(&call->replay);
+        free(call);
+        return rc;
+    }
+    client_watch_time(c);
+    return 0;
+}
+
+void *http_call_data(const struct http_call *call)
+{
+    return call->data;
+}
+
+static int send_or_keep(struct http_call *call, const char *data, size_t len)
+{
+    if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {
+        return client_conn_send(call->conn, data, len);
+    }
+    return buf_append(&call->out, data, len);
+}
+
+int http_call_write(struct http_call *call, const void *data, size_t len)
+{
+    char size[24];
+    int rc;
+
+    if (call->finished || call->ended) {
+        return -EPIPE;
+    }
+    if (!call->chunked) {
+        if (len > call->left) {
+            return -EMSGSIZE;
+        }
+        call->left -= len;
+        return len > 0 ? send_or_keep(call, data, len) : 0;
+    }
+    if (len == 0) {
+        return 0;
+    }
+    rc = send_or_keep(call, size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len));
+    rc = rc < 0 ? rc : send_or_keep(call, data, len);
+    return rc < 0 ? rc : send_or_keep(call, "\r\n", 2);
+}
+
+int http_call_end(struct http_call *call, struct http_headers trailers)
+{
+    struct buf b = {0};
+    int rc = 0;
+
+    if (call->finished || call->ended) {
+        return -EPIPE;
+    }
+    if (!call->chunked) {
+        if (call->left > 0) {
+            http_call_cancel(call);
+            return -EMSGSIZE;
+        }
+        call->ended = true;
+        return 0;
+    }
+    rc = buf_append_str(&b, "0\r\n");
+    for (size_t i = 0; rc == 0 && i < trailers.n; i++) {
+        const struct http_header *h = &trailers.list[i];
+
+        if (word_valid(h->name) && text_valid(h->value)) {
+            rc = buf_append(&b, h->name.at, h->name.len);
+            rc = rc < 0 ? rc : buf_append(&b, ": ", 2);
+            rc = rc < 0 ? rc : buf_append(&b, h->value.at, h->value.len);
+            rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);
+        }
+    }
+    rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);
+    rc = rc < 0 ? rc : send_or_keep(call, b.data, b.len);
+    buf_free(&b);
+    call->ended = rc == 0;
+    return rc;
+}
+
+size_t http_call_pending(const struct http_call *call)
+{
+    if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {
+        return uv_stream_get_write_queue_size(&call->conn->io.stream);
+    }
+    return call->out.len;
+}
+
+void http_call_pause(struct http_call *call)
+{
+    if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {
+        call->conn->in.paused = true;
+        if (!call->conn->feeding) {
+            client_conn_update(call->conn);
+        }
+    }
+}
+
+void http_call_resume(struct http_call *call)
+{
+    if (call->conn != NULL && call->conn->state == CONN_ACTIVE && call->conn->in.paused) {
+        call->conn->in.paused = false;
+        client_conn_resumed(call->conn);
+    }
+}
+
+void http_call_cancel(struct http_call *call)
+{
+    if (call->finished) {
+        return;
+    }
+    if (call->conn != NULL) {
+        client_conn_close(call->conn, -ECANCELED);
+    } else {
+        client_call_finish(call, -ECANCELED);
+    }
+}

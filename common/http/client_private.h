@@ -1,0 +1,69 @@
+/* What the client's two files share: connections and the calls that they carry. */
+#ifndef COMMON_HTTP_CLIENT_PRIVATE_H
+#define COMMON_HTTP_CLIENT_PRIVATE_H
+
+#include "common/http/http_client.h"
+#include "common/http/message.h"
+
+#define HTTP_CLIENT_SCRATCH (64 * 1024)
+
+/*   WAITING ──▶ SOCKET ──▶ CONNECTING ──▶ ACTIVE ◀──▶ IDLE
+ *                  └──────────┴─────────────┴──────────┴──▶ CLOSING */
+enum client_conn_state {
+    CONN_SOCKET,
+    CONN_CONNECTING,
+    CONN_ACTIVE,
+    CONN_IDLE,
+    CONN_CLOSING
+};
+
+struct client_conn {
+    struct list node; /* client.idle or client.busy */
+    struct http_client *client;
+    struct http_call *call;
+    enum client_conn_state state;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } io;
+    bool has_handle;
+    uv_connect_t connect;
+    struct http_message in;
+    struct buf rest;
+    bool reused; /* carried a call before this one */
+    bool reading;
+    bool feeding;
+    uint64_t deadline_ms; /* 0: none */
+    int status;           /* why it closes */
+};
+
+struct http_call {
+    struct list node; /* client.waiting or client.done */
+    struct http_client *client;
+    struct client_conn *conn;
+    struct http_call_ops ops;
+    void *data;
+    struct buf out;    /* head, and what is not yet written of the body */
+    struct buf replay; /* the whole request, for the one retry */
+    bool whole;        /* replay is the request */
+    bool chunked;
+    bool ended;   /* the request is whole */
+    bool head;    /* a HEAD request */
+    bool interim; /* the response being read is 1xx */
+    bool retried;
+    bool finished;
+    uint64_t left; /* announced request body bytes still to come */
+    int status;
+};
+
+int client_assign(struct http_call *call); /* a connection, or in line */
+void client_watch_time(struct http_client *c);
+int client_conn_send(struct client_conn *c, const char *data, size_t len);
+void client_conn_close(struct client_conn *c, int status);
+void client_conn_update(struct client_conn *c);
+void client_conn_resumed(struct client_conn *c);
+void client_call_finish(struct http_call *call, int status); /* on_close comes later */
+
+#endif /* COMMON_HTTP_CLIENT_PRIVATE_H */
