@@ -5,7 +5,8 @@
 
 #include "common/check.h"
 
-static void format(struct error *err, int code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void format(struct error *err, int code,
+                                                         const char *fmt, va_list ap)
 {
     err->code = code;
     (void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
