@@ -6,6 +6,8 @@
 
 #include "common/check.h"
 
+#define TXN_BYTES_MAX (1280 * 1024) /* etcd takes 1.5 MiB, encoding included */
+
 struct request *request_internal(enum request_type type)
 {
     struct request *r = calloc(1, sizeof(*r));
@@ -79,6 +81,22 @@ static bool covers(const struct store_op *a, const struct store_op *b)
 }
 
 /* etcd refuses such transactions, so all engines do. */
+static bool too_large(struct request *r)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < r->n_ops; i++) {
+        bytes += strlen(r->ops[i].key) + r->ops[i].len;
+    }
+    if (bytes > TXN_BYTES_MAX) {
+        r->status = error_set(&r->err, -EINVAL,
+                              "transaction of %zu bytes: at most %d are allowed", bytes,
+                              TXN_BYTES_MAX);
+    }
+    return bytes > TXN_BYTES_MAX;
+}
+
+/* Likewise. */
 static bool overlap(struct request *r)
 {
     for (size_t i = 0; i < r->n_ops; i++) {
@@ -159,7 +177,9 @@ struct request *request_txn(const struct store_compare *compares, size_t n_compa
             return r;
         }
     }
-    (void)overlap(r);
+    if (!too_large(r)) {
+        (void)overlap(r);
+    }
     return r;
 }
 
