@@ -1,0 +1,647 @@
+#include "controller/hub/hub.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/check.h"
+#include "common/list.h"
+#include "proto/codec.h"
+#include "proto/key.h"
+#include "proto/session.h"
+#include "proto/wire_stream.h"
+
+#define HELLO_MS       5000
+#define SESSION_ID_LEN 32
+#define WIRE_PENDING_MAX \
+    (256 * 1024) /* more stays in the outbox, where it can be replaced */
+#define NODE_NAME_MAX 63
+
+/* A connection: nameless until its hello. */
+struct hub_conn {
+    struct list link;
+    struct hub *hub;
+    struct wire_conn *wire;
+    struct hub_node *node;
+    struct codec_reader reader;
+    uint64_t heard_ms;
+    uint64_t said_ms;
+    bool closing;
+};
+
+struct hub_node {
+    struct list link;
+    struct hub *hub;
+    struct hub_conn *conn; /* NULL: lost, may resume until resume_until_ms */
+    struct session session;
+    char name[NODE_NAME_MAX + 1];
+    char boot[SESSION_ID_LEN + 1];
+    char id[SESSION_ID_LEN + 1];
+    uint64_t resume_until_ms;
+    uint64_t acked_ours; /* what we have last acknowledged */
+    bool in_snapshot;
+    bool broken; /* its session cannot be resumed: messages were dropped */
+    void *data;
+};
+
+struct hub {
+    uv_loop_t *loop;
+    struct hub_options options;
+    char *strings[4];
+    struct wire *wire;
+    struct wire_listener *listener;
+    struct list conns;
+    struct list nodes;
+    size_t n_nodes;
+    uint64_t revision; /* of snapshots */
+    uv_timer_t tick;
+    bool closing;
+    void (*on_closed)(void *data);
+    void *closed_data;
+};
+
+static void node_pump(struct hub_node *n);
+
+/* --- frames out --------------------------------------------------------------- */
+
+static void conn_close(struct hub_conn *c)
+{
+    if (!c->closing) {
+        c->closing = true;
+        wire_conn_close(c->wire);
+    }
+}
+
+static int send_frame(struct hub_conn *c, uint64_t seq, const struct session_body *body)
+{
+    struct buf frame = {0};
+    uint64_t ack = c->node != NULL ? c->node->session.received : 0;
+    int rc = codec_frame(&frame, seq, ack, body->data, body->len);
+
+    rc = rc < 0 ? rc : wire_send(c->wire, frame.data, frame.len);
+    buf_free(&frame);
+    c->said_ms = uv_now(c->hub->loop);
+    if (c->node != NULL) {
+        c->node->acked_ours = ack;
+    }
+    return rc;
+}
+
+/* Not numbered: hello's answers and heartbeats. */
+static void send_plain(struct hub_conn *c, const Mayfly__V1__Envelope *m)
+{
+    struct session_body *body = wire_body(m);
+
+    if (body == NULL || send_frame(c, 0, body) < 0) {
+        conn_close(c);
+    }
+    session_body_unref(body);
+}
+
+static void node_pump(struct hub_node *n)
+{
+    const struct session_item *item;
+
+    while (n->conn != NULL && !n->conn->closing &&
+           wire_pending(n->conn->wire) < WIRE_PENDING_MAX &&
+           (item = session_next(&n->session)) != NULL) {
+        if (send_frame(n->conn, item->seq, item->body) < 0) {
+            conn_close(n->conn);
+        }
+    }
+}
+
+static void refuse(struct hub_conn *c, const char *cause, const char *text)
+{
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+    Mayfly__V1__Refused refused = MAYFLY__V1__REFUSED__INIT;
+
+    refused.cause = (char *)(uintptr_t)cause;
+    refused.text = (char *)(uintptr_t)text;
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_REFUSED;
+    m.refused = &refused;
+    send_plain(c, &m);
+    /* The peer closes when it has read it; the time limit for a hello ends it otherwise.
+     */
+}
+
+/* --- nodes -------------------------------------------------------------------- */
+
+static void node_free(struct hub_node *n)
+{
+    session_reset(&n->session);
+    list_remove(&n->link);
+    n->hub->n_nodes--;
+    free(n);
+}
+
+static void node_leave(struct hub_node *n, const char *reason)
+{
+    struct hub *h = n->hub;
+
+    if (n->conn != NULL) {
+        n->conn->node = NULL;
+        conn_close(n->conn);
+    }
+    if (h->options.on_leave != NULL && !h->closing) {
+        h->options.on_leave(h->options.data, n, reason);
+    }
+    node_free(n);
+}
+
+static struct hub_node *node_find(struct hub *h, const char *name)
+{
+    LIST_FOREACH(it, &h->nodes)
+    {
+        struct hub_node *n = container_of(it, struct hub_node, link);
+
+        if (strcmp(n->name, name) == 0) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+static int random_id(char ret[SESSION_ID_LEN + 1])
+{
+    uint8_t bytes[SESSION_ID_LEN / 2];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
+        return -errno;
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        (void)sprintf(ret + 2 * i, "%02x", bytes[i]);
+    }
+    return 0;
+}
+
+static void welcome(struct hub_node *n, bool resumed)
+{
+    struct hub *h = n->hub;
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+    Mayfly__V1__Welcome w = MAYFLY__V1__WELCOME__INIT;
+
+    w.controller = (char *)(uintptr_t)h->options.controller_name;
+    w.version = (char *)(uintptr_t)MAYFLY_VERSION;
+    w.session = n->id;
+    w.resumed = resumed;
+    w.received = n->session.received;
+    w.heartbeat_ms = h->options.heartbeat_ms;
+    w.packages_url = (char *)(uintptr_t)h->options.packages_url;
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_WELCOME;
+    m.welcome = &w;
+    send_plain(n->conn, &m);
+}
+
+static void snapshot(struct hub_node *n)
+{
+    struct hub *h = n->hub;
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+    Mayfly__V1__SnapshotBegin begin = MAYFLY__V1__SNAPSHOT_BEGIN__INIT;
+    Mayfly__V1__SnapshotEnd end = MAYFLY__V1__SNAPSHOT_END__INIT;
+
+    begin.revision = end.revision = ++h->revision;
+    n->in_snapshot = true; /* it may be larger than an outbox */
+    n->session.items_max = 0;
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_BEGIN;
+    m.snapshot_begin = &begin;
+    (void)hub_send(h, n, &m);
+    h->options.on_snapshot(h->options.data, n);
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END;
+    m.snapshot_end = &end;
+    (void)hub_send(h, n, &m);
+    n->in_snapshot = false;
+    n->session.items_max = n->session.n_items + h->options.outbox_max;
+}
+
+static void join(struct hub_conn *c, const Mayfly__V1__Hello *hello)
+{
+    struct hub *h = c->hub;
+    struct hub_node *n;
+
+    if (h->n_nodes >= h->options.nodes_max) {
+        refuse(c, "no_capacity", "the controller has as many nodes as it may have");
+        return;
+    }
+    n = calloc(1, sizeof(*n));
+    if (n == NULL || random_id(n->id) < 0) {
+        free(n);
+        conn_close(c);
+        return;
+    }
+    n->hub = h;
+    n->conn = c;
+    c->node = n;
+    (void)snprintf(n->name, sizeof(n->name), "%s", hello->node);
+    (void)snprintf(n->boot, sizeof(n->boot), "%s", hello->boot);
+    session_init(&n->session, h->options.outbox_max);
+    list_push_back(&h->nodes, &n->link);
+    h->n_nodes++;
+    c->reader.max = CODEC_FRAME_MAX;
+    welcome(n, false);
+    h->options.on_join(h->options.data, n, hello);
+    snapshot(n);
+}
+
+static bool resume(struct hub_node *n, struct hub_conn *c, const Mayfly__V1__Hello *hello)
+{
+    if (n->broken || strcmp(n->boot, hello->boot) != 0 ||
+        strcmp(n->id, hello->session) != 0 ||
+        session_resume(&n->session, hello->received) < 0) {
+        return false;
+    }
+    if (n->conn != NULL) { /* the old one is half open */
+        n->conn->node = NULL;
+        conn_close(n->conn);
+    }
+    n->conn = c;
+    c->node = n;
+    c->reader.max = CODEC_FRAME_MAX;
+    welcome(n, true);
+    node_pump(n);
+    return true;
+}
+
+static bool name_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len <= NODE_NAME_MAX && name[0] != '.' && name[0] != '-' &&
+           strspn(name,
+                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
+               len;
+}
+
+static bool token_matches(const char *want, const char *have)
+{
+    size_t len = strlen(want);
+
+    return strlen(have) == len && CRYPTO_memcmp(want, have, len) == 0;
+}
+
+static void on_hello(struct hub_conn *c, const Mayfly__V1__Hello *hello)
+{
+    struct hub *h = c->hub;
+    struct hub_node *n;
+
+    if (hello->protocol != 1) {
+        refuse(c, "bad_request", "this controller speaks protocol 1");
+        return;
+    }
+    if (h->options.token != NULL && !token_matches(h->options.token, hello->token)) {
+        refuse(c, "unauthorized", "the join token is not the controller's (token_file)");
+        return;
+    }
+    if (!name_valid(hello->node) || hello->boot[0] == '\0' ||
+        strlen(hello->boot) > SESSION_ID_LEN) {
+        refuse(c, "bad_request",
+               "the node's name is not a host name of at most 63 characters");
+        return;
+    }
+    n = node_find(h, hello->node);
+    if (n != NULL) {
+        if (resume(n, c, hello)) {
+            return;
+        }
+        if (n->conn != NULL && strcmp(n->boot, hello->boot) != 0 &&
+            uv_now(h->loop) - n->conn->heard_ms < 2ull * h->options.heartbeat_ms) {
+            refuse(c, "conflict", "another agent with this node name is connected");
+            return;
+        }
+        node_leave(n, strcmp(n->boot, hello->boot) != 0
+                          ? "the agent has started anew"
+                          : "its session could not be resumed");
+    }
+    join(c, hello);
+}
+
+/* --- frames in ---------------------------------------------------------------- */
+
+/* False: the connection is of no more use. */
+static bool on_envelope(struct hub_conn *c, const Mayfly__V1__Envelope *m)
+{
+    struct hub *h = c->hub;
+    struct hub_node *n = c->node;
+    int rc;
+
+    if (n == NULL) {
+        if (m->body_case != MAYFLY__V1__ENVELOPE__BODY_HELLO) {
+            return false;
+        }
+        on_hello(c, m->hello);
+        return true;
+    }
+    if (session_ack(&n->session, m->ack) < 0) {
+        return false;
+    }
+    if (m->seq == 0) {
+        return m->body_case == MAYFLY__V1__ENVELOPE__BODY_HEARTBEAT;
+    }
+    rc = session_receive(&n->session, m->seq);
+    if (rc < 0) {
+        n->broken = true; /* a gap: start anew */
+        return false;
+    }
+    if (rc == 1) {
+        h->options.on_message(h->options.data, n, m);
+    }
+    return true;
+}
+
+static void on_data(struct wire_conn *wire, const void *data, size_t len)
+{
+    struct hub_conn *c = wire_conn_data(wire);
+    int rc;
+
+    if (c->closing) {
+        return;
+    }
+    c->heard_ms = uv_now(c->hub->loop);
+    rc = codec_feed(&c->reader, data, len);
+    while (rc >= 0 && !c->closing) {
+        Mayfly__V1__Envelope *m;
+        bool useful;
+
+        rc = codec_next(&c->reader, &m);
+        if (rc <= 0) {
+            break;
+        }
+        useful = on_envelope(c, m);
+        mayfly__v1__envelope__free_unpacked(m, NULL);
+        if (!useful) {
+            rc = -EPROTO;
+        }
+    }
+    if (rc < 0) {
+        conn_close(c);
+    } else if (c->node != NULL) {
+        node_pump(c->node);
+    }
+}
+
+static void on_drain(struct wire_conn *wire)
+{
+    struct hub_conn *c = wire_conn_data(wire);
+
+    if (c->node != NULL) {
+        node_pump(c->node);
+    }
+}
+
+static void hub_free(struct hub *h)
+{
+    void (*on_closed)(void *data) = h->on_closed;
+    void *data = h->closed_data;
+
+    for (size_t i = 0; i < sizeof(h->strings) / sizeof(h->strings[0]); i++) {
+        free(h->strings[i]);
+    }
+    free(h);
+    if (on_closed != NULL) {
+        on_closed(data);
+    }
+}
+
+static void wire_closed(void *data)
+{
+    hub_free(data);
+}
+
+static void tick_closed_cb(uv_handle_t *handle)
+{
+    struct hub *h = container_of((uv_timer_t *)handle, struct hub, tick);
+
+    wire_close_all(h->wire, wire_closed, h);
+}
+
+static void close_if_last(struct hub *h)
+{
+    if (h->closing && list_empty(&h->conns) && !uv_is_closing((uv_handle_t *)&h->tick)) {
+        uv_close((uv_handle_t *)&h->tick, tick_closed_cb);
+    }
+}
+
+static void on_close(struct wire_conn *wire, int status)
+{
+    struct hub_conn *c = wire_conn_data(wire);
+    struct hub *h = c->hub;
+    struct hub_node *n = c->node;
+
+    if (n != NULL) {
+        n->conn = NULL;
+        n->resume_until_ms = uv_now(h->loop) + h->options.resume_ms;
+    }
+    list_remove(&c->link);
+    codec_reader_free(&c->reader);
+    free(c);
+    close_if_last(h);
+}
+
+static const struct wire_conn_ops conn_ops = {NULL, on_data, on_drain, on_close};
+
+static void on_accept(void *data, struct wire_conn *wire)
+{
+    struct hub *h = data;
+    struct hub_conn *c = calloc(1, sizeof(*c));
+
+    wire_conn_set(wire, &conn_ops, c);
+    if (c == NULL) {
+        static const struct wire_conn_ops none = {0};
+
+        wire_conn_set(wire, &none, NULL);
+        wire_conn_close(wire);
+        return;
+    }
+    c->hub = h;
+    c->wire = wire;
+    c->reader.max = CODEC_HELLO_MAX;
+    c->heard_ms = uv_now(h->loop);
+    c->said_ms = c->heard_ms;
+    list_push_back(&h->conns, &c->link);
+}
+
+/* --- time --------------------------------------------------------------------- */
+
+static void conn_tick(struct hub_conn *c, uint64_t now_ms)
+{
+    const struct hub_options *o = &c->hub->options;
+    uint64_t limit_ms = c->node == NULL ? HELLO_MS : 3ull * o->heartbeat_ms;
+
+    if (now_ms - c->heard_ms > limit_ms) {
+        conn_close(c);
+        return;
+    }
+    if (c->node != NULL && (now_ms - c->said_ms >= o->heartbeat_ms / 2 ||
+                            c->node->acked_ours != c->node->session.received)) {
+        Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+        Mayfly__V1__Heartbeat beat = MAYFLY__V1__HEARTBEAT__INIT;
+
+        m.body_case = MAYFLY__V1__ENVELOPE__BODY_HEARTBEAT;
+        m.heartbeat = &beat;
+        send_plain(c, &m);
+    }
+}
+
+static void tick_cb(uv_timer_t *timer)
+{
+    struct hub *h = container_of(timer, struct hub, tick);
+    uint64_t now_ms = uv_now(timer->loop);
+
+    LIST_FOREACH_SAFE(it, &h->conns)
+    {
+        struct hub_conn *c = container_of(it, struct hub_conn, link);
+
+        if (!c->closing) {
+            conn_tick(c, now_ms);
+        }
+    }
+    LIST_FOREACH_SAFE(it, &h->nodes)
+    {
+        struct hub_node *n = container_of(it, struct hub_node, link);
+
+        if (n->conn == NULL && now_ms >= n->resume_until_ms) {
+            node_leave(n, "it is not heard of any more");
+        }
+    }
+}
+
+/* --- public ------------------------------------------------------------------- */
+
+static char *keep(struct hub *h, size_t slot, const char *text)
+{
+    if (text != NULL) {
+        h->strings[slot] = strdup(text);
+    }
+    return h->strings[slot];
+}
+
+int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options,
+            struct error *err)
+{
+    struct hub *h = calloc(1, sizeof(*h));
+    int rc;
+
+    if (h == NULL) {
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    h->loop = loop;
+    h->options = *options;
+    h->options.controller_name = keep(h, 0, options->controller_name);
+    h->options.packages_url = keep(h, 1, options->packages_url);
+    h->options.token = keep(h, 2, options->token);
+    h->options.heartbeat_ms = options->heartbeat_ms > 0 ? options->heartbeat_ms : 2000;
+    h->options.resume_ms = options->resume_ms > 0 ? options->resume_ms : 10 * 1000;
+    h->options.outbox_max = options->outbox_max > 0 ? options->outbox_max : 10 * 1000;
+    h->options.nodes_max = options->nodes_max > 0 ? options->nodes_max : 5000;
+    list_init(&h->conns);
+    list_init(&h->nodes);
+    rc = wire_new(&h->wire, loop);
+    if (rc < 0) {
+        hub_free(h);
+        return error_set(err, rc, "hub: %s", uv_strerror(rc));
+    }
+    CHECK(uv_timer_init(loop, &h->tick) == 0);
+    rc = wire_listen(h->wire, &h->listener, options->listen, on_accept, h, err);
+    if (rc < 0) {
+        h->closing = true;
+        close_if_last(h);
+        return error_wrap(err, rc, "hub");
+    }
+    (void)uv_timer_start(&h->tick, tick_cb, h->options.heartbeat_ms / 4,
+                         h->options.heartbeat_ms / 4);
+    *ret = h;
+    return 0;
+}
+
+uint16_t hub_port(const struct hub *h)
+{
+    return wire_listener_port(h->listener);
+}
+
+void hub_close(struct hub *h, void (*on_closed)(void *data), void *data)
+{
+    h->closing = true;
+    h->on_closed = on_closed;
+    h->closed_data = data;
+    (void)uv_timer_stop(&h->tick);
+    wire_listener_close(h->listener);
+    LIST_FOREACH_SAFE(it, &h->nodes)
+    {
+        node_leave(container_of(it, struct hub_node, link), "");
+    }
+    LIST_FOREACH_SAFE(it, &h->conns)
+    {
+        conn_close(container_of(it, struct hub_conn, link));
+    }
+    close_if_last(h);
+}
+
+static int queue(struct hub_node *n, const char *key, struct session_body *body)
+{
+    int rc;
+
+    if (n->broken) {
+        return -ENOBUFS;
+    }
+    rc = session_queue(&n->session, key, body);
+    if (rc < 0) { /* it is too far behind: a new session brings it a snapshot */
+        n->broken = true;
+        if (n->conn != NULL) {
+            conn_close(n->conn);
+        }
+        return rc;
+    }
+    if (!n->in_snapshot) {
+        node_pump(n);
+    }
+    return 0;
+}
+
+int hub_send(struct hub *h, struct hub_node *n, const Mayfly__V1__Envelope *m)
+{
+    char key[WIRE_KEY_MAX];
+    struct session_body *body = wire_body(m);
+    int rc;
+
+    if (body == NULL) {
+        return -ENOMEM;
+    }
+    wire_key(m, key);
+    rc = queue(n, key, body);
+    session_body_unref(body);
+    return rc;
+}
+
+void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m)
+{
+    char key[WIRE_KEY_MAX];
+    struct session_body *body = wire_body(m);
+
+    if (body == NULL) {
+        return;
+    }
+    wire_key(m, key);
+    LIST_FOREACH_SAFE(it, &h->nodes)
+    {
+        (void)queue(container_of(it, struct hub_node, link), key, body);
+    }
+    session_body_unref(body);
+}
+
+const char *hub_node_name(const struct hub_node *n)
+{
+    return n->name;
+}
+
+void hub_node_set_data(struct hub_node *n, void *data)
+{
+    n->data = data;
+}
+
+void *hub_node_data(const struct hub_node *n)
+{
+    return n->data;
+}

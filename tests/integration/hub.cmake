@@ -1,0 +1,2 @@
+mayfly_test(test_hub integration SOURCES ${CMAKE_CURRENT_LIST_DIR}/hub.c
+  LIBS controller_hub agent_link)
