@@ -9,6 +9,6 @@ foreach(engine memory sqlite etcd)
         ${CMAKE_CURRENT_LIST_DIR}/store_etcd_faults.c)
     endif()
     mayfly_test(test_store_${engine} integration SOURCES ${store_sources}
-      LIBS controller_store PkgConfig::SQLITE TIMEOUT 240)
+      LIBS controller_store PkgConfig::SQLITE PkgConfig::CURL TIMEOUT 240)
   endif()
 endforeach()
