@@ -33,7 +33,6 @@ struct local {
 
     struct list pending; /* the loop's from here on */
     size_t n_pending;
-    struct request *running; /* under lock: what the worker has in hand */
     struct local_watches watches;
     bool expiring; /* a REQUEST_EXPIRE is under way */
     bool closing;
@@ -69,11 +68,9 @@ static void worker_main(void *arg)
         }
         r = container_of(l->todo.next, struct request, node);
         list_remove(&r->node);
-        l->running = r;
         uv_mutex_unlock(&l->lock);
         execute(l, r);
         uv_mutex_lock(&l->lock);
-        l->running = NULL;
         list_push_back(&l->done, &r->node);
         l->next_expiry_ms = state_next_expiry_ms(l->state);
         (void)uv_async_send(&l->wake);
@@ -192,32 +189,43 @@ static void take_all(struct local *l, struct list *from, struct list *to)
 }
 
 /* Answers a request that takes too long. One that was not begun will never be done; of
- * one in the worker's hands nobody knows. */
+ * one in the worker's hands nobody knows: of it only the loop's own parts are touched. */
 static void overdue(struct local *l, struct request *r)
 {
-    bool waiting;
+    bool waiting = false;
 
     uv_mutex_lock(&l->lock);
-    waiting = l->running != r;
-    for (struct list *n = l->done.next; waiting && n != &l->done; n = n->next) {
-        waiting = n != &r->node;
+    for (struct list *it = l->todo.next; !waiting && it != &l->todo; it = it->next) {
+        waiting = it == &r->node; /* the oldest: found at once */
     }
     if (waiting) {
         list_remove(&r->node);
     }
     uv_mutex_unlock(&l->lock);
-    /* Of a request in work only the loop's own links are touched: the rest is the
-     * worker's.
-     */
     list_remove(&r->pending);
     l->n_pending--;
-    if (waiting) {
-        request_fail(r, -ETIMEDOUT, "the store did not answer in time");
-        request_answer(r);
-        (void)request_free(r);
+    if (waiting || r->type == REQUEST_RANGE) {
+        request_answer_with(r, -ETIMEDOUT, "the store did not answer in time");
     } else {
         request_answer_with(r, -EINPROGRESS,
                             "the store did not answer in time: outcome unknown");
+    }
+    if (waiting) {
+        (void)request_free(r);
+    }
+}
+
+static void drain_done(struct local *l)
+{
+    struct list done;
+
+    list_init(&done);
+    take_all(l, &l->done, &done);
+    while (!list_empty(&done)) {
+        struct request *r = container_of(done.next, struct request, node);
+
+        list_remove(&r->node);
+        complete(l, r);
     }
 }
 
@@ -227,6 +235,7 @@ static void on_timer(uv_timer_t *timer)
     uint64_t now_ms = clock_mono_ms();
     bool expire;
 
+    drain_done(l); /* if the loop was late, not the disk, the answers are there */
     while (l->options.threaded && !l->closing && !list_empty(&l->pending)) {
         struct request *r = container_of(l->pending.next, struct request, pending);
 
@@ -297,23 +306,15 @@ static void tear_down(struct local *l)
 static void on_wake(uv_async_t *wake)
 {
     struct local *l = wake->data;
-    struct list done;
     bool stopped;
 
-    list_init(&done);
     if (l->torn_down) {
         return;
     }
     if (!l->options.threaded && !l->closing) {
         run_on_loop(l);
     }
-    take_all(l, &l->done, &done);
-    while (!list_empty(&done)) {
-        struct request *r = container_of(done.next, struct request, node);
-
-        list_remove(&r->node);
-        complete(l, r);
-    }
+    drain_done(l);
     if (!l->closing) {
         arm(l);
         return;

@@ -12,3 +12,6 @@ foreach(engine memory sqlite etcd)
       LIBS controller_store PkgConfig::SQLITE PkgConfig::CURL TIMEOUT 240)
   endif()
 endforeach()
+mayfly_test(test_store_late integration
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/store_late.c ${CMAKE_CURRENT_LIST_DIR}/store_client.c
+  LIBS controller_store)

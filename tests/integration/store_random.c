@@ -138,12 +138,13 @@ static void compare_state(struct client *c, const struct model *m)
     assert_int_equal(a.revision, m->revision);
     for (size_t i = 0; i < KEYS; i++) {
         const struct model_key *k = &m->keys[i];
-        const struct store_kv *kv = &a.kvs.items[at];
+        const struct store_kv *kv;
 
         if (k->create == 0) {
             continue;
         }
-        assert_true(at++ < a.kvs.n);
+        assert_true(at < a.kvs.n);
+        kv = &a.kvs.items[at++];
         assert_string_equal(kv->key, k->name);
         assert_int_equal(kv->create_revision, k->create);
         assert_int_equal(kv->mod_revision, k->mod);
