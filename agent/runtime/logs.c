@@ -1,0 +1,375 @@
+#include "agent/runtime/logs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/runtime/logs_private.h"
+#include "common/buf.h"
+#include "common/check.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/spec.h"
+
+#define N_STREAMS 3
+
+struct log_sink {
+    struct logs *logs;
+    char namespace_[SPEC_NAME_MAX + 1];
+    char name[SPEC_NAME_MAX + 1];
+    uint64_t version;
+    uint64_t instance;
+    char *folder;
+    char *path;
+    int fd; /* -1: not open (disk trouble); tried again at the next rotation or line */
+    size_t file_bytes;
+    struct buf partial[N_STREAMS]; /* a line whose end has not come */
+    bool skipping[N_STREAMS];      /* the rest of a line that was cut */
+    uint64_t second;               /* of the rate's window */
+    size_t second_bytes;
+    uint64_t dropped_bytes;
+    struct buf out;
+};
+
+static const char *const stream_names[N_STREAMS] = {"stdout", "stderr", "system"};
+
+int logs_new(struct logs **ret, uv_loop_t *loop, const char *dir, struct error *err)
+{
+    struct logs *l = calloc(1, sizeof(*l));
+
+    if (l == NULL || (l->dir = strdup(dir)) == NULL) {
+        free(l);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+        int rc = error_set_errno(err, -errno, "make folder %s", dir);
+
+        free(l->dir);
+        free(l);
+        return rc;
+    }
+    l->loop = loop;
+    list_init(&l->readers);
+    *ret = l;
+    return 0;
+}
+
+struct logs *logs_free(struct logs *l)
+{
+    if (l != NULL) {
+        CHECK(list_empty(&l->readers));
+        free(l->dir);
+        free(l);
+    }
+    return NULL;
+}
+
+bool log_file_name_parse(const char *name, uint64_t *ret_version, uint64_t *ret_instance)
+{
+    int end = 0;
+
+    if (sscanf(name, "%" SCNu64 "-%" SCNu64 ".log%n", ret_version, ret_instance, &end) !=
+            2 ||
+        end == 0) {
+        return false;
+    }
+    return name[end] == '\0' || strcmp(name + end, ".1") == 0;
+}
+
+/* --- files ---------------------------------------------------------------------- */
+
+struct kept {
+    char name[64];
+    struct timespec mtime;
+    size_t bytes;
+};
+
+static int oldest_first(const void *a, const void *b)
+{
+    const struct kept *x = a;
+    const struct kept *y = b;
+
+    if (x->mtime.tv_sec != y->mtime.tv_sec) {
+        return x->mtime.tv_sec < y->mtime.tv_sec ? -1 : 1;
+    }
+    return x->mtime.tv_nsec < y->mtime.tv_nsec ? -1 : x->mtime.tv_nsec > y->mtime.tv_nsec;
+}
+
+static size_t list_kept(DIR *dir, struct kept *kept, size_t max, size_t *ret_bytes)
+{
+    struct dirent *e;
+    size_t n = 0;
+
+    *ret_bytes = 0;
+    while (n < max && (e = readdir(dir)) != NULL) {
+        uint64_t version;
+        uint64_t instance;
+        struct stat st;
+
+        if (strlen(e->d_name) >= sizeof(kept->name) ||
+            !log_file_name_parse(e->d_name, &version, &instance) ||
+            fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            continue;
+        }
+        memcpy(kept[n].name, e->d_name, strlen(e->d_name) + 1);
+        kept[n].mtime = st.st_mtim;
+        kept[n].bytes = (size_t)st.st_size;
+        *ret_bytes += kept[n++].bytes;
+    }
+    return n;
+}
+
+/* Takes the function's oldest files away until the rest is within its bounds. */
+static void prune(const struct log_sink *s)
+{
+    _cleanup_closedir_ DIR *dir = opendir(s->folder);
+    _cleanup_free_ struct kept *kept = calloc((size_t)LOG_FILES_MAX * 4, sizeof(*kept));
+    const char *mine = strrchr(s->path, '/') + 1;
+    size_t bytes;
+    size_t n;
+    size_t left;
+
+    if (dir == NULL || kept == NULL) {
+        return;
+    }
+    n = list_kept(dir, kept, (size_t)LOG_FILES_MAX * 4, &bytes);
+    qsort(kept, n, sizeof(*kept), oldest_first);
+    left = n;
+    for (size_t i = 0; i < n; i++) {
+        if (bytes <= LOG_FUNCTION_MAX - LOG_FILE_MAX && left <= LOG_FILES_MAX) {
+            return;
+        }
+        if (strcmp(kept[i].name, mine) != 0 &&
+            unlinkat(dirfd(dir), kept[i].name, 0) == 0) {
+            bytes -= kept[i].bytes;
+            left--;
+        }
+    }
+}
+
+static void open_file(struct log_sink *s)
+{
+    struct stat st;
+
+    s->fd = open(s->path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    s->file_bytes = s->fd >= 0 && fstat(s->fd, &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+static void rotate(struct log_sink *s)
+{
+    char old[PATH_MAX];
+
+    (void)snprintf(old, sizeof(old), "%s.1", s->path);
+    if (s->fd >= 0) {
+        (void)close(s->fd);
+    }
+    (void)rename(s->path, old); /* what was in .1 is dropped: the bound */
+    open_file(s);
+    prune(s);
+}
+
+int log_sink_new(struct log_sink **ret, struct logs *l, const char *namespace_,
+                 const char *name, uint64_t version, uint64_t instance)
+{
+    struct log_sink *s = calloc(1, sizeof(*s));
+    char above[PATH_MAX];
+
+    if (s == NULL || asprintf(&s->folder, "%s/%s/%s", l->dir, namespace_, name) < 0) {
+        free(s);
+        return -ENOMEM;
+    }
+    if (asprintf(&s->path, "%s/%" PRIu64 "-%" PRIu64 ".log", s->folder, version,
+                 instance) < 0) {
+        free(s->folder);
+        free(s);
+        return -ENOMEM;
+    }
+    s->logs = l;
+    (void)snprintf(s->namespace_, sizeof(s->namespace_), "%s", namespace_);
+    (void)snprintf(s->name, sizeof(s->name), "%s", name);
+    s->version = version;
+    s->instance = instance;
+    (void)snprintf(above, sizeof(above), "%s/%s", l->dir, namespace_);
+    (void)mkdir(above, 0700); /* a full disk must not stop functions: see fd */
+    (void)mkdir(s->folder, 0700);
+    open_file(s);
+    prune(s);
+    *ret = s;
+    return 0;
+}
+
+/* --- lines ---------------------------------------------------------------------- */
+
+/* Length of the valid UTF-8 sequence at p, or 0. RFC 3629. */
+static size_t utf8_len(const unsigned char *p, size_t left)
+{
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+               : (p[0] & 0xf0) == 0xe0       ? 3
+               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                             : 0;
+
+    if (n == 0 || n > left) {
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90)) {
+        return 0;
+    }
+    return n;
+}
+
+/* Output is bytes; a log line is text: what is not UTF-8 becomes U+FFFD. */
+static int append_json(struct buf *b, const char *text, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    int rc = 0;
+
+    for (size_t i = 0, n; rc == 0 && i < len; i += n) {
+        n = utf8_len(p + i, len - i);
+        if (n == 0) {
+            n = 1;
+            rc = buf_append_str(b, "\xef\xbf\xbd");
+        } else if (p[i] == '"' || p[i] == '\\') {
+            rc = buf_printf(b, "\\%c", p[i]);
+        } else if (p[i] < 0x20) {
+            rc = buf_printf(b, "\\u%04x", p[i]);
+        } else {
+            rc = buf_append(b, p + i, n);
+        }
+    }
+    return rc;
+}
+
+static void store(struct log_sink *s, enum log_stream stream, const char *text,
+                  size_t len)
+{
+    struct log_line line = {
+        .wall_ms = clock_wall_ms(),
+        .version = s->version,
+        .stream = stream,
+        .text = text,
+        .len = len,
+    };
+    ssize_t n;
+
+    (void)snprintf(line.instance, sizeof(line.instance), "%" PRIu64, s->instance);
+    log_readers_push(s->logs, s->namespace_, s->name, &line);
+    s->out.len = 0;
+    if (buf_printf(&s->out, "{\"ts\":%" PRIu64 ",\"stream\":\"%s\",\"text\":\"",
+                   line.wall_ms, stream_names[stream]) < 0 ||
+        append_json(&s->out, text, len) < 0 || buf_append_str(&s->out, "\"}\n") < 0) {
+        return;
+    }
+    if (s->fd < 0 || s->file_bytes + s->out.len > LOG_FILE_MAX) {
+        rotate(s);
+    }
+    if (s->fd >= 0) {
+        n = write(s->fd, s->out.data, s->out.len);
+        s->file_bytes += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void say_dropped(struct log_sink *s)
+{
+    char text[128];
+    int len;
+
+    if (s->dropped_bytes > 0) {
+        len = snprintf(text, sizeof(text),
+                       "%" PRIu64 " bytes of output dropped: more than 1 MiB in a second",
+                       s->dropped_bytes);
+        s->dropped_bytes = 0;
+        store(s, LOG_STREAM_SYSTEM, text, (size_t)len);
+    }
+}
+
+static void put_line(struct log_sink *s, enum log_stream stream, const char *text,
+                     size_t len)
+{
+    uint64_t second = clock_mono_ms() / 1000;
+
+    if (second != s->second) {
+        s->second = second;
+        s->second_bytes = 0;
+        say_dropped(s);
+    }
+    if (s->second_bytes + len > LOG_RATE_BYTES && stream != LOG_STREAM_SYSTEM) {
+        s->dropped_bytes += len + 1;
+        return;
+    }
+    s->second_bytes += len + 1;
+    store(s, stream, text, len);
+}
+
+static void flush_partial(struct log_sink *s, enum log_stream stream)
+{
+    struct buf *b = &s->partial[stream];
+
+    if (b->len > 0 && b->data[b->len - 1] == '\r') {
+        b->len--;
+    }
+    put_line(s, stream, b->data != NULL ? b->data : "", b->len);
+    b->len = 0;
+}
+
+void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data,
+                    size_t len)
+{
+    struct buf *b = &s->partial[stream];
+
+    while (len > 0) {
+        const char *nl = memchr(data, '\n', len);
+        size_t n = nl != NULL ? (size_t)(nl - data) : len;
+        size_t room = LOG_LINE_MAX - b->len;
+        bool over = n > room;
+
+        if (!s->skipping[stream]) {
+            (void)buf_append(b, data, over ? room : n);
+            if (over) {
+                flush_partial(s, stream); /* cut: the rest of the line is dropped */
+                s->skipping[stream] = true;
+            }
+        }
+        if (nl != NULL) {
+            if (!s->skipping[stream]) {
+                flush_partial(s, stream);
+            }
+            s->skipping[stream] = false;
+            n++;
+        }
+        data += n;
+        len -= n;
+    }
+}
+
+struct log_sink *log_sink_free(struct log_sink *s)
+{
+    if (s != NULL) {
+        for (int i = 0; i < N_STREAMS; i++) {
+            if (s->partial[i].len > 0) {
+                flush_partial(s, (enum log_stream)i);
+            }
+            buf_free(&s->partial[i]);
+        }
+        say_dropped(s);
+        buf_free(&s->out);
+        if (s->fd >= 0) {
+            (void)close(s->fd);
+        }
+        free(s->folder);
+        free(s->path);
+        free(s);
+    }
+    return NULL;
+}

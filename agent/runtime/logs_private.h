@@ -1,0 +1,28 @@
+/* Shared by logs.c (writing) and log_reader.c (reading). */
+#ifndef AGENT_RUNTIME_LOGS_PRIVATE_H
+#define AGENT_RUNTIME_LOGS_PRIVATE_H
+
+#include "agent/runtime/logs.h"
+#include "common/list.h"
+
+struct logs {
+    uv_loop_t *loop;
+    char *dir;
+    struct list readers; /* those that follow */
+};
+
+#define LOG_LINE_MAX     (16 * 1024)
+#define LOG_FILE_MAX     (512 * 1024)
+#define LOG_FILES_MAX    256 /* of a function */
+#define LOG_FUNCTION_MAX (16 * 1024 * 1024)
+#define LOG_RATE_BYTES   (1024 * 1024) /* a second */
+#define LOG_FOLLOW_MAX   (256 * 1024)  /* waiting for a reader that is slow */
+
+/* "<version>-<instance>.log" or with ".1" for the older half. */
+bool log_file_name_parse(const char *name, uint64_t *ret_version, uint64_t *ret_instance);
+
+/* A line was written: readers that follow its function get a copy. */
+void log_readers_push(struct logs *l, const char *namespace_, const char *name,
+                      const struct log_line *line);
+
+#endif /* AGENT_RUNTIME_LOGS_PRIVATE_H */
