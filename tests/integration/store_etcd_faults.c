@@ -1,6 +1,7 @@
 /* The etcd engine when etcd stops, dies, comes back, forgets, or was never there. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -245,6 +246,57 @@ static int mute_port(char *url, size_t size)
     return fd;
 }
 
+/* Runs the loop until the port has taken a connection and has got something on it. */
+static int take_request(struct client *c, int listener)
+{
+    uint64_t deadline_ms = clock_mono_ms() + TIMEOUT_MS;
+    struct pollfd p = {.fd = listener, .events = POLLIN};
+    int fd = -1;
+
+    for (;;) {
+        assert_true(clock_mono_ms() < deadline_ms);
+        (void)uv_run(&c->loop, UV_RUN_NOWAIT);
+        if (poll(&p, 1, 1) <= 0) {
+            continue;
+        }
+        if (fd >= 0) {
+            return fd;
+        }
+        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        assert_true(fd >= 0);
+        p.fd = fd;
+    }
+}
+
+/* The connection ends after the request was sent: a read goes to the next endpoint, a
+ * transaction does not, and says that its outcome is unknown. */
+static void connection_lost(void **state)
+{
+    char mute[48];
+    int listener = mute_port(mute, sizeof(mute));
+    const char *const endpoints[] = {mute, server->url, NULL};
+    struct store_op op = op_put("c/1", "x");
+    struct client c;
+    struct answer txn = {0};
+    struct answer range = {0};
+
+    open_on(&c, endpoints);
+    store_txn(c.store, NULL, 0, &op, 1, answer_txn, &txn);
+    (void)close(take_request(&c, listener));
+    client_wait(&c, &txn.calls, 1);
+    assert_int_equal(txn.status, -EINPROGRESS);
+    client_end(&c);
+
+    open_on(&c, endpoints);
+    store_range(c.store, "c/", answer_range, &range);
+    (void)close(take_request(&c, listener));
+    client_wait(&c, &range.calls, 1);
+    assert_int_equal(range.status, 0);
+    assert_int_equal(range.kvs.n, 0); /* the transaction was not sent again */
+    client_end(&c);
+    (void)close(listener);
+}
+
 /* Endpoints are tried in turn: one that is closed and one that is mute cost a read some
  * of its time, not its answer; the good one is then remembered. */
 static void endpoints_in_turn(void **state)
@@ -381,6 +433,7 @@ int store_etcd_faults_run(struct etcd_server *s)
         TEST(watch_notices_hanging),
         TEST(watch_resyncs_after_compaction),
         TEST(unreachable),
+        TEST(connection_lost),
         TEST(endpoints_in_turn),
         TEST(refuses_bad_endpoints),
         TEST(closes_while_hanging),
