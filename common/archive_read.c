@@ -5,7 +5,6 @@
 #include <linux/openat2.h>
 #include <locale.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -13,6 +12,7 @@
 #include "common/archive_check.h"
 #include "common/archive_tree.h"
 #include "common/cleanup.h"
+#include "common/random.h"
 
 #define IO_SIZE         (64 * 1024)
 #define RATIO_FREE      (8ULL << 20) /* unpacked bytes that need no ratio */
@@ -495,12 +495,10 @@ int archive_unpack(const char *path, enum spec_format format, const char *file_n
 {
     _cleanup_free_ char *tmp = NULL;
     _cleanup_close_ int root = -1;
-    uint64_t random;
     int rc;
 
-    if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random) ||
-        asprintf(&tmp, "%s.tmp-%d-%016llx", dest, (int)getpid(),
-                 (unsigned long long)random) < 0) {
+    if (asprintf(&tmp, "%s.tmp-%d-%016llx", dest, (int)getpid(),
+                 (unsigned long long)random_u64()) < 0) {
         return error_set(err, -ENOMEM, "out of memory");
     }
     if (mkdir(tmp, 0700) < 0) {

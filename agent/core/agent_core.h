@@ -1,8 +1,8 @@
 /* Agent core: what this node runs and who gets to run where. Pure.
  *
  * Holds the functions, versions and grants that the controller streamed, the instances on
- * this node (pool), and the calls that wait or run (router). Edges feed it events; it acts
- * only through `struct agent_io`, which also gives time and randomness: the cluster
+ * this node (pool), and the calls that wait or run (router). Edges feed it events; it
+ * acts only through `struct agent_io`, which also gives time and randomness: the cluster
  * simulation puts hundreds of these into one process. No I/O, no clock, no threads here,
  * and no io function may call back into the core before it returns.
  *
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "common/cause.h"
+#include "common/desired.h"
 #include "common/list.h"
 #include "common/spec.h"
 
@@ -35,18 +36,19 @@ enum instance_state {
     INSTANCE_IDLE,     /* no call; in the version's warm list */
     INSTANCE_BUSY,     /* 1 … concurrency calls */
     INSTANCE_DRAINING, /* no new call; stopped when the last has ended */
-    INSTANCE_STOPPING, /* io->instance_stop was called; waits for agent_core_instance_gone */
+    INSTANCE_STOPPING, /* io->instance_stop was called; waits for agent_core_instance_gone
+                        */
 };
 
 enum stop_reason {
-    STOP_IDLE,      /* keep-alive ran out */
-    STOP_RETIRED,   /* its version is no longer wanted here */
-    STOP_TIMEOUT,   /* a call overran its deadline: kill at once */
-    STOP_FRESH,     /* reuse: false, and its one call is over */
-    STOP_FAILED,    /* start or init failed, or it crashed */
-    STOP_EVICTED,   /* memory is wanted for another function */
+    STOP_IDLE,    /* keep-alive ran out */
+    STOP_RETIRED, /* its version is no longer wanted here */
+    STOP_TIMEOUT, /* a call overran its deadline: kill at once */
+    STOP_FRESH,   /* reuse: false, and its one call is over */
+    STOP_FAILED,  /* start or init failed, or it crashed */
+    STOP_EVICTED, /* memory is wanted for another function */
     STOP_SHUTDOWN,
-    STOP_CANCELED,  /* the caller went away and the runtime cannot drop one call */
+    STOP_CANCELED, /* the caller went away and the runtime cannot drop one call */
 };
 
 struct instance {
@@ -90,14 +92,16 @@ struct agent_io {
     uint64_t (*now_us)(void *ctx); /* monotonic */
     uint64_t (*random)(void *ctx);
 
-    /* Begin; answered later by agent_core_instance_ready or _failed (never from within). */
+    /* Begin; answered later by agent_core_instance_ready or _failed (never from within).
+     */
     void (*instance_start)(void *ctx, struct instance *in);
     /* Begin stopping; answered by agent_core_instance_gone. STOP_TIMEOUT, STOP_FRESH,
      * STOP_FAILED and STOP_CANCELED kill at once, the others give the program a grace. */
     void (*instance_stop)(void *ctx, struct instance *in, enum stop_reason why);
 
     void (*call_dispatch)(void *ctx, struct call *c); /* run it on c->instance */
-    void (*call_forward)(void *ctx, struct call *c, const char *node, const char *gateway);
+    void (*call_forward)(void *ctx, struct call *c, const char *node,
+                         const char *gateway);
     /* The call is over without having run: answer it. retry_after_s 0: none. */
     void (*call_reject)(void *ctx, struct call *c, enum cause cause, const char *text,
                         uint32_t retry_after_s);
@@ -110,9 +114,10 @@ struct agent_io {
     void (*package_drop)(void *ctx, const char *digest); /* no version here needs it */
 
     /* First readiness of a version, or why it cannot start. */
-    void (*report_version)(void *ctx, const struct version *v, bool ready, enum cause cause,
-                           const char *text);
-    void (*report_soon)(void *ctx); /* load changed in a way the controller must hear now */
+    void (*report_version)(void *ctx, const struct version *v, bool ready,
+                           enum cause cause, const char *text);
+    void (*report_soon)(
+        void *ctx); /* load changed in a way the controller must hear now */
 };
 
 struct agent_core_options {
@@ -125,31 +130,8 @@ int agent_core_new(struct agent_core **ret, const struct agent_io *io,
                    const struct agent_core_options *options);
 struct agent_core *agent_core_free(struct agent_core *a);
 
-/* --- the controller's stream (plain structs: core does not know protobuf) -------- */
-struct grant {
-    char node[SPEC_NODE_MAX + 1];
-    uint32_t max;
-    uint32_t warm;
-};
-
-struct version_state {
-    uint64_t number;
-    struct function_spec spec;
-    struct package_ref package;
-    const struct grant *grants;
-    size_t n_grants;
-};
-
-struct function_state {
-    const char *namespace_;
-    const char *name;
-    uint64_t revision;
-    uint32_t namespace_index;
-    uint64_t serving;
-    const struct version_state *versions;
-    size_t n_versions;
-};
-
+/* --- the controller's stream (common/desired.h: core does not know protobuf) ----------
+ */
 /* Older revisions are ignored. Copies what it keeps. 0 or -ENOMEM. */
 int agent_core_function(struct agent_core *a, const struct function_state *f);
 void agent_core_function_deleted(struct agent_core *a, const char *namespace_,
@@ -167,24 +149,24 @@ void agent_core_package_failed(struct agent_core *a, const char *digest, enum ca
                                const char *text);
 void agent_core_instance_ready(struct agent_core *a, struct instance *in);
 /* Could not start, failed in init, crashed or was killed for memory. Calls that run on it
- * are the edge's to answer (agent_core_call_done follows for each, before or after); calls
- * that wait for it get another try, or the cause if the version keeps failing. io's
+ * are the edge's to answer (agent_core_call_done follows for each, before or after);
+ * calls that wait for it get another try, or the cause if the version keeps failing. io's
  * instance_stop is called for it at once. */
 void agent_core_instance_failed(struct agent_core *a, struct instance *in,
                                 enum cause cause, const char *text);
 void agent_core_instance_gone(struct agent_core *a, struct instance *in); /* frees it */
 
-/* Looks the function up and takes the call. namespace_ NULL: "default". Every call ends by
- * exactly one of: agent_core_call_done or _cancel (edge's), call_reject or call_timeout
- * (core's). io functions for this call may run before this returns.
- * version: 0 serving, else that number. */
+/* Looks the function up and takes the call. namespace_ NULL: "default". Every call ends
+ * by exactly one of: agent_core_call_done or _cancel (edge's), call_reject or
+ * call_timeout (core's). io functions for this call may run before this returns. version:
+ * 0 serving, else that number. */
 void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
                      const char *name, uint64_t version, bool forwarded_here);
 /* A dispatched or forwarded call has ended. cause: CAUSE_NONE or why it failed. */
 void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause,
                           uint64_t cpu_us);
-/* The caller is gone. can_drop: the instance remains usable (exec: its process was killed;
- * http: its connection was closed); otherwise the core stops the instance. */
+/* The caller is gone. can_drop: the instance remains usable (exec: its process was
+ * killed; http: its connection was closed); otherwise the core stops the instance. */
 void agent_core_call_cancel(struct agent_core *a, struct call *c, bool can_drop);
 
 /* Time: call at (or after) the deadline, which changes after any other call here.
@@ -198,13 +180,6 @@ void agent_core_stop_all(struct agent_core *a);
 bool agent_core_is_empty(const struct agent_core *a); /* no instance left */
 
 /* --- reading ---------------------------------------------------------------------- */
-struct version_load {
-    const char *namespace_;
-    const char *name;
-    uint64_t version;
-    uint32_t starting, idle, busy, queued, in_flight;
-    uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
-};
 void agent_core_loads(const struct agent_core *a,
                       void (*each)(void *data, const struct version_load *l), void *data);
 uint64_t agent_core_memory_reserved(const struct agent_core *a);

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "common/backoff.h"
 #include "common/check.h"
 #include "common/list.h"
+#include "common/random.h"
 #include "proto/codec.h"
 #include "proto/key.h"
 #include "proto/session.h"
@@ -35,7 +36,7 @@ struct link {
     char id[ID_MAX];  /* of the session; "" for none yet */
     uv_timer_t timer; /* back-off, then the heartbeat's tick */
     size_t next;      /* controller to try */
-    uint32_t backoff_ms;
+    struct backoff backoff;
     uint32_t heartbeat_ms;
     uint64_t heard_ms;
     uint64_t said_ms;
@@ -114,7 +115,7 @@ static void on_welcome(struct link *l, const Mayfly__V1__Welcome *w)
     }
     l->heartbeat_ms =
         w->heartbeat_ms >= 100 && w->heartbeat_ms <= 60000 ? w->heartbeat_ms : 2000;
-    l->backoff_ms = 0;
+    backoff_reset(&l->backoff);
     l->state = LINK_UP;
     l->reader.max = CODEC_FRAME_MAX;
     (void)uv_timer_start(&l->timer, tick_cb, l->heartbeat_ms / 4, l->heartbeat_ms / 4);
@@ -232,20 +233,6 @@ static void timer_closed_cb(uv_handle_t *handle)
     wire_close_all(l->wire, wire_closed, l);
 }
 
-/* Full jitter: anywhere between nothing and the back-off, which doubles
- * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). */
-static uint32_t next_delay_ms(struct link *l)
-{
-    uint32_t random = 0;
-
-    l->backoff_ms = l->backoff_ms == 0 ? BACKOFF_MIN_MS : l->backoff_ms * 2;
-    if (l->backoff_ms > BACKOFF_MAX_MS) {
-        l->backoff_ms = BACKOFF_MAX_MS;
-    }
-    (void)getrandom(&random, sizeof(random), 0);
-    return BACKOFF_MIN_MS / 4 + random % l->backoff_ms;
-}
-
 static void lost(struct link *l, const char *reason)
 {
     bool was_up = l->state == LINK_UP;
@@ -258,7 +245,8 @@ static void lost(struct link *l, const char *reason)
     if (!was_up) {
         l->next++; /* another controller may be better */
     }
-    (void)uv_timer_start(&l->timer, backoff_cb, next_delay_ms(l), 0);
+    (void)uv_timer_start(&l->timer, backoff_cb,
+                         backoff_next_ms(&l->backoff, random_u64()), 0);
     if (l->options.on_down != NULL) {
         l->options.on_down(l->options.data, reason);
     }
@@ -341,6 +329,7 @@ int link_new(struct link **ret, uv_loop_t *loop, const struct link_options *opti
     }
     l->loop = loop;
     l->options = *options;
+    l->backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
     session_init(&l->session, OUTBOX_MAX);
     rc = wire_new(&l->wire, loop);
     if (rc < 0) {

@@ -7,14 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "common/archive.h"
+#include "common/backoff.h"
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "common/http/http_client.h"
 #include "common/list.h"
+#include "common/random.h"
 
 #define BACKOFF_MIN_MS   100
 #define BACKOFF_MAX_MS   10000
@@ -38,7 +39,7 @@ struct item {
     enum item_state state;
     bool dropped;      /* unwanted meanwhile: removed when its step has ended */
     uint64_t retry_ms; /* of the loop's clock: not before */
-    uint32_t attempts;
+    struct backoff backoff;
     struct http_call *call;
     char tmp[600];
     char dest[600];
@@ -120,18 +121,6 @@ static void fail(struct item *i, enum cause cause)
     i->cause = cause;
 }
 
-static uint64_t backoff_ms(const struct item *i)
-{
-    uint64_t most = BACKOFF_MIN_MS << (i->attempts < 8 ? i->attempts : 8);
-    uint64_t random = 0;
-
-    (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    if (most > BACKOFF_MAX_MS) {
-        most = BACKOFF_MAX_MS;
-    }
-    return most / 2 + random % (most / 2 + 1); /* nodes must not come back in step */
-}
-
 static void close_tmp(struct item *i)
 {
     if (i->fd >= 0) {
@@ -160,8 +149,7 @@ static void settle(struct item *i)
     } else if (i->retry) {
         i->retry = false;
         i->state = ITEM_WAITING;
-        i->retry_ms = uv_now(p->loop) + backoff_ms(i);
-        i->attempts++;
+        i->retry_ms = uv_now(p->loop) + backoff_next_ms(&i->backoff, random_u64());
     } else if (i->state == ITEM_READY) {
         p->options.on_ready(p->options.data, i->ref.digest);
     } else if (i->state == ITEM_FAILED) {
@@ -617,7 +605,7 @@ void packages_want(struct packages *p, const struct package_ref *ref)
         list_push_back(&p->items, &i->link);
     }
     i->state = ITEM_WAITING;
-    i->attempts = 0;
+    i->backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
     i->retry_ms = 0;
     i->error = (struct error){0};
     if (stat(i->dest, &st) == 0 && S_ISDIR(st.st_mode)) {

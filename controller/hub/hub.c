@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/check.h"
 #include "common/list.h"
+#include "common/random.h"
 #include "proto/codec.h"
 #include "proto/key.h"
 #include "proto/session.h"
@@ -165,17 +165,14 @@ static struct hub_node *node_find(struct hub *h, const char *name)
     return NULL;
 }
 
-static int random_id(char ret[SESSION_ID_LEN + 1])
+static void random_id(char ret[SESSION_ID_LEN + 1])
 {
     uint8_t bytes[SESSION_ID_LEN / 2];
 
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        return -errno;
-    }
+    random_bytes(bytes, sizeof(bytes));
     for (size_t i = 0; i < sizeof(bytes); i++) {
         (void)sprintf(ret + 2 * i, "%02x", bytes[i]);
     }
-    return 0;
 }
 
 static void welcome(struct hub_node *n, bool resumed)
@@ -227,11 +224,11 @@ static void join(struct hub_conn *c, const Mayfly__V1__Hello *hello)
         return;
     }
     n = calloc(1, sizeof(*n));
-    if (n == NULL || random_id(n->id) < 0) {
-        free(n);
+    if (n == NULL) {
         conn_close(c);
         return;
     }
+    random_id(n->id);
     n->hub = h;
     n->conn = c;
     c->node = n;

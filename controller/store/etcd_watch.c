@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/backoff.h"
 #include "common/check.h"
+#include "common/random.h"
 #include "controller/store/etcd.h"
 #include "controller/store/etcd_json.h"
 
@@ -40,7 +42,7 @@ struct store_watch {
     size_t endpoint;         /* of the post */
     struct request *request; /* while RESYNCING */
     uv_timer_t timer;        /* back-off; time to be created; time to probe */
-    uint32_t backoff_ms;
+    struct backoff backoff;
     bool heard; /* something came since the timer last ran */
     enum { TOLD_NOTHING, TOLD_UP, TOLD_DOWN } told;
     bool removed;
@@ -76,17 +78,10 @@ static void cancel_posts(struct store_watch *w)
  * controllers come back at once. */
 static void fall_back(struct store_watch *w)
 {
-    uint32_t half_ms;
-
     cancel_posts(w);
     etcd_avoid(w->etcd, w->endpoint);
     w->state = WATCH_WAITING;
-    w->backoff_ms = w->backoff_ms == 0 ? BACKOFF_MIN_MS : w->backoff_ms * 2;
-    if (w->backoff_ms > BACKOFF_MAX_MS) {
-        w->backoff_ms = BACKOFF_MAX_MS;
-    }
-    half_ms = w->backoff_ms / 2;
-    arm(w, half_ms + arc4random_uniform(half_ms + 1));
+    arm(w, backoff_next_ms(&w->backoff, random_u64()));
     tell(w, false);
 }
 
@@ -149,7 +144,7 @@ static void follow(struct store_watch *w, const struct etcd_watch_reply *reply)
     } else if (w->state != WATCH_FOLLOWING) {
         fall_back(w);
     } else {
-        w->backoff_ms = 0;
+        backoff_reset(&w->backoff);
         give_events(w, &reply->events);
         /* Nothing but a revision: all up to there has been sent. */
         if (reply->events.n == 0 && reply->revision >= w->next_revision) {
@@ -223,7 +218,7 @@ static void on_probed(void *data, const struct etcd_reply *reply)
 
     w->probe = NULL;
     if (reply->outcome == ETCD_REPLIED && reply->http_status == 200) {
-        w->backoff_ms = 0;
+        backoff_reset(&w->backoff);
     } else {
         fall_back(w);
     }
@@ -304,6 +299,7 @@ struct store_watch *etcd_watch_new(struct etcd *e, const char *prefix,
     w->ops = *ops;
     w->data = data;
     w->next_revision = from_revision;
+    w->backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
     w->timer.data = w;
     CHECK(uv_timer_init(e->loop, &w->timer) == 0);
     e->n_handles++;

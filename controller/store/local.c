@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/random.h"
 #include "controller/store/local_watch.h"
 
 /*
@@ -374,8 +374,7 @@ static void local_lease_grant(struct store *s, uint32_t ttl_s, store_lease_cb cb
     int64_t id = 0;
 
     while (id == 0) {
-        CHECK(getrandom(&id, sizeof(id), 0) == sizeof(id));
-        id &= INT64_MAX;
+        id = (int64_t)(random_u64() & INT64_MAX);
     }
     lease_call(s, REQUEST_LEASE_GRANT, id, ttl_s, cb, data);
 }

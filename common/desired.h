@@ -1,0 +1,81 @@
+/* What controller and agents tell each other, as the program's own shapes: both cores use
+ * these, proto/convert.h puts them on the wire. All strings are borrowed. */
+#ifndef COMMON_DESIRED_H
+#define COMMON_DESIRED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cause.h"
+#include "common/spec.h"
+
+/* --- controller to agents ----------------------------------------------------------- */
+
+/* "Node `node` may run up to `max` instances of this version, and keeps `warm` ready." */
+struct grant {
+    char node[SPEC_NODE_MAX + 1];
+    uint32_t max;
+    uint32_t warm;
+};
+
+struct version_state {
+    uint64_t number;
+    struct function_spec spec;
+    struct package_ref package;
+    const struct grant *grants;
+    size_t n_grants;
+};
+
+/* All that agents know of a function. A higher revision replaces a lower one. */
+struct function_state {
+    const char *namespace_;
+    const char *name;
+    uint64_t revision;
+    bool deleted;             /* only the three above count */
+    uint32_t namespace_index; /* unique per namespace in the cluster: the sandbox's uid */
+    uint64_t serving; /* number of the version that takes the calls; 0: none yet */
+    const struct version_state *versions; /* serving and candidate; others are retired */
+    size_t n_versions;
+};
+
+/* A node as other nodes need to know it. */
+struct node_state {
+    const char *node;
+    uint64_t revision;
+    bool deleted;        /* only the two above count */
+    const char *gateway; /* "host:port" */
+    bool usable;         /* takes new work */
+};
+
+/* --- agents to controller ------------------------------------------------------------
+ */
+
+struct version_load {
+    const char *namespace_;
+    const char *name;
+    uint64_t version;
+    uint32_t starting, idle, busy, queued, in_flight;
+    uint64_t invocations, cold_starts, errors; /* since the agent's boot */
+    uint64_t gb_ms; /* milliseconds times 1/1024 GiB, rounded up a call */
+    uint64_t cpu_us;
+};
+
+struct node_report {
+    bool full; /* names every version there is; else those that changed */
+    uint64_t memory_reserved_bytes;
+    uint32_t instances;
+    const struct version_load *loads;
+    size_t n_loads;
+};
+
+/* A version's first instance became ready on a node, or could not. */
+struct version_report {
+    const char *namespace_;
+    const char *name;
+    uint64_t version;
+    bool ready;
+    enum cause cause; /* when not ready */
+    const char *text;
+};
+
+#endif /* COMMON_DESIRED_H */
