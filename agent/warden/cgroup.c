@@ -15,7 +15,7 @@
 #define PERIOD_US 100000ULL
 
 static const struct cgroup_hierarchy *hierarchy(const struct cgroup_root *root,
-                                                enum cgroup_controller c)
+                                                enum cgroup_kind c)
 {
     return root->of[c] < 0 ? NULL : &root->hierarchies[root->of[c]];
 }
@@ -118,8 +118,8 @@ static int limit_memory(const struct cgroup_root *root, uint64_t id, uint64_t by
     if (!root->swap) {
         return 0;
     }
-    /* Otherwise a hog would push itself, and the host with it, into swap. v1 counts memory
-     * and swap together, v2 apart. */
+    /* Otherwise a hog would push itself, and the host with it, into swap. v1 counts
+     * memory and swap together, v2 apart. */
     file = h->v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
     rc = write_number(h, id, file, h->v2 ? 0 : bytes);
     return rc < 0 ? error_set_errno(err, rc, "set %s", file) : 0;

@@ -20,7 +20,7 @@
 
 #include "common/error.h"
 
-enum cgroup_controller {
+enum cgroup_kind {
     CGROUP_MEMORY,
     CGROUP_CPU,
     CGROUP_PIDS,
@@ -82,7 +82,8 @@ void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usag
 /* -ENOTSUP if the host has no freezer. */
 int cgroup_freeze(const struct cgroup_root *root, uint64_t id, bool frozen);
 
-/* 0 when it is gone from everywhere, -EBUSY if the kernel is not done with it: call again. */
+/* 0 when it is gone from everywhere, -EBUSY if the kernel is not done with it: call
+ * again. */
 int cgroup_remove(const struct cgroup_root *root, uint64_t id);
 
 #endif /* AGENT_WARDEN_CGROUP_H */

@@ -1,10 +1,12 @@
-/* The part of cgroup.h for start and end: detection, the warden's own group, leftovers. */
+/* The part of cgroup.h for start and end: detection, the warden's own group, leftovers.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libcgroup.h>
 #include <linux/magic.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +74,8 @@ static void delegate(int mount_dir, const char *name)
 }
 
 /* Adds controller c's hierarchy at mount point `mount` unless it is there already. */
-static int add_hierarchy(struct cgroup_root *root, enum cgroup_controller c,
-                         const char *mount, const char *name, struct error *err)
+static int add_hierarchy(struct cgroup_root *root, enum cgroup_kind c, const char *mount,
+                         const char *name, struct error *err)
 {
     _cleanup_close_ int top = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_close_ int dir = -1;
@@ -117,7 +119,8 @@ static int make_group(const char *name, char *mounts[CGROUP_CONTROLLERS],
         return error_set(err, -ENOMEM, "make cgroup %s: out of memory", name);
     }
     for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
-        if (mounts[c] != NULL && cgroup_add_controller(group, controllers[c].name) == NULL) {
+        if (mounts[c] != NULL &&
+            cgroup_add_controller(group, controllers[c].name) == NULL) {
             rc = error_set(err, -EIO, "make cgroup %s: libcgroup refuses controller %s",
                            name, controllers[c].name);
         }
@@ -182,7 +185,7 @@ static int find_hierarchies(struct cgroup_root *root, const char *name,
     rc = make_group(name, mounts, err);
     for (int c = 0; rc == 0 && c < CGROUP_CONTROLLERS; c++) {
         if (mounts[c] != NULL) {
-            rc = add_hierarchy(root, (enum cgroup_controller)c, mounts[c], name, err);
+            rc = add_hierarchy(root, (enum cgroup_kind)c, mounts[c], name, err);
         }
     }
     return rc;
@@ -196,6 +199,10 @@ static bool swap_accounted(const struct cgroup_root *root)
                      F_OK, 0) == 0;
 }
 
+static void say_nothing(void *data, int level, const char *fmt, va_list ap)
+{
+}
+
 int cgroup_root_open(struct cgroup_root *root, const char *name, struct error *err)
 {
     char *mounts[CGROUP_CONTROLLERS] = {NULL};
@@ -205,7 +212,8 @@ int cgroup_root_open(struct cgroup_root *root, const char *name, struct error *e
     for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
         root->of[c] = -1;
     }
-    cgroup_set_default_logger(CGROUP_LOG_CONT); /* errors come back as values */
+    cgroup_set_logger(say_nothing, CGROUP_LOG_ERROR,
+                      NULL); /* errors come back as values */
     cg = cgroup_init();
     if (cg != 0) {
         return error_set(err, -ENOTSUP, "no cgroups on this host: %s",
@@ -256,8 +264,8 @@ static void kill_members(int dir)
     }
 }
 
-/* One pass over the groups below NAME, all of them sandboxes of a predecessor. Returns how
- * many remain. */
+/* One pass over the groups below NAME, all of them sandboxes of a predecessor. Returns
+ * how many remain. */
 static unsigned clean_pass(int dir)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

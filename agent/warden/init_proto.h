@@ -1,9 +1,10 @@
 /* Between the agent and a sandbox's init (pid 1 in there; agent/warden/init.c): one
- * SOCK_SEQPACKET connection, one struct a message, native byte order, same host and build.
+ * SOCK_SEQPACKET connection, one struct a message, native byte order, same host and
+ * build.
  *
- * init is in the sandbox, without privileges and under its seccomp filter. The agent trusts
- * nothing that comes from it beyond the shape, which it checks. When the connection ends
- * init kills everything in the sandbox and exits. */
+ * init is in the sandbox, without privileges and under its seccomp filter. The agent
+ * trusts nothing that comes from it beyond the shape, which it checks. When the
+ * connection ends init kills everything in the sandbox and exits. */
 #ifndef AGENT_WARDEN_INIT_PROTO_H
 #define AGENT_WARDEN_INIT_PROTO_H
 
@@ -26,8 +27,8 @@ enum init_message_type {
  * INIT_FAILED: text. */
 struct init_message {
     uint32_t type;
-    uint32_t run;   /* chosen by the agent; names the process from then on */
-    int32_t value;  /* INIT_SIGNAL: signal number, sent to the whole process group */
+    uint32_t run;  /* chosen by the agent; names the process from then on */
+    int32_t value; /* INIT_SIGNAL: signal number, sent to the whole process group */
     uint32_t n_argv;
     uint32_t n_env;
     uint32_t len;

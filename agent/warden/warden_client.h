@@ -14,9 +14,10 @@
 struct warden_client;
 
 struct sandbox_config {
-    uint64_t id;          /* never used again within this agent's life */
-    uint32_t uid_index;   /* namespace index; host uid = warden's uid base + it */
-    const char *package;  /* digest: a folder under the warden's packages folder, or NULL */
+    uint64_t id;        /* never used again within this agent's life */
+    uint32_t uid_index; /* namespace index; host uid = warden's uid base + it */
+    const char
+        *package; /* digest: a folder under the warden's packages folder, or NULL */
     uint64_t memory_bytes;
     uint32_t cpu_millis;
     uint32_t pids_max;
@@ -26,8 +27,8 @@ struct sandbox_config {
 
 /* What became of a sandbox. Usage is its cgroup's, read when it was empty. */
 struct sandbox_exit {
-    int wait_status;   /* of its init, as from waitpid(2) */
-    bool oom;          /* the kernel killed in it for memory */
+    int wait_status; /* of its init, as from waitpid(2) */
+    bool oom;        /* the kernel killed in it for memory */
     uint64_t memory_peak_bytes;
     uint64_t cpu_us;
 };
@@ -41,22 +42,38 @@ struct sandbox_usage {
 };
 
 /* status < 0: err says which step failed; the fds are -1. On success control is a
- * SOCK_SEQPACKET to the sandbox's init (init_proto.h), listener is -1 or the Runtime API's
- * socket; both become the callee's. */
+ * SOCK_SEQPACKET to the sandbox's init (init_proto.h), listener is -1 or the Runtime
+ * API's socket; both become the callee's. */
 typedef void (*warden_create_cb)(void *data, int status, const struct error *err,
                                  int control, int listener);
 typedef void (*warden_socket_cb)(void *data, int fd_or_error);
 typedef void (*warden_usage_cb)(void *data, int status, const struct sandbox_usage *u);
 
 struct warden_client_options {
+    void (*on_ready)(void *data); /* it is set up and serves; may be NULL */
     /* Every created sandbox ends with exactly one on_exit, whoever ended it. */
     void (*on_exit)(void *data, uint64_t id, const struct sandbox_exit *e);
-    /* The kernel ran out of the sandbox's memory limit; on_exit follows if init was hit or
-     * if the client kills it. */
+    /* The kernel ran out of the sandbox's memory limit; on_exit follows if init was hit
+     * or if the client kills it. */
     void (*on_oom)(void *data, uint64_t id);
     void (*on_lost)(void *data, const char *reason);
     void *data;
 };
+
+/* Starts the warden. Needs root, and (so that a fork is safe) no other thread yet. The
+ * warden ends by itself when its connection does; pid is for waitpid(2). */
+struct warden_spawn_options {
+    const char *program;
+    const char *state_dir; /* the warden's own folder */
+    const char *packages;
+    const char *cgroup;
+    uint32_t uid_base;
+    const char *base;
+    const char *log_level;
+    const char *log_format;
+};
+int warden_spawn(const struct warden_spawn_options *options, pid_t *ret_pid, int *ret_fd,
+                 struct error *err);
 
 /* fd: the client's end; taken over. */
 int warden_client_new(struct warden_client **ret, uv_loop_t *loop, int fd,

@@ -1,9 +1,10 @@
 /* Between the agent (warden_client.c) and its warden: one SOCK_SEQPACKET socketpair, one
  * struct a message, native byte order, both programs from one build; fds by SCM_RIGHTS.
  *
- * The agent faces the network and is trusted less than the warden: each field of a request
- * is checked, and a message of the wrong size or type ends the connection, and with it the
- * warden and every sandbox. A request with a valid shape but a bad value is answered. */
+ * The agent faces the network and is trusted less than the warden: each field of a
+ * request is checked, and a message of the wrong size or type ends the connection, and
+ * with it the warden and every sandbox. A request with a valid shape but a bad value is
+ * answered. */
 #ifndef AGENT_WARDEN_WARDEN_PROTO_H
 #define AGENT_WARDEN_WARDEN_PROTO_H
 

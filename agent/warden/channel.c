@@ -1,0 +1,65 @@
+#include "agent/warden/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/check.h"
+
+#define SEND_TIMEOUT_MS 10000
+
+int channel_receive(int fd, struct warden_request *ret)
+{
+    char extra;
+    struct iovec parts[2] = {{ret, sizeof(*ret)}, {&extra, 1}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (n < 0) {
+        return errno == EAGAIN || errno == EINTR ? -EAGAIN : -ENODATA;
+    }
+    if (n == 0) {
+        return -ENODATA;
+    }
+    if (n != (ssize_t)sizeof(*ret) ||
+        memchr(ret->package, '\0', sizeof(ret->package)) == NULL) {
+        return -EPROTO;
+    }
+    return 0;
+}
+
+void channel_send(int fd, const struct warden_reply *reply, const int *fds,
+                  unsigned n_fds)
+{
+    struct iovec part = {(void *)(uintptr_t)reply, sizeof(*reply)};
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+    CHECK(n_fds <= 2);
+    if (n_fds > 0) {
+        struct cmsghdr *head;
+
+        memset(&control, 0, sizeof(control));
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+        head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(head), fds, n_fds * sizeof(int));
+    }
+    while (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+        if (errno != EAGAIN && errno != EINTR) {
+            return;
+        }
+        if (poll(&p, 1, SEND_TIMEOUT_MS) == 0) {
+            return; /* an agent that does not read for so long hangs */
+        }
+    }
+}

@@ -1,0 +1,326 @@
+/* mayfly-init: pid 1 of a sandbox. Starts processes on the agent's word, tells how they
+ * end, reaps the rest. Without privileges, under the sandbox's seccomp filter, static.
+ *
+ * Descriptor 3 is the connection to the agent; when it ends, so does the sandbox. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/warden/init_proto.h"
+
+#define CONTROL  3
+#define RUNS_MAX 1024
+#define ARGS_MAX 4096
+
+struct run {
+    uint32_t id;
+    pid_t pid; /* 0: free */
+};
+
+/* What a failed start says on its pipe. */
+struct failure {
+    int error;
+    char step[24];
+};
+
+static struct run runs[RUNS_MAX];
+static char message[INIT_MESSAGE_MAX];
+
+/* --- to the agent ------------------------------------------------------------- */
+
+static void tell(const struct init_message *m, const char *text)
+{
+    struct iovec parts[2] = {{(void *)(uintptr_t)m, sizeof(*m)},
+                             {(void *)(uintptr_t)text, m->len}};
+    struct msghdr head = {.msg_iov = parts, .msg_iovlen = 2};
+
+    while (sendmsg(CONTROL, &head, MSG_NOSIGNAL) < 0) {
+        if (errno != EINTR) {
+            _exit(0); /* the agent has gone */
+        }
+    }
+}
+
+static void tell_failed(uint32_t run, int error, const char *step, const char *path)
+{
+    struct init_message m = {.type = INIT_FAILED, .run = run, .value = error};
+    char text[400];
+    int len =
+        snprintf(text, sizeof(text), "%s%s%.300s", step, *path != '\0' ? " " : "", path);
+
+    m.len = (uint32_t)len;
+    tell(&m, text);
+}
+
+/* --- starting a process --------------------------------------------------------- */
+
+static void give_up(int fd, const char *step)
+{
+    struct failure f = {.error = errno};
+
+    (void)snprintf(f.step, sizeof(f.step), "%s", step);
+    (void)!write(fd, &f, sizeof(f));
+    _exit(127);
+}
+
+/* Memory that runs out takes the function's processes, never init, which reports it. */
+static void offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)!write(fd, "900", 3);
+        (void)close(fd);
+    }
+}
+
+static void execute(char *const *argv, char *const *envp)
+{
+    static const char *const folders[] = {
+        "/var/task", "/usr/local/sbin", "/usr/local/bin",
+        "/usr/sbin", "/usr/bin",        "/sbin",
+        "/bin"};
+    char path[PATH_MAX];
+    int error = ENOENT;
+
+    if (strchr(argv[0], '/') != NULL) {
+        (void)execve(argv[0], argv, envp);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folders[i], argv[0]);
+        (void)execve(path, argv, envp);
+        if (errno != ENOENT && errno != ENOTDIR) {
+            error = errno;
+            break;
+        }
+    }
+    errno = error;
+}
+
+static void become(char *const *argv, char *const *envp, const int fds[3], int tell_fd)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGPIPE, SIG_DFL);
+    if (setpgid(0, 0) < 0) {
+        give_up(tell_fd, "setpgid");
+    }
+    for (int i = 0; i < 3; i++) {
+        if (dup2(fds[i], i) < 0) {
+            give_up(tell_fd, "dup2");
+        }
+    }
+    offer_to_oom_killer();
+    execute(argv, envp);
+    give_up(tell_fd, "execute");
+}
+
+static struct run *free_run(void)
+{
+    for (size_t i = 0; i < RUNS_MAX; i++) {
+        if (runs[i].pid == 0) {
+            return &runs[i];
+        }
+    }
+    return NULL;
+}
+
+static void start(const struct init_message *m, char *const *argv, char *const *envp,
+                  const int fds[3])
+{
+    struct init_message started = {.type = INIT_STARTED, .run = m->run};
+    struct run *run = free_run();
+    struct failure f = {0};
+    int pipe_fds[2];
+    pid_t pid;
+
+    if (run == NULL) {
+        tell_failed(m->run, EAGAIN, "too many processes", "");
+        return;
+    }
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
+        tell_failed(m->run, errno, "pipe", "");
+        return;
+    }
+    pid = fork();
+    if (pid == 0) {
+        become(argv, envp, fds, pipe_fds[1]);
+    }
+    (void)close(pipe_fds[1]);
+    if (pid < 0) {
+        tell_failed(m->run, errno, "fork", "");
+    } else if (read(pipe_fds[0], &f, sizeof(f)) == sizeof(f)) {
+        (void)waitpid(pid, NULL, 0);
+        tell_failed(m->run, f.error, f.step,
+                    strcmp(f.step, "execute") == 0 ? argv[0] : "");
+    } else {
+        *run = (struct run){.id = m->run, .pid = pid};
+        tell(&started, "");
+    }
+    (void)close(pipe_fds[0]);
+}
+
+/* Splits the message's strings. False: malformed. */
+static bool split(char *text, uint32_t len, uint32_t n, char **ret, char **ret_end)
+{
+    char *at = text, *end = text + len;
+
+    for (uint32_t i = 0; i < n; i++) {
+        char *nul = at < end ? memchr(at, '\0', (size_t)(end - at)) : NULL;
+
+        if (nul == NULL) {
+            return false;
+        }
+        ret[i] = at;
+        at = nul + 1;
+    }
+    ret[n] = NULL;
+    *ret_end = at;
+    return true;
+}
+
+static void on_run(const struct init_message *m, char *text, const int fds[3])
+{
+    static char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 1];
+    char *rest;
+
+    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX || fds[2] < 0 ||
+        !split(text, m->len, m->n_argv, argv, &rest) ||
+        !split(rest, m->len - (uint32_t)(rest - text), m->n_env, envp, &rest)) {
+        tell_failed(m->run, EINVAL, "malformed request", "");
+        return;
+    }
+    start(m, argv, envp, fds);
+}
+
+static void on_signal_request(const struct init_message *m)
+{
+    for (size_t i = 0; i < RUNS_MAX; i++) {
+        if (runs[i].pid != 0 && runs[i].id == m->run) {
+            (void)kill(-runs[i].pid, m->value);
+        }
+    }
+}
+
+/* --- from the agent --------------------------------------------------------------- */
+
+static void take_fds(struct msghdr *head, int fds[3])
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c != NULL; c = CMSG_NXTHDR(head, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+            memcpy(fds, CMSG_DATA(c), (n < 3 ? n : 3) * sizeof(int));
+        }
+    }
+}
+
+static void receive(void)
+{
+    struct init_message m;
+    struct iovec parts[2] = {{&m, sizeof(m)}, {message, sizeof(message)}};
+    union {
+        char bytes[CMSG_SPACE(3 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr head = {.msg_iov = parts,
+                          .msg_iovlen = 2,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof(control.bytes)};
+    int fds[3] = {-1, -1, -1};
+    ssize_t n = recvmsg(CONTROL, &head, MSG_CMSG_CLOEXEC);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+        return;
+    }
+    if (n < (ssize_t)sizeof(m) || (size_t)n != sizeof(m) + m.len) {
+        _exit(0); /* gone, or speaking another language */
+    }
+    take_fds(&head, fds);
+    if (m.type == INIT_RUN) {
+        on_run(&m, message, fds);
+    } else if (m.type == INIT_SIGNAL) {
+        on_signal_request(&m);
+    }
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+        }
+    }
+}
+
+static uint64_t microseconds(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+static void reap(void)
+{
+    struct rusage usage;
+    int status;
+    pid_t pid;
+
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        for (size_t i = 0; i < RUNS_MAX; i++) {
+            struct init_message m = {
+                .type = INIT_EXITED, .run = runs[i].id, .value = status};
+
+            if (runs[i].pid != pid) {
+                continue;
+            }
+            runs[i].pid = 0;
+            (void)kill(-pid, SIGKILL); /* whom it left behind */
+            m.cpu_us = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+            m.memory_peak_kib = (uint64_t)usage.ru_maxrss;
+            tell(&m, "");
+        }
+    }
+}
+
+int main(void)
+{
+    struct pollfd polls[2] = {{.fd = CONTROL, .events = POLLIN}, {.events = POLLIN}};
+    sigset_t set;
+
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
+    (void)sigfillset(&set);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    polls[1].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (polls[1].fd < 0) {
+        return 1;
+    }
+    for (;;) {
+        struct signalfd_siginfo info;
+
+        if (poll(polls, 2, -1) < 0 && errno != EINTR) {
+            return 1;
+        }
+        if (polls[1].revents & POLLIN) {
+            (void)!read(polls[1].fd, &info, sizeof(info));
+            reap();
+        }
+        if (polls[0].revents != 0) {
+            receive();
+        }
+    }
+}

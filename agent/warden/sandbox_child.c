@@ -1,0 +1,175 @@
+/* A sandbox's first process, until it becomes init. It begins as the host's root in new
+ * pid, mount, uts, ipc and net namespaces; its user namespace comes last, so that nothing
+ * inside can ever have a right over the others. No input of a function is looked at. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/securebits.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/warden/sandbox.h"
+
+#define CONTROL_FD 3 /* where init expects its connection */
+#define INIT_FD    4
+#define SYNC_FD    5
+#define INSIDE_ID  1000
+
+static int sync_fd;
+
+static void report(int error, const char *step)
+{
+    struct sandbox_report r = {.error = error};
+
+    (void)snprintf(r.step, sizeof(r.step), "%s", step);
+    (void)!send(sync_fd, &r, sizeof(r), MSG_NOSIGNAL);
+}
+
+static void must(bool ok, const char *step)
+{
+    if (!ok) {
+        report(errno, step);
+        _exit(1);
+    }
+}
+
+/* Tells that a step is done and waits for the parent's part of the next. */
+static void meet(const char *step)
+{
+    char go;
+
+    report(0, step);
+    must(recv(sync_fd, &go, 1, 0) == 1, "hear from the warden");
+}
+
+/* 0, 1, 2: /dev/null; then the three that are needed; nothing else. */
+static void arrange_fds(const struct sandbox_child *c)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int high[3] = {
+        fcntl(c->control, F_DUPFD_CLOEXEC, 100),
+        fcntl(c->host->init_fd, F_DUPFD_CLOEXEC, 100),
+        fcntl(c->sync, F_DUPFD_CLOEXEC, 100),
+    };
+
+    must(null >= 0 && high[0] >= 0 && high[1] >= 0 && high[2] >= 0,
+         "arrange descriptors");
+    sync_fd = high[2];
+    for (int fd = 0; fd < 3; fd++) {
+        must(null == fd || dup2(null, fd) == fd, "open /dev/null");
+    }
+    must(dup2(high[0], CONTROL_FD) == CONTROL_FD, "arrange descriptors");
+    must(dup3(high[1], INIT_FD, O_CLOEXEC) == INIT_FD, "arrange descriptors");
+    must(dup3(high[2], SYNC_FD, O_CLOEXEC) == SYNC_FD, "arrange descriptors");
+    sync_fd = SYNC_FD;
+    must(close_range(SYNC_FD + 1, ~0u, 0) == 0, "close descriptors");
+}
+
+static void loopback_up(void)
+{
+    struct ifreq request = {.ifr_flags = IFF_UP};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)strcpy(request.ifr_name, "lo");
+    must(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0, "bring up the loopback");
+    (void)close(fd);
+}
+
+static void limit(int resource, rlim_t value)
+{
+    struct rlimit now;
+
+    if (getrlimit((__rlimit_resource_t)resource, &now) == 0) {
+        struct rlimit next = {.rlim_cur = value, .rlim_max = value};
+
+        if (now.rlim_max != RLIM_INFINITY && now.rlim_max < value) {
+            next.rlim_cur = next.rlim_max = now.rlim_max;
+        }
+        must(setrlimit((__rlimit_resource_t)resource, &next) == 0, "set resource limits");
+    }
+}
+
+static void set_limits(void)
+{
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_NOFILE, 4096);
+    limit(RLIMIT_MEMLOCK, 64 * 1024);
+    limit(RLIMIT_SIGPENDING, 1024);
+    limit(RLIMIT_MSGQUEUE, 0);
+    limit(RLIMIT_RTPRIO, 0);
+    limit(RLIMIT_NICE, 0);
+}
+
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++) {
+        must(prctl(PR_CAPBSET_DROP, cap) == 0, "drop the capability bounding set");
+    }
+    must(prctl(PR_SET_SECUREBITS,
+               SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                   SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED) == 0,
+         "lock secure bits");
+    must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0,
+         "drop ambient capabilities");
+    must(syscall(SYS_capset, &header, none) == 0, "drop capabilities");
+}
+
+static void become_function(void)
+{
+    must(setresgid(INSIDE_ID, INSIDE_ID, INSIDE_ID) == 0, "set the group");
+    must(setresuid(INSIDE_ID, INSIDE_ID, INSIDE_ID) == 0, "set the user");
+    drop_capabilities();
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "set no_new_privs");
+    /* Only now: a change of credentials clears it. */
+    must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "set the death signal");
+}
+
+void sandbox_child_run(const struct sandbox_child *c)
+{
+    char *const argv[] = {(char *)(uintptr_t) "mayfly-init", NULL};
+    char *const envp[] = {NULL};
+    const char *step = "";
+    sigset_t none;
+    int rc;
+
+    sync_fd = c->sync;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)setsid();
+    (void)umask(022);
+    arrange_fds(c);
+    meet("born"); /* the parent puts it into its cgroup */
+    must(unshare(CLONE_NEWCGROUP) == 0, "new cgroup namespace");
+    loopback_up();
+    must(sethostname("mayfly", 6) == 0, "set the host name");
+    rc = rootfs_enter(&c->host->rootfs, c->limits->package, c->limits->tmp_bytes, &step);
+    if (rc < 0) {
+        report(-rc, step);
+        _exit(1);
+    }
+    set_limits();
+    must(setgroups(0, NULL) == 0, "drop supplementary groups");
+    must(unshare(CLONE_NEWUSER) == 0, "new user namespace");
+    meet("mapped"); /* the parent writes the id maps */
+    become_function();
+    must(seccomp_apply(&c->host->filters) == 0, "apply the seccomp filter");
+    (void)syscall(SYS_execveat, INIT_FD, "", argv, envp, AT_EMPTY_PATH);
+    must(false, "execute init");
+    _exit(1);
+}

@@ -1,0 +1,10 @@
+/* What stands in the template root of sandboxes, beside what each mounts for itself. */
+#ifndef AGENT_WARDEN_SKELETON_H
+#define AGENT_WARDEN_SKELETON_H
+
+#include "common/error.h"
+
+/* root: an empty, writable folder that is a mount. base: "host" or a folder. */
+int skeleton_make(const char *root, const char *base, struct error *err);
+
+#endif /* AGENT_WARDEN_SKELETON_H */

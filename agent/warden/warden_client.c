@@ -1,0 +1,453 @@
+#include "agent/warden/warden_client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/warden/warden_proto.h"
+#include "common/buf.h"
+#include "common/check.h"
+#include "common/list.h"
+
+struct pending {
+    struct list node;
+    uint64_t tag;
+    uint64_t id; /* of the sandbox */
+    uint32_t type;
+    warden_create_cb create;
+    warden_socket_cb socket;
+    warden_usage_cb usage;
+    void *data;
+};
+
+/* A request that the kernel did not take at once. */
+struct queued {
+    struct list node;
+    struct warden_request request;
+};
+
+struct warden_client {
+    uv_loop_t *loop;
+    struct warden_client_options options;
+    uv_poll_t poll;
+    int fd;
+    uint64_t next_tag;
+    struct list pending;
+    struct list queue;
+    bool lost;
+    bool closing;
+    uv_timer_t soon; /* tells what went wrong, later than the call */
+    char reason[WARDEN_TEXT_MAX + 40];
+    unsigned open_handles;
+    void (*on_closed)(void *data);
+    void *closed_data;
+};
+
+static void poll_cb(uv_poll_t *poll, int status, int events);
+
+/* --- ends --------------------------------------------------------------------- */
+
+static void fail_pending(struct warden_client *c)
+{
+    struct error err;
+
+    (void)error_set(&err, -EPIPE, "the warden is gone");
+    while (!list_empty(&c->pending)) {
+        struct pending *p = container_of(c->pending.next, struct pending, node);
+
+        list_remove(&p->node);
+        if (p->create != NULL) {
+            p->create(p->data, -EPIPE, &err, -1, -1);
+        } else if (p->socket != NULL) {
+            p->socket(p->data, -EPIPE);
+        } else if (p->usage != NULL) {
+            const struct sandbox_usage none = {0};
+
+            p->usage(p->data, -EPIPE, &none);
+        }
+        free(p);
+    }
+}
+
+static void lost_cb(uv_timer_t *timer)
+{
+    struct warden_client *c = container_of(timer, struct warden_client, soon);
+
+    fail_pending(c);
+    if (c->options.on_lost != NULL) {
+        c->options.on_lost(c->options.data, c->reason);
+    }
+}
+
+static void lose(struct warden_client *c, const char *reason)
+{
+    if (c->lost || c->closing) {
+        return;
+    }
+    c->lost = true;
+    (void)snprintf(c->reason, sizeof(c->reason), "%s", reason);
+    (void)uv_poll_stop(&c->poll);
+    (void)uv_timer_start(&c->soon, lost_cb, 0, 0);
+}
+
+/* --- out ---------------------------------------------------------------------- */
+
+/* 0, or -EAGAIN, or another error. */
+static int send_now(const struct warden_client *c, const struct warden_request *r)
+{
+    if (send(c->fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*r)) {
+        return 0;
+    }
+    return errno == EINTR || errno == ENOBUFS ? -EAGAIN : -errno;
+}
+
+static void watch(struct warden_client *c)
+{
+    int events = UV_READABLE | (list_empty(&c->queue) ? 0 : UV_WRITABLE);
+
+    if (!c->lost) {
+        CHECK(uv_poll_start(&c->poll, events, poll_cb) == 0);
+    }
+}
+
+static void flush(struct warden_client *c)
+{
+    while (!list_empty(&c->queue)) {
+        struct queued *q = container_of(c->queue.next, struct queued, node);
+        int rc = send_now(c, &q->request);
+
+        if (rc == -EAGAIN) {
+            break;
+        }
+        list_remove(&q->node);
+        free(q);
+        if (rc < 0) {
+            lose(c, "the warden does not take requests");
+            return;
+        }
+    }
+    watch(c);
+}
+
+static void request(struct warden_client *c, const struct warden_request *r)
+{
+    int rc = list_empty(&c->queue) ? send_now(c, r) : -EAGAIN;
+    struct queued *q;
+
+    if (c->lost || rc == 0) {
+        return;
+    }
+    if (rc != -EAGAIN) {
+        lose(c, "the warden does not take requests");
+        return;
+    }
+    q = malloc(sizeof(*q));
+    if (q == NULL) {
+        lose(c, "out of memory");
+        return;
+    }
+    q->request = *r;
+    list_push_back(&c->queue, &q->node);
+    watch(c);
+}
+
+static struct pending *expect(struct warden_client *c, struct warden_request *r,
+                              void *data)
+{
+    struct pending *p = calloc(1, sizeof(*p));
+
+    if (p == NULL) {
+        return NULL;
+    }
+    p->tag = r->tag = ++c->next_tag;
+    p->id = r->id;
+    p->type = r->type;
+    p->data = data;
+    list_push_back(&c->pending, &p->node);
+    return p;
+}
+
+/* Sends it, or lets the callbacks tell later that there is nobody to send it to. */
+static void submit(struct warden_client *c, const struct warden_request *r)
+{
+    if (c->lost) {
+        (void)uv_timer_start(&c->soon, lost_cb, 0, 0);
+    } else {
+        request(c, r);
+    }
+}
+
+/* --- in ----------------------------------------------------------------------- */
+
+static struct pending *take_pending(struct warden_client *c, uint64_t tag)
+{
+    LIST_FOREACH(it, &c->pending)
+    {
+        struct pending *p = container_of(it, struct pending, node);
+
+        if (p->tag == tag) {
+            list_remove(it);
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static void on_answer(struct warden_client *c, const struct warden_reply *r, int fds[2])
+{
+    struct pending *p = take_pending(c, r->tag);
+
+    if (p == NULL) {
+        lose(c, "an answer that nothing asked for");
+        return;
+    }
+    if (r->type == WARDEN_CREATED && p->create != NULL) {
+        struct error err = {.code = r->status};
+
+        (void)snprintf(err.text, sizeof(err.text), "%.*s", WARDEN_TEXT_MAX - 1, r->text);
+        p->create(p->data, r->status, &err, fds[0], fds[1]);
+        fds[0] = fds[1] = -1;
+    } else if (r->type == WARDEN_SOCKET_MADE && p->socket != NULL) {
+        p->socket(p->data, r->status < 0 ? r->status : fds[0]);
+        fds[0] = -1;
+    } else if (r->type == WARDEN_USAGE_READ && p->usage != NULL) {
+        const struct sandbox_usage u = {
+            .oom = (r->flags & WARDEN_FLAG_OOM) != 0,
+            .memory_bytes = r->memory_bytes,
+            .memory_peak_bytes = r->memory_peak_bytes,
+            .cpu_us = r->cpu_us,
+            .pids = r->pids,
+        };
+
+        p->usage(p->data, r->status, &u);
+    }
+    free(p);
+}
+
+static void on_reply(struct warden_client *c, const struct warden_reply *r, int fds[2])
+{
+    const struct sandbox_exit e = {
+        .wait_status = r->wait_status,
+        .oom = (r->flags & WARDEN_FLAG_OOM) != 0,
+        .memory_peak_bytes = r->memory_peak_bytes,
+        .cpu_us = r->cpu_us,
+    };
+
+    switch (r->type) {
+    case WARDEN_READY:
+        if (c->options.on_ready != NULL) {
+            c->options.on_ready(c->options.data);
+        }
+        return;
+    case WARDEN_FAILED:
+        lose(c, r->text);
+        return;
+    case WARDEN_EXIT:
+        c->options.on_exit(c->options.data, r->id, &e);
+        return;
+    case WARDEN_OOM:
+        if (c->options.on_oom != NULL) {
+            c->options.on_oom(c->options.data, r->id);
+        }
+        return;
+    default:
+        on_answer(c, r, fds);
+        return;
+    }
+}
+
+/* 1: a message; 0: none now; negative: the end. */
+static int receive(struct warden_client *c, struct warden_reply *r, int fds[2])
+{
+    struct iovec part = {r, sizeof(*r)};
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr head = {.msg_iov = &part,
+                          .msg_iovlen = 1,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(c->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    fds[0] = fds[1] = -1;
+    if (n < 0) {
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    }
+    if (n != (ssize_t)sizeof(*r)) {
+        return -EPIPE;
+    }
+    for (struct cmsghdr *m = CMSG_FIRSTHDR(&head); m != NULL; m = CMSG_NXTHDR(&head, m)) {
+        if (m->cmsg_level == SOL_SOCKET && m->cmsg_type == SCM_RIGHTS) {
+            size_t count = (m->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+            memcpy(fds, CMSG_DATA(m), (count < 2 ? count : 2) * sizeof(int));
+        }
+    }
+    r->text[sizeof(r->text) - 1] = '\0';
+    return 1;
+}
+
+static void poll_cb(uv_poll_t *poll, int status, int events)
+{
+    struct warden_client *c = container_of(poll, struct warden_client, poll);
+    struct warden_reply r;
+    int fds[2], rc = 1;
+
+    if (status < 0) {
+        lose(c, "the connection to the warden broke");
+        return;
+    }
+    if (events & UV_WRITABLE) {
+        flush(c);
+    }
+    while (!c->lost && !c->closing && (rc = receive(c, &r, fds)) == 1) {
+        on_reply(c, &r, fds);
+        for (int i = 0; i < 2; i++) {
+            if (fds[i] >= 0) {
+                (void)close(fds[i]);
+            }
+        }
+    }
+    if (rc < 0) {
+        lose(c, "the warden has ended");
+    }
+}
+
+/* --- public ------------------------------------------------------------------- */
+
+int warden_client_new(struct warden_client **ret, uv_loop_t *loop, int fd,
+                      const struct warden_client_options *options, struct error *err)
+{
+    struct warden_client *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (c == NULL) {
+        (void)close(fd);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    c->loop = loop;
+    c->options = *options;
+    c->fd = fd;
+    list_init(&c->pending);
+    list_init(&c->queue);
+    rc = uv_poll_init(loop, &c->poll, fd);
+    if (rc < 0) {
+        (void)close(fd);
+        free(c);
+        return error_set(err, rc, "watch the warden: %s", uv_strerror(rc));
+    }
+    CHECK(uv_timer_init(loop, &c->soon) == 0);
+    c->open_handles = 2;
+    watch(c);
+    *ret = c;
+    return 0;
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct warden_client *c = handle->data;
+    void (*on_closed)(void *data) = c->on_closed;
+    void *data = c->closed_data;
+
+    if (--c->open_handles > 0) {
+        return;
+    }
+    fail_pending(c);
+    while (!list_empty(&c->queue)) {
+        struct queued *q = container_of(c->queue.next, struct queued, node);
+
+        list_remove(&q->node);
+        free(q);
+    }
+    (void)close(c->fd);
+    free(c);
+    if (on_closed != NULL) {
+        on_closed(data);
+    }
+}
+
+void warden_client_close(struct warden_client *c, void (*on_closed)(void *data),
+                         void *data)
+{
+    CHECK(!c->closing);
+    c->closing = true;
+    c->on_closed = on_closed;
+    c->closed_data = data;
+    c->poll.data = c->soon.data = c;
+    uv_close((uv_handle_t *)&c->poll, handle_closed);
+    uv_close((uv_handle_t *)&c->soon, handle_closed);
+}
+
+void warden_create(struct warden_client *c, const struct sandbox_config *config,
+                   warden_create_cb cb, void *data)
+{
+    struct warden_request r = {
+        .type = WARDEN_CREATE,
+        .flags = config->runtime_api ? WARDEN_FLAG_RUNTIME_API : 0,
+        .id = config->id,
+        .memory_bytes = config->memory_bytes,
+        .tmp_bytes = config->tmp_bytes,
+        .uid_index = config->uid_index,
+        .cpu_millis = config->cpu_millis,
+        .pids_max = config->pids_max,
+    };
+    struct pending *p = expect(c, &r, data);
+
+    if (p == NULL) {
+        lose(c, "out of memory");
+        return;
+    }
+    if (config->package != NULL) {
+        (void)snprintf(r.package, sizeof(r.package), "%s", config->package);
+    }
+    p->create = cb;
+    submit(c, &r);
+}
+
+void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, void *data)
+{
+    struct warden_request r = {.type = WARDEN_SOCKET, .id = id};
+    struct pending *p = expect(c, &r, data);
+
+    if (p == NULL) {
+        lose(c, "out of memory");
+        return;
+    }
+    p->socket = cb;
+    submit(c, &r);
+}
+
+void warden_kill(struct warden_client *c, uint64_t id)
+{
+    const struct warden_request r = {.type = WARDEN_KILL, .id = id};
+
+    request(c, &r);
+}
+
+void warden_usage(struct warden_client *c, uint64_t id, warden_usage_cb cb, void *data)
+{
+    struct warden_request r = {.type = WARDEN_USAGE, .id = id};
+    struct pending *p = expect(c, &r, data);
+
+    if (p == NULL) {
+        lose(c, "out of memory");
+        return;
+    }
+    p->usage = cb;
+    submit(c, &r);
+}
+
+void warden_freeze(struct warden_client *c, uint64_t id, bool frozen)
+{
+    const struct warden_request r = {
+        .type = WARDEN_FREEZE,
+        .flags = frozen ? WARDEN_FLAG_FROZEN : 0,
+        .id = id,
+    };
+
+    request(c, &r);
+}

@@ -1,0 +1,312 @@
+#include "tests/lib/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/warden/init_proto.h"
+#include "common/check.h"
+#include "common/clock.h"
+
+#define LIMIT_MS 20000
+
+bool sandbox_bench_possible(void)
+{
+    if (geteuid() != 0) {
+        (void)printf("1..0 # SKIP sandboxes need root\n");
+        return false;
+    }
+    return true;
+}
+
+static void on_ready(void *data)
+{
+    ((struct sandbox_bench *)data)->ready = true;
+}
+
+static void on_exit_event(void *data, uint64_t id, const struct sandbox_exit *e)
+{
+    struct sandbox_bench *b = data;
+
+    b->exit_id = id;
+    b->exit = *e;
+}
+
+static void on_oom(void *data, uint64_t id)
+{
+    ((struct sandbox_bench *)data)->oom_id = id;
+}
+
+static void on_lost(void *data, const char *reason)
+{
+    struct sandbox_bench *b = data;
+
+    b->lost = true;
+    (void)snprintf(b->lost_reason, sizeof(b->lost_reason), "%s", reason);
+}
+
+static void nothing_cb(uv_timer_t *timer)
+{
+}
+
+void sandbox_bench_turn(struct sandbox_bench *b)
+{
+    uv_timer_t limit;
+
+    CHECK(uv_timer_init(&b->loop, &limit) == 0);
+    (void)uv_timer_start(&limit, nothing_cb, 50, 0);
+    (void)uv_run(&b->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&limit, NULL);
+    (void)uv_run(&b->loop, UV_RUN_NOWAIT);
+}
+
+void sandbox_bench_open(struct sandbox_bench *b)
+{
+    char warden[512], state[80], packages[96];
+    const struct warden_spawn_options spawn = {
+        .program = warden,
+        .state_dir = state,
+        .packages = packages,
+        .cgroup = b->cgroup,
+        .uid_base = 2000000000,
+        .base = "host",
+        .log_level = "warn",
+        .log_format = "human",
+    };
+    struct warden_client_options options = {on_ready, on_exit_event, on_oom, on_lost, b};
+    uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
+    struct error err;
+    int fd;
+
+    *b = (struct sandbox_bench){0};
+    (void)strcpy(b->dir, "/tmp/mayfly-test-XXXXXX");
+    CHECK(mkdtemp(b->dir) != NULL && chmod(b->dir, 0755) == 0);
+    (void)snprintf(b->cgroup, sizeof(b->cgroup), "mayfly-test-%d", (int)getpid());
+    (void)snprintf(state, sizeof(state), "%s/warden", b->dir);
+    (void)snprintf(packages, sizeof(packages), "%s/packages", b->dir);
+    CHECK(mkdir(packages, 0755) == 0);
+    (void)snprintf(packages, sizeof(packages), "%s/packages", b->dir);
+    (void)snprintf(warden, sizeof(warden), "%s/packages/%s", b->dir, BENCH_DIGEST);
+    CHECK(mkdir(warden, 0755) == 0);
+    (void)snprintf(warden, sizeof(warden), "%s/mayfly-warden", MAYFLY_AGENT_DIR);
+    CHECK(uv_loop_init(&b->loop) == 0);
+    if (warden_spawn(&spawn, &b->warden_pid, &fd, &err) < 0 ||
+        warden_client_new(&b->warden, &b->loop, fd, &options, &err) < 0) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+    while (!b->ready && !b->lost && clock_mono_ms() < until_ms) {
+        sandbox_bench_turn(b);
+    }
+    if (!b->ready) {
+        (void)fprintf(stderr, "the warden does not start: %s\n", b->lost_reason);
+        abort();
+    }
+}
+
+void sandbox_bench_close(struct sandbox_bench *b)
+{
+    char command[128];
+
+    warden_client_close(b->warden, NULL, NULL);
+    (void)uv_run(&b->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&b->loop) == 0);
+    CHECK(waitpid(b->warden_pid, NULL, 0) == b->warden_pid);
+    (void)snprintf(command, sizeof(command), "rm -rf %s", b->dir);
+    CHECK(system(command) == 0);
+}
+
+static FILE *package_file(struct sandbox_bench *b, const char *name)
+{
+    char path[256];
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s/packages/%s/%s", b->dir, BENCH_DIGEST, name);
+    f = fopen(path, "we");
+    CHECK(f != NULL && fchmod(fileno(f), 0755) == 0);
+    return f;
+}
+
+void sandbox_bench_file(struct sandbox_bench *b, const char *name, const char *text)
+{
+    FILE *f = package_file(b, name);
+
+    CHECK(fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+void sandbox_bench_copy(struct sandbox_bench *b, const char *path, const char *name)
+{
+    FILE *from = fopen(path, "re"), *to = package_file(b, name);
+    char block[65536];
+    size_t n;
+
+    CHECK(from != NULL);
+    while ((n = fread(block, 1, sizeof(block), from)) > 0) {
+        CHECK(fwrite(block, 1, n, to) == n);
+    }
+    CHECK(fclose(from) == 0 && fclose(to) == 0);
+}
+
+/* --- sandboxes ---------------------------------------------------------------- */
+
+struct sandbox_config sandbox_bench_config(void)
+{
+    return (struct sandbox_config){
+        .uid_index = 7,
+        .package = BENCH_DIGEST,
+        .memory_bytes = 64 << 20,
+        .cpu_millis = 1000,
+        .pids_max = 64,
+        .tmp_bytes = 8 << 20,
+    };
+}
+
+static void created(void *data, int status, const struct error *err, int control,
+                    int listener)
+{
+    struct bench_sandbox *s = data;
+
+    s->status = status;
+    s->err = *err;
+    s->control = control;
+    s->listener = listener;
+    s->done = true;
+}
+
+void bench_sandbox_make(struct sandbox_bench *b, struct bench_sandbox *s,
+                        const struct sandbox_config *config)
+{
+    struct sandbox_config c = *config;
+    uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
+
+    *s = (struct bench_sandbox){.id = ++b->last_id, .control = -1, .listener = -1};
+    c.id = s->id;
+    warden_create(b->warden, &c, created, s);
+    while (!s->done) {
+        sandbox_bench_turn(b);
+        CHECK(clock_mono_ms() < until_ms);
+    }
+}
+
+void bench_sandbox_end(struct sandbox_bench *b, struct bench_sandbox *s)
+{
+    uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
+
+    warden_kill(b->warden, s->id);
+    while (b->exit_id != s->id) {
+        sandbox_bench_turn(b);
+        CHECK(clock_mono_ms() < until_ms);
+    }
+    (void)close(s->control);
+    if (s->listener >= 0) {
+        (void)close(s->listener);
+    }
+}
+
+static void send_run(const struct bench_sandbox *s, const char *const *argv,
+                     const int fds[3])
+{
+    struct init_message m = {.type = INIT_RUN, .run = 1, .n_env = 2};
+    struct buf text = {0};
+    struct iovec parts[2];
+    union {
+        char bytes[CMSG_SPACE(3 * sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr head = {.msg_iov = parts,
+                          .msg_iovlen = 2,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&head);
+
+    for (; argv[m.n_argv] != NULL; m.n_argv++) {
+        CHECK(buf_append(&text, argv[m.n_argv], strlen(argv[m.n_argv]) + 1) == 0);
+    }
+    CHECK(buf_append(&text, "PATH=/usr/bin:/bin", 19) == 0);
+    CHECK(buf_append(&text, "HOME=/tmp", 10) == 0);
+    m.len = (uint32_t)text.len;
+    parts[0] = (struct iovec){&m, sizeof(m)};
+    parts[1] = (struct iovec){text.data, text.len};
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(3 * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, 3 * sizeof(int));
+    CHECK(sendmsg(s->control, &head, MSG_NOSIGNAL) > 0);
+    buf_free(&text);
+}
+
+/* Reads init's next message. False: init is gone. */
+static bool hear_init(const struct bench_sandbox *s, struct bench_run *r)
+{
+    static char text[INIT_MESSAGE_MAX];
+    struct init_message m;
+    struct iovec parts[2] = {{&m, sizeof(m)}, {text, sizeof(text)}};
+    struct msghdr head = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t n = recvmsg(s->control, &head, 0);
+
+    if (n < (ssize_t)sizeof(m)) {
+        r->value = -1;
+        return false;
+    }
+    if (m.type == INIT_STARTED) {
+        r->started = true;
+        return true;
+    }
+    r->value = m.value;
+    r->cpu_us = m.cpu_us;
+    if (m.type == INIT_FAILED) {
+        r->failed = true;
+        CHECK(buf_append(&r->out, text, m.len) == 0);
+    }
+    return false;
+}
+
+void bench_sandbox_run(struct sandbox_bench *b, struct bench_sandbox *s,
+                       struct bench_run *r, const char *const *argv)
+{
+    uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
+    int out[2], null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    bool more = true;
+
+    *r = (struct bench_run){0};
+    CHECK(null >= 0 && pipe2(out, O_CLOEXEC) == 0);
+    send_run(s, argv, (int[]){null, out[1], out[1]});
+    (void)close(out[1]);
+    (void)close(null);
+    while (more) {
+        struct pollfd p[2] = {{s->control, POLLIN, 0}, {out[0], POLLIN, 0}};
+        char block[4096];
+        ssize_t n;
+
+        CHECK(poll(p, 2, LIMIT_MS) > 0 && clock_mono_ms() < until_ms);
+        if (p[1].revents != 0 && (n = read(out[0], block, sizeof(block))) > 0) {
+            CHECK(buf_append(&r->out, block, (size_t)n) == 0);
+        }
+        if (p[0].revents != 0) {
+            more = hear_init(s, r);
+        }
+    }
+    (void)fcntl(out[0], F_SETFL, O_NONBLOCK);
+    for (ssize_t n = 1; n > 0;) {
+        char block[4096];
+
+        n = read(out[0], block, sizeof(block));
+        if (n > 0) {
+            CHECK(buf_append(&r->out, block, (size_t)n) == 0);
+        }
+    }
+    (void)close(out[0]);
+    CHECK(buf_append(&r->out, "", 0) == 0);
+}
+
+void bench_run_free(struct bench_run *r)
+{
+    buf_free(&r->out);
+}

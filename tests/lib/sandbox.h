@@ -1,0 +1,66 @@
+/* Sandboxes for tests: a real warden, and programs run in what it makes. */
+#ifndef TESTS_LIB_SANDBOX_H
+#define TESTS_LIB_SANDBOX_H
+
+#include <stdbool.h>
+
+#include "agent/warden/warden_client.h"
+#include "common/buf.h"
+
+/* The package that every sandbox of a test bench gets. */
+#define BENCH_DIGEST "00000000000000000000000000000000000000000000000000000000000000aa"
+
+struct sandbox_bench {
+    uv_loop_t loop;
+    struct warden_client *warden;
+    pid_t warden_pid;
+    char dir[64]; /* packages/BENCH_DIGEST/ is the package */
+    char cgroup[64];
+    bool ready;
+    bool lost;
+    char lost_reason[256];
+    uint64_t last_id;
+    /* of the last one that ended */
+    uint64_t exit_id;
+    struct sandbox_exit exit;
+    uint64_t oom_id;
+};
+
+/* False, having said why, where no sandboxes can be made (not root). */
+bool sandbox_bench_possible(void);
+void sandbox_bench_open(struct sandbox_bench *b);
+void sandbox_bench_close(struct sandbox_bench *b);
+void sandbox_bench_turn(
+    struct sandbox_bench *b); /* one turn of the loop, at most 50 ms */
+void sandbox_bench_file(struct sandbox_bench *b, const char *name, const char *text);
+void sandbox_bench_copy(struct sandbox_bench *b, const char *path, const char *name);
+
+struct bench_sandbox {
+    uint64_t id;
+    int control;
+    int listener;
+    int status;
+    struct error err;
+    bool done;
+};
+
+struct sandbox_config sandbox_bench_config(void); /* 64 MiB, 1 CPU, 64 pids */
+void bench_sandbox_make(struct sandbox_bench *b, struct bench_sandbox *s,
+                        const struct sandbox_config *config);
+/* Waits for its on_exit. */
+void bench_sandbox_end(struct sandbox_bench *b, struct bench_sandbox *s);
+
+struct bench_run {
+    struct buf out; /* stdout and stderr */
+    bool started;
+    bool failed; /* did not start: value is errno, out the text */
+    int value;   /* wait status */
+    uint64_t cpu_us;
+};
+
+/* Runs a shell-like list of words, NULL-terminated; waits until it has ended. */
+void bench_sandbox_run(struct sandbox_bench *b, struct bench_sandbox *s,
+                       struct bench_run *r, const char *const *argv);
+void bench_run_free(struct bench_run *r);
+
+#endif /* TESTS_LIB_SANDBOX_H */
