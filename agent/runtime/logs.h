@@ -2,9 +2,9 @@
  *
  *   <dir>/<namespace>/<name>/<version>-<instance>.log     one JSON line a line
  *
- * Bounded: lines are cut at 16 KiB, an instance keeps two files of 512 KiB (older output is
- * dropped and says so), a function's oldest files go past 16 MiB, and a flood past 1 MiB/s
- * is dropped with a line that says how much. Kept after the instance died. */
+ * Bounded: lines are cut at 16 KiB, an instance keeps two files of 512 KiB (older output
+ * is dropped and says so), a function's oldest files go past 16 MiB, and a flood past 1
+ * MiB/s is dropped with a line that says how much. Kept after the instance died. */
 #ifndef AGENT_RUNTIME_LOGS_H
 #define AGENT_RUNTIME_LOGS_H
 
@@ -37,9 +37,9 @@ struct log_sink *log_sink_free(struct log_sink *s); /* flushes a partial line */
 void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data,
                     size_t len);
 
-/* Reads what is kept, oldest first by time, then follows if asked. on_lines is called with
- * up to 32 KiB; the next call comes only after log_reader_next(). n = 0 with end = true is
- * the last call. version 0: all. tail 0: all that is kept. */
+/* Reads what is kept, oldest first by time, then follows if asked. on_lines is called
+ * with up to 32 KiB; the next call comes only after log_reader_next(). n = 0 with end =
+ * true is the last call. version 0: all. tail 0: all that is kept. */
 int log_reader_new(struct log_reader **ret, struct logs *l, const char *namespace_,
                    const char *name, uint64_t version, bool follow, uint32_t tail,
                    void (*on_lines)(void *data, const struct log_line *lines, size_t n,

@@ -25,7 +25,8 @@ struct packages_options {
 int packages_new(struct packages **ret, uv_loop_t *loop,
                  const struct packages_options *options, struct error *err);
 void packages_close(struct packages *p, void (*on_closed)(void *data), void *data);
-void packages_set_url(struct packages *p, const char *base_url); /* "http://1.2.3.4:8090" */
+void packages_set_url(struct packages *p,
+                      const char *base_url); /* "http://1.2.3.4:8090" */
 /* Fetches GET <base>/v1/packages/<digest>, retrying with back-off and jitter while the
  * controller cannot be reached; a wrong digest or a bad archive fails at once. */
 void packages_want(struct packages *p, const struct package_ref *ref);

@@ -1,10 +1,10 @@
 /* Runtimes: instances of functions in sandboxes, and calls on them.
  *
- * One runtime_host a node. An instance is a sandbox with the version's program in it; how a
- * call reaches the program is the business of the three kinds behind this interface:
+ * One runtime_host a node. An instance is a sandbox with the version's program in it; how
+ * a call reaches the program is the business of the three kinds behind this interface:
  * http (proxied to $PORT), exec (a process a call), lambda (`provided`, the Runtime API).
- * A call looks to its user as an HTTP client's call does, whatever the kind. Loop's thread;
- * no callback runs from within the function that leads to it. */
+ * A call looks to its user as an HTTP client's call does, whatever the kind. Loop's
+ * thread; no callback runs from within the function that leads to it. */
 #ifndef AGENT_RUNTIME_RUNTIME_H
 #define AGENT_RUNTIME_RUNTIME_H
 
@@ -24,9 +24,9 @@ struct runtime_host_options {
     struct warden_client *warden; /* the host sets itself up as its user */
     struct logs *logs;            /* agent/runtime/logs.h */
     const char *region;           /* AWS_REGION for functions; default "us-east-1" */
-    /* Each started instance gets on_ready or on_failed, later on_failed if it crashes, and
-     * last on_gone, after which it is freed. text is for people: "exit status 3", "peak
-     * 130 MiB of 128 MiB". */
+    /* Each started instance gets on_ready or on_failed, later on_failed if it crashes,
+     * and last on_gone, after which it is freed. text is for people: "exit status 3",
+     * "peak 130 MiB of 128 MiB". */
     void (*on_ready)(void *data, struct runtime_instance *in);
     void (*on_failed)(void *data, struct runtime_instance *in, enum cause cause,
                       const char *text);
@@ -36,9 +36,11 @@ struct runtime_host_options {
 
 int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
                      const struct runtime_host_options *options);
-void runtime_host_close(struct runtime_host *h, void (*on_closed)(void *data), void *data);
+void runtime_host_close(struct runtime_host *h, void (*on_closed)(void *data),
+                        void *data);
 /* Route the warden client's events here. */
-void runtime_host_on_exit(struct runtime_host *h, uint64_t id, const struct sandbox_exit *e);
+void runtime_host_on_exit(struct runtime_host *h, uint64_t id,
+                          const struct sandbox_exit *e);
 void runtime_host_on_oom(struct runtime_host *h, uint64_t id);
 
 struct runtime_instance_config {
@@ -82,7 +84,8 @@ struct runtime_call_ops {
     void (*on_body)(struct runtime_call *c, const char *data, size_t len);
     void (*on_drain)(struct runtime_call *c);
     /* Last; the call is gone when it returns. CAUSE_NONE: the response is whole. If
-     * on_response was not called the gateway makes the error reply from cause and text. */
+     * on_response was not called the gateway makes the error reply from cause and text.
+     */
     void (*on_close)(struct runtime_call *c, enum cause cause, const char *text,
                      uint64_t cpu_us);
 };

@@ -1,0 +1,268 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/runtime/runtime_private.h"
+#include "common/check.h"
+
+#define QUEUE_MAX 64
+
+struct outgoing {
+    struct list link;
+    int fds[3];
+    unsigned n_fds;
+    size_t len;
+    char data[];
+};
+
+struct channel {
+    uv_poll_t poll;
+    int fd;
+    struct channel_ops ops;
+    void *data;
+    struct list queue; /* init is slow: what the socket did not take */
+    unsigned n_queued;
+    bool lost;
+    void (*on_closed)(void *data);
+    char *in;
+};
+
+static void poll_cb(uv_poll_t *poll, int status, int events);
+
+static void watch(struct channel *c)
+{
+    int events = UV_READABLE | (list_empty(&c->queue) ? 0 : UV_WRITABLE);
+
+    CHECK(uv_poll_start(&c->poll, events, poll_cb) == 0);
+}
+
+int channel_new(struct channel **ret, uv_loop_t *loop, int fd,
+                const struct channel_ops *ops, void *data)
+{
+    struct channel *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (c == NULL || (c->in = malloc(INIT_MESSAGE_MAX + 1)) == NULL) {
+        free(c);
+        return -ENOMEM;
+    }
+    rc = uv_poll_init(loop, &c->poll, fd);
+    if (rc < 0) {
+        free(c->in);
+        free(c);
+        return rc;
+    }
+    c->fd = fd;
+    c->ops = *ops;
+    c->data = data;
+    list_init(&c->queue);
+    watch(c);
+    *ret = c;
+    return 0;
+}
+
+static void outgoing_free(struct outgoing *o)
+{
+    list_remove(&o->link);
+    for (unsigned i = 0; i < o->n_fds; i++) {
+        (void)close(o->fds[i]);
+    }
+    free(o);
+}
+
+static int send_one(const struct channel *c, const struct outgoing *o)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int) * 3)];
+    } control = {0};
+    struct iovec iov = {.iov_base = (char *)o->data, .iov_len = o->len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (o->n_fds > 0) {
+        struct cmsghdr *cmsg;
+
+        msg.msg_control = control.space;
+        msg.msg_controllen = CMSG_SPACE(sizeof(int) * o->n_fds);
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int) * o->n_fds);
+        memcpy(CMSG_DATA(cmsg), o->fds, sizeof(int) * o->n_fds);
+    }
+    do {
+        n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+static void lose(struct channel *c)
+{
+    if (!c->lost) {
+        c->lost = true;
+        (void)uv_poll_stop(&c->poll);
+        c->ops.on_lost(c->data);
+    }
+}
+
+static void flush(struct channel *c)
+{
+    while (!list_empty(&c->queue)) {
+        struct outgoing *o = container_of(c->queue.next, struct outgoing, link);
+        int rc = send_one(c, o);
+
+        if (rc == -EAGAIN) {
+            break;
+        }
+        outgoing_free(o); /* a broken connection shows itself when it is read */
+        c->n_queued--;
+    }
+}
+
+static int put(struct channel *c, struct outgoing *o)
+{
+    int rc = list_empty(&c->queue) ? send_one(c, o) : -EAGAIN;
+
+    if (rc == -EAGAIN && c->n_queued < QUEUE_MAX && !c->lost) {
+        list_push_back(&c->queue, &o->link);
+        c->n_queued++;
+        watch(c);
+        return 0;
+    }
+    outgoing_free(o);
+    return rc;
+}
+
+/* One message; <0: no more for now, or the end. */
+static int receive(struct channel *c)
+{
+    struct init_message m;
+    ssize_t n = recv(c->fd, c->in, INIT_MESSAGE_MAX, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return -EAGAIN;
+    }
+    if (n < (ssize_t)sizeof(m)) {
+        return -ECONNRESET; /* the end, or not a message */
+    }
+    memcpy(&m, c->in, sizeof(m));
+    if (m.len != (size_t)n - sizeof(m)) {
+        return -EPROTO;
+    }
+    c->in[n] = '\0';
+    c->ops.on_message(c->data, &m, c->in + sizeof(m));
+    return 0;
+}
+
+static void poll_cb(uv_poll_t *poll, int status, int events)
+{
+    struct channel *c = container_of(poll, struct channel, poll);
+    int rc = status < 0 ? status : 0;
+
+    if ((events & UV_WRITABLE) != 0) {
+        flush(c);
+    }
+    while (rc == 0 && !uv_is_closing((uv_handle_t *)poll)) {
+        rc = receive(c);
+    }
+    if (uv_is_closing((uv_handle_t *)poll)) {
+        return;
+    }
+    if (rc == -EAGAIN) {
+        watch(c);
+    } else {
+        lose(c);
+    }
+}
+
+static struct outgoing *outgoing_new(const struct init_message *m)
+{
+    struct outgoing *o = calloc(1, sizeof(*o) + sizeof(*m) + m->len);
+
+    if (o != NULL) {
+        list_init(&o->link);
+        o->len = sizeof(*m) + m->len;
+        memcpy(o->data, m, sizeof(*m));
+    }
+    return o;
+}
+
+static char *append_strings(char *at, char *const *list)
+{
+    for (; *list != NULL; list++) {
+        size_t len = strlen(*list) + 1;
+
+        memcpy(at, *list, len);
+        at += len;
+    }
+    return at;
+}
+
+int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const *env,
+                int fds[3])
+{
+    struct init_message m = {.type = INIT_RUN, .run = run};
+    struct outgoing *o = NULL;
+    size_t len = 0;
+    int rc = -ENOMEM;
+
+    for (char *const *s = argv; *s != NULL; s++, m.n_argv++) {
+        len += strlen(*s) + 1;
+    }
+    for (char *const *s = env; *s != NULL; s++, m.n_env++) {
+        len += strlen(*s) + 1;
+    }
+    if (sizeof(m) + len > INIT_MESSAGE_MAX) {
+        rc = -E2BIG;
+    } else {
+        m.len = (uint32_t)len;
+        o = outgoing_new(&m);
+    }
+    if (o == NULL) {
+        for (int i = 0; i < 3; i++) {
+            (void)close(fds[i]);
+        }
+        return rc;
+    }
+    (void)append_strings(append_strings(o->data + sizeof(m), argv), env);
+    memcpy(o->fds, fds, sizeof(o->fds));
+    o->n_fds = 3;
+    return put(c, o);
+}
+
+void channel_signal(struct channel *c, uint32_t run, int signal)
+{
+    struct init_message m = {.type = INIT_SIGNAL, .run = run, .value = signal};
+    struct outgoing *o = outgoing_new(&m);
+
+    if (o != NULL) {
+        (void)put(c, o);
+    }
+}
+
+static void closed_cb(uv_handle_t *handle)
+{
+    struct channel *c = container_of((uv_poll_t *)handle, struct channel, poll);
+    void (*on_closed)(void *data) = c->on_closed;
+    void *data = c->data;
+
+    LIST_FOREACH_SAFE(it, &c->queue)
+    {
+        outgoing_free(container_of(it, struct outgoing, link));
+    }
+    (void)close(c->fd);
+    free(c->in);
+    free(c);
+    on_closed(data);
+}
+
+void channel_close(struct channel *c, void (*on_closed)(void *data))
+{
+    c->on_closed = on_closed;
+    c->lost = true;
+    uv_close((uv_handle_t *)&c->poll, closed_cb);
+}
