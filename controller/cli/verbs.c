@@ -1,0 +1,240 @@
+#include "controller/cli/verbs.h"
+
+#include "common/spec.h"
+#include "controller/cli/cli.h"
+
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct option deploy_options[] = {
+    {"name", 0, "NAME", "the function's name (default: that of the folder or file)", NULL},
+    {"runtime", 0, "RUNTIME", "how the program is run (default: guessed, and said)",
+     "provided|http|exec"},
+    {"handler", 0, "CMD", "the program in the package, with arguments", NULL},
+    {"env", 'e', "K=V", "an environment variable; may be repeated", NULL},
+#define X(member, key, flag, min, max, dflt, unit, help)                                 \
+    {flag, 0, "N", help " (" unit ", " #min " to " #max "; default: " #dflt ")", NULL},
+    SPEC_NUMBERS(X)
+#undef X
+    {"no-reuse", 0, NULL, "a fresh sandbox for every call (exec and provided)", NULL},
+    {"no-build", 0, NULL, "do not run the build command of function.yaml", NULL},
+    {"wait", 0, NULL, "wait until the version serves or has failed (this is the default)", NULL},
+    {"no-wait", 0, NULL, "return as soon as the version is recorded", NULL},
+    {"wait-timeout", 0, "TIME", "wait so long (default: 120s)", NULL},
+};
+
+static const struct option invoke_options[] = {
+    {"data", 'd', "TEXT", "the request's body", NULL},
+    {"data-file", 0, "FILE", "the request's body from a file; - is stdin", NULL},
+    {"header", 'H', "K: V", "a request header; may be repeated", NULL},
+    {"path", 0, "PATH", "path and query after the function's name", NULL},
+    {"method", 'X', "METHOD", "default: POST with a body, else GET", NULL},
+    {"include", 'i', NULL, "show status and headers of the reply on stderr", NULL},
+    {"max-time", 0, "TIME", "give up after this (default: 15m)", NULL},
+};
+
+static const struct option list_options[] = {
+    {"all", 'A', NULL, "functions of all namespaces", NULL},
+};
+
+static const struct option logs_options[] = {
+    {"follow", 'f', NULL, "go on showing lines as they come", NULL},
+    {"tail", 0, "N", "the last N lines of each instance (default: 100)", NULL},
+    {"version", 0, "N", "of that version only", NULL},
+    {"no-prefix", 0, NULL, "the text only", NULL},
+};
+
+static const struct option dev_options[] = {
+    {"detach", 0, NULL, "return when it is ready; it goes on in the background", NULL},
+    {"dir", 0, "DIR", "state (MAYFLY_DEV_DIR; default: /var/lib/mayfly-dev)", NULL},
+    {"host", 0, "ADDRESS", "address to listen on (default: 127.0.0.1)", NULL},
+    {"gateway-port", 0, "PORT", "calls (default: 8080)", NULL},
+    {"rest-port", 0, "PORT", "the controller's REST API (default: 8090)", NULL},
+    {"hub-port", 0, "PORT", "between controller and agent (default: 8091)", NULL},
+    {"metrics-port", 0, "PORT", "the agent's metrics (default: 8092)", NULL},
+    {"ready-timeout", 0, "TIME", "give up if it is not ready by then (default: 60s)", NULL},
+};
+
+static const struct option doctor_options[] = {
+    {"dir", 0, "DIR", "state folder to check (MAYFLY_DEV_DIR; default: /var/lib/mayfly-dev)",
+     NULL},
+};
+
+static const struct option help_options[] = {
+    {"man", 0, NULL, "as a man page (roff)", NULL},
+};
+
+#define EXAMPLES(...)                                                                    \
+    (const char *const[])                                                                \
+    {                                                                                    \
+        __VA_ARGS__, NULL                                                                \
+    }
+#define OPTIONS(array) .options = (array), .n_options = N_OF(array)
+
+static const struct verb verbs[] = {
+    {.name = "dev",
+     .operands = "[stop]",
+     .max_operands = 1,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "stop",
+     .summary = "run a one-host cluster, or stop it",
+     .text = "Starts a controller with its embedded store and an agent on this host, and "
+             "waits until they are ready. In the foreground Ctrl-C ends both. With --detach "
+             "it goes on in the background until `mayfly dev stop`, which leaves no process, "
+             "mount or control group behind. What is deployed stays in the state folder for "
+             "the next start. Starting it twice is harmless. Needs root.",
+     .examples = EXAMPLES("mayfly dev", "run until Ctrl-C", "mayfly dev --detach",
+                          "run in the background", "mayfly dev stop", "end it",
+                          "mayfly dev --gateway-port 9080 --rest-port 9090",
+                          "when the usual ports are taken"),
+     OPTIONS(dev_options),
+     .run = verb_dev},
+    {.name = "deploy",
+     .operands = "PATH",
+     .min_operands = 1,
+     .max_operands = 1,
+     .operand = OPERAND_PATH,
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "deploy a folder, an archive or one file as a function",
+     .text = "Makes the next version of a function, which takes over once it can serve; a "
+             "version that cannot start leaves the one before it serving. A function.yaml in "
+             "the folder gives the defaults for all options: name, runtime, handler, memory, "
+             "cpu, timeout, concurrency, env and so on; build is a shell command that is run "
+             "in the folder first. Times are written 500ms or 30s, memory 128 or 1Gi, CPU "
+             "500 (thousandths) or 0.5.",
+     .examples = EXAMPLES("mayfly deploy ./thumbnail", "a folder with a function.yaml",
+                          "mayfly deploy hello.sh --runtime exec", "one script",
+                          "mayfly deploy app.zip --name app --runtime http --handler server",
+                          "an archive", "mayfly deploy . --memory 256 --env LEVEL=debug",
+                          "with settings"),
+     OPTIONS(deploy_options),
+     .run = verb_deploy},
+    {.name = "invoke",
+     .operands = "NAME [-]",
+     .min_operands = 1,
+     .max_operands = 2,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_GATEWAY,
+     .summary = "call a function and print its reply",
+     .text = "The reply's body goes to stdout as it comes. A reply with a status of 400 or "
+             "more ends with exit code 9, a call that mayfly could not make with the code of "
+             "its cause.",
+     .examples = EXAMPLES("mayfly invoke hello --data World", "a body from the command line",
+                          "mayfly invoke thumbnail --data-file in.png > out.png",
+                          "from a file to a file", "date | mayfly invoke hello -", "from stdin",
+                          "mayfly invoke api --path '/users?id=1' --method DELETE -i",
+                          "another path and method, with the reply's headers"),
+     OPTIONS(invoke_options),
+     .run = verb_invoke},
+    {.name = "list",
+     .operands = "",
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "list functions",
+     .text = "Functions with their state, serving version, instances and calls.",
+     .examples = EXAMPLES("mayfly list", "functions of the namespace", "mayfly list -A -o wide",
+                          "of all namespaces, with more columns", "mayfly list -o name",
+                          "names only"),
+     OPTIONS(list_options),
+     .run = verb_list},
+    {.name = "describe",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "show all about a function",
+     .text = "Its settings, versions and why they failed, where it may run, and what runs.",
+     .examples = EXAMPLES("mayfly describe hello", "for people", "mayfly describe hello -o yaml",
+                          "whole"),
+     .run = verb_describe},
+    {.name = "delete",
+     .operands = "NAME...",
+     .min_operands = 1,
+     .max_operands = ARGS_OPERANDS_MAX,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_URL,
+     .summary = "delete functions with all their versions",
+     .text = "Calls that run are let end; new ones get 404.",
+     .examples = EXAMPLES("mayfly delete hello", "delete one function"),
+     .run = verb_delete},
+    {.name = "logs",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "show what a function printed",
+     .text = "Lines of stdout and stderr of its instances on all nodes. With -o json one "
+             "object a line.",
+     .examples = EXAMPLES("mayfly logs hello", "the last lines", "mayfly logs -f hello",
+                          "and those that come", "mayfly logs hello --version 2 --tail 1000",
+                          "of one version"),
+     OPTIONS(logs_options),
+     .run = verb_logs},
+    {.name = "nodes",
+     .operands = "",
+     .shared = VERB_OUTPUT | VERB_URL,
+     .summary = "list the cluster's hosts",
+     .text = "Hosts with an agent: state, memory, instances.",
+     .examples = EXAMPLES("mayfly nodes", "all hosts", "mayfly nodes -o wide",
+                          "with addresses and labels"),
+     .run = verb_nodes},
+    {.name = "namespaces",
+     .operands = "[create|delete NAME]",
+     .max_operands = 2,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "create|delete",
+     .shared = VERB_OUTPUT | VERB_URL,
+     .summary = "list, create or delete namespaces",
+     .text = "A namespace owns functions; its sandboxes run as a user of their own. Only an "
+             "empty one can be deleted.",
+     .examples = EXAMPLES("mayfly namespaces", "list them", "mayfly namespaces create team",
+                          "make one", "mayfly deploy . -n team", "use it"),
+     .run = verb_namespaces},
+    {.name = "status",
+     .operands = "",
+     .shared = VERB_OUTPUT | VERB_URL,
+     .summary = "show how the cluster is",
+     .text = "Controller, store, nodes, functions and instances in a few lines.",
+     .examples = EXAMPLES("mayfly status", "for people", "mayfly status -o json",
+                          "for programs"),
+     .run = verb_status},
+    {.name = "doctor",
+     .operands = "",
+     .shared = VERB_OUTPUT | VERB_URL | VERB_GATEWAY,
+     .summary = "check what this host has, lacks, and how to mend it",
+     .text = "Kernel features, control groups, programs, limits, disk, ports and whether a "
+             "cluster answers. Exit code 1 if something that mayfly needs is missing.",
+     .examples = EXAMPLES("mayfly doctor", "check this host", "mayfly doctor -o json",
+                          "for programs"),
+     OPTIONS(doctor_options),
+     .run = verb_doctor},
+    {.name = "completion",
+     .operands = "[bash]",
+     .max_operands = 1,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "bash",
+     .summary = "print the completion script for bash",
+     .text = "The packages install it; without them, load it in ~/.bashrc.",
+     .examples = EXAMPLES("source <(mayfly completion bash)", "for this shell"),
+     .run = verb_completion},
+    {.name = "version",
+     .operands = "",
+     .shared = VERB_OUTPUT | VERB_URL,
+     .summary = "show the versions of this program and of the controller",
+     .text = "A controller that does not answer is no error.",
+     .examples = EXAMPLES("mayfly version", "both versions"),
+     .run = verb_version},
+    {.name = "help",
+     .operands = "[VERB|environment|exit-codes]",
+     .max_operands = 1,
+     .operand = OPERAND_VERB,
+     .summary = "show help about a verb",
+     .text = "Without a verb it lists all.",
+     .examples = EXAMPLES("mayfly help deploy", "about deploy", "mayfly help exit-codes",
+                          "what the exit codes mean", "mayfly help --man deploy | man -l -",
+                          "as a man page"),
+     OPTIONS(help_options),
+     .run = verb_help},
+};
+
+const struct verb_table cli_verbs = {verbs, N_OF(verbs)};
