@@ -58,6 +58,7 @@ struct version_load {
     uint64_t invocations, cold_starts, errors; /* since the agent's boot */
     uint64_t gb_ms; /* milliseconds times 1/1024 GiB, rounded up a call */
     uint64_t cpu_us;
+    uint32_t grant_max, grant_warm; /* the grant that the node has for it */
 };
 
 struct node_report {

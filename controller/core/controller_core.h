@@ -1,0 +1,205 @@
+/* Controller core: what the cluster should run, and where. Pure.
+ *
+ *   API ── put, delete ──▶ io->txn ──▶ store ── events ──▶ registry ─┐
+ *   agents ── join, reports ─────────────────────────────▶ nodes ────┴▶ scheduler
+ *                                              placement ◀── asks ──────┤
+ *   agents ◀── io->send_function, io->send_node ◀── grants ─────────────┘
+ *
+ * The registry is a cache of the store. A change is a transaction that compares the
+ * revisions that it was based on; it is applied when the store's watch delivers it, and
+ * only then answered: what was acknowledged is durable and is what the next read shows.
+ * What nodes run is not stored: it is rebuilt from their reports. Edges feed events; the
+ * core acts only through `struct controller_io`, which also gives time and randomness. No
+ * io function may call back into the core before it returns.
+ *
+ * Keys in the store (values are JSON; numbers of versions have 20 digits, so that they
+ * sort):
+ *
+ *   /mayfly/epoch                          {"epoch"}, one more at each controller start
+ *   /mayfly/namespaces/<ns>                {"index", "created_at"}
+ *   /mayfly/namespace-index                {"next"}: an index is never given twice
+ *   /mayfly/functions/<ns>/<name>          {"created_at", "updated_at", "latest",
+ * "serving", "versions": [{"number", "state", "cause", "message", "created_at"}]}
+ *   /mayfly/versions/<ns>/<name>/<number>  {"spec", "package"}: never changed
+ */
+#ifndef CONTROLLER_CORE_CONTROLLER_CORE_H
+#define CONTROLLER_CORE_CONTROLLER_CORE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cause.h"
+#include "common/desired.h"
+#include "common/spec.h"
+
+#define CORE_PREFIX       "/mayfly/"
+#define CORE_VERSIONS_MAX 100 /* kept of a function; the oldest retired ones go */
+
+struct controller_core;
+
+/* --- the store, as the core sees it (store.h's shapes without its edge) --------------
+ */
+struct core_kv {
+    const char *key;
+    const void *value; /* NULL: deleted */
+    size_t len;
+    int64_t mod_revision;
+};
+
+struct core_compare {
+    const char *key;
+    int64_t mod_revision; /* 0: the key does not exist */
+};
+
+struct core_op {
+    const char *key;
+    const char *value; /* NULL: delete */
+};
+
+struct controller_io {
+    void *ctx;
+    uint64_t (*now_ms)(void *ctx);  /* monotonic */
+    uint64_t (*wall_ms)(void *ctx); /* for people */
+    uint64_t (*random)(void *ctx);
+
+    /* Answered later by controller_core_txn_done(id, …). Arguments are borrowed. */
+    void (*txn)(void *ctx, uint64_t id, const struct core_compare *compares,
+                size_t n_compares, const struct core_op *ops, size_t n_ops);
+    /* node NULL: to every connected node. */
+    void (*send_function)(void *ctx, const char *node, const struct function_state *f);
+    void (*send_node)(void *ctx, const char *node, const struct node_state *n);
+    /* The node shall get a snapshot: the edge calls controller_core_snapshot() when its
+     * session is ready for one. */
+    void (*resync)(void *ctx, const char *node);
+};
+
+struct controller_core_options {
+    /* After a start the core first listens: nodes that come back go on with the grants
+     * they have, and report them. Placement begins when this time is over. Default 3 s;
+     * a first start on an empty store does not wait. */
+    uint32_t settle_ms;
+    uint32_t homes_max; /* most nodes that a function is granted to; default 8 */
+};
+
+int controller_core_new(struct controller_core **ret, const struct controller_io *io,
+                        const struct controller_core_options *options);
+struct controller_core *controller_core_free(struct controller_core *c);
+
+/* --- from the store -------------------------------------------------------------------
+ */
+
+/* Everything under CORE_PREFIX as it is now: at the start, and when the watch lost its
+ * history. What is not among kvs is gone. A value that cannot be read is left out and
+ * reported by controller_core_damaged(). */
+void controller_core_load(struct controller_core *c, const struct core_kv *kvs, size_t n,
+                          int64_t revision);
+/* All changes of one revision. */
+void controller_core_events(struct controller_core *c, const struct core_kv *kvs,
+                            size_t n, int64_t revision);
+/* status 0: it was decided; succeeded: the compares held, the changes are made and will
+ * be (or have been) delivered as events of `revision`. -EINPROGRESS: not known. Otherwise
+ * it was not done; text is for people. */
+void controller_core_txn_done(struct controller_core *c, uint64_t id, int status,
+                              bool succeeded, int64_t revision, const char *text);
+void controller_core_store_up(struct controller_core *c, bool up);
+/* Loaded, epoch taken: requests are served and nodes may join. */
+bool controller_core_is_ready(const struct controller_core *c);
+size_t controller_core_damaged(const struct controller_core *c); /* keys left out */
+
+/* --- from the agents
+ * -------------------------------------------------------------------- */
+
+struct node_hello {
+    const char *node;
+    const char *boot; /* differs at each start of the agent */
+    const char *version;
+    const char *gateway;
+    uint64_t memory_bytes;
+    uint32_t cpu_millis;
+    const char *const *labels; /* "key=value", NULL-terminated; may be NULL */
+};
+
+void controller_core_node_joined(struct controller_core *c, const struct node_hello *h);
+/* The session is over for good: the node is lost, its grants go elsewhere. */
+void controller_core_node_left(struct controller_core *c, const char *node,
+                               const char *reason);
+void controller_core_node_report(struct controller_core *c, const char *node,
+                                 const struct node_report *r);
+void controller_core_version_report(struct controller_core *c, const char *node,
+                                    const struct version_report *r);
+/* Calls io->send_node and io->send_function for all that this node must know. */
+void controller_core_snapshot(struct controller_core *c, const char *node);
+
+/* --- requests of the API --------------------------------------------------------------
+ */
+
+struct core_reply {
+    enum cause cause;  /* CAUSE_NONE: done */
+    const char *text;  /* when it failed */
+    const char *field; /* or NULL */
+    bool created;      /* put: it was not there before */
+    uint64_t version;  /* put function: the number it got */
+};
+
+/* Called once, also from within the request; never after controller_core_cancel(). */
+typedef void (*core_reply_cb)(void *data, const struct core_reply *r);
+
+/* Making one that is there succeeds (created false). */
+void controller_core_put_namespace(struct controller_core *c, const char *name,
+                                   core_reply_cb cb, void *data);
+void controller_core_delete_namespace(struct controller_core *c, const char *name,
+                                      core_reply_cb cb, void *data);
+
+/* Makes the next version. if_revision: the function's revision that the caller has seen,
+ * or 0; another one is CAUSE_CONFLICT. The spec was validated, the package is stored.
+ * Copies. */
+void controller_core_put_function(struct controller_core *c, const char *namespace_,
+                                  const char *name, const struct function_spec *spec,
+                                  const struct package_ref *package, uint64_t if_revision,
+                                  core_reply_cb cb, void *data);
+void controller_core_delete_function(struct controller_core *c, const char *namespace_,
+                                     const char *name, uint64_t if_revision,
+                                     core_reply_cb cb, void *data);
+/* Answers CAUSE_NONE when the version is no longer `deploying` or the time is over,
+ * CAUSE_NOT_FOUND if it is not or no longer there. */
+void controller_core_wait_version(struct controller_core *c, const char *namespace_,
+                                  const char *name, uint64_t number, uint64_t wait_ms,
+                                  core_reply_cb cb, void *data);
+/* Whoever asked with this data is gone. What was begun is still done. */
+void controller_core_cancel(struct controller_core *c, const void *data);
+
+/* --- time
+ * --------------------------------------------------------------------------------- Call
+ * tick at (or after) the deadline, which changes after any other call here. UINT64_MAX:
+ * nothing is due. */
+uint64_t controller_core_deadline_ms(const struct controller_core *c);
+void controller_core_tick(struct controller_core *c);
+
+/* --- reading: the shapes that docs/openapi.yaml describes. NULL: not there (or, rarely,
+ * out of memory). The caller's to json_decref().
+ * --------------------------------------------- */
+json_t *controller_core_namespaces(const struct controller_core *c); /* array */
+json_t *controller_core_namespace(const struct controller_core *c, const char *name);
+/* namespace_ NULL: of all. */
+json_t *controller_core_functions(const struct controller_core *c,
+                                  const char *namespace_);
+json_t *controller_core_function(const struct controller_core *c, const char *namespace_,
+                                 const char *name);
+json_t *controller_core_version(const struct controller_core *c, const char *namespace_,
+                                const char *name, uint64_t number);
+json_t *controller_core_nodes(const struct controller_core *c); /* array */
+json_t *controller_core_node(const struct controller_core *c, const char *name);
+
+struct core_counts {
+    uint64_t namespaces, functions, versions, instances;
+    uint64_t nodes_ready, nodes_lost;
+    uint64_t memory_capacity_bytes, memory_reserved_bytes; /* of ready nodes */
+};
+struct core_counts controller_core_counts(const struct controller_core *c);
+
+/* Whether any version needs this package: others may be deleted from disk. */
+bool controller_core_package_used(const struct controller_core *c, const char *digest);
+
+#endif /* CONTROLLER_CORE_CONTROLLER_CORE_H */
