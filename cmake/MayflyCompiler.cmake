@@ -11,6 +11,9 @@ if(MAYFLY_SANITIZE)
   add_compile_options(-fsanitize=${MAYFLY_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MAYFLY_SANITIZE})
+  if(MAYFLY_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link) # coverage, which guides the fuzzer
+  endif()
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
   add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-Wl,-z,relro,-z,now>)

@@ -10,6 +10,13 @@ __attribute__((format(printf, 3, 0))) static void format(struct error *err, int 
 {
     err->code = code;
     (void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    /* One line, whatever bytes from outside are quoted in it: a log line or a terminal
+     * must not be written to by them. */
+    for (char *c = err->text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?';
+        }
+    }
 }
 
 int error_set(struct error *err, int code, const char *fmt, ...)

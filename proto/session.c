@@ -130,6 +130,11 @@ int session_queue(struct session *s, const char *key, struct session_body *body)
     return 0;
 }
 
+void session_barrier(struct session *s)
+{
+    memset(s->keys, 0, sizeof(s->keys));
+}
+
 const struct session_item *session_next(struct session *s)
 {
     struct session_item *item;

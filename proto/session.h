@@ -53,6 +53,10 @@ void session_reset(struct session *s); /* a new session: nothing queued, numbers
  * -ENOBUFS: items_max is reached. -ENOMEM. */
 int session_queue(struct session *s, const char *key, struct session_body *body);
 
+/* What is queued from now on replaces nothing that was queued before: a message that must
+ * stand behind another (a snapshot's beginning) would otherwise be moved in front of it. */
+void session_barrier(struct session *s);
+
 /* The next to put on the wire, numbered, or NULL. It stays the session's. */
 const struct session_item *session_next(struct session *s);
 

@@ -310,6 +310,9 @@ static int check_lines(struct http_message *m, const char *text, size_t len, boo
         if (c == '\n' && i + 1 < len && (text[i + 1] == ' ' || text[i + 1] == '\t')) {
             return refuse(m, 400, "folded header line");
         }
+        if (c == ':' && in_name && (i == 0 || text[i - 1] == '\n')) {
+            return refuse(m, 400, "header without a name");
+        }
         in_name = c == '\n' || (in_name && c != ':');
         if (in_name && (c == ' ' || c == '\t')) { /* RFC 9112 section 5.1 */
             return refuse(m, 400, "white space in a header's name");
@@ -330,20 +333,40 @@ static int check_request_line(struct http_message *m)
     return spaces == 2 ? 0 : refuse(m, 400, "malformed request line");
 }
 
-static int feed_head(struct http_message *m, const char *data, size_t len,
-                     size_t *ret_taken)
+/* Empty lines before a message are skipped, within reason; a CR may have come alone and
+ * waits in the head. Returns how many bytes were skipped. */
+static ssize_t skip_blank_lines(struct http_message *m, const char *data, size_t len)
 {
-    size_t skipped = 0, taken, parsed;
-    int rc;
+    size_t at = 0;
 
-    /* Empty lines before a message are skipped, within reason. */
-    while (m->head.len == 0 && skipped + 1 < len && data[skipped] == '\r' &&
-           data[skipped + 1] == '\n') {
-        skipped += 2;
+    while (at < len) {
+        if (m->head.len == 1 && m->head.data[0] == '\r' && data[at] == '\n') {
+            buf_consume(&m->head, 1);
+            at++;
+        } else if (m->head.len == 0 && at + 1 < len &&
+                   memcmp(data + at, "\r\n", 2) == 0) {
+            at += 2;
+        } else {
+            break;
+        }
         if (++m->overhead > BLANK_LINES_MAX) {
             return refuse(m, 400, "only empty lines");
         }
     }
+    return (ssize_t)at;
+}
+
+static int feed_head(struct http_message *m, const char *data, size_t len,
+                     size_t *ret_taken)
+{
+    ssize_t blank = skip_blank_lines(m, data, len);
+    size_t skipped, taken, parsed;
+    int rc;
+
+    if (blank < 0) {
+        return (int)blank;
+    }
+    skipped = (size_t)blank;
     rc = gather(m, &m->head, data + skipped, len - skipped, &taken);
     *ret_taken = skipped + taken;
     if (rc <= 0) {
@@ -482,5 +505,8 @@ struct http_headers http_message_headers(const struct http_message *m)
 
 struct http_headers http_message_trailers(const struct http_message *m)
 {
-    return (struct http_headers){m->list + (m->n - m->n_trailers), m->n_trailers};
+    /* A message without a single header has no list: no arithmetic on NULL. */
+    return m->n_trailers == 0
+               ? (struct http_headers){NULL, 0}
+               : (struct http_headers){m->list + (m->n - m->n_trailers), m->n_trailers};
 }

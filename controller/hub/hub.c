@@ -203,6 +203,7 @@ static void snapshot(struct hub_node *n)
     begin.revision = end.revision = ++h->revision;
     n->in_snapshot = true; /* it may be larger than an outbox */
     n->session.items_max = 0;
+    session_barrier(&n->session);
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_BEGIN;
     m.snapshot_begin = &begin;
     (void)hub_send(h, n, &m);

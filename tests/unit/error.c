@@ -75,6 +75,16 @@ static void cuts(void **state)
     }
 }
 
+/* What is quoted from outside cannot begin a new line or write to a terminal. */
+static void stays_one_line(void **state)
+{
+    struct error err;
+    (void)state;
+
+    (void)error_set(&err, -EINVAL, "bad value \"%s\"", "a\nb\x1b[2J\x7f\xc3\xa9");
+    assert_string_equal(err.text, "bad value \"a?b?[2J?\xc3\xa9\"");
+}
+
 /* Times are written as RFC 3339 in UTC with milliseconds. */
 static void writes_time(void **state)
 {
@@ -111,9 +121,10 @@ static void clocks_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets),        cmocka_unit_test(wraps),
-        cmocka_unit_test(takes_null),  cmocka_unit_test(cuts),
-        cmocka_unit_test(writes_time), cmocka_unit_test(clocks_run),
+        cmocka_unit_test(sets),           cmocka_unit_test(wraps),
+        cmocka_unit_test(takes_null),     cmocka_unit_test(cuts),
+        cmocka_unit_test(stays_one_line), cmocka_unit_test(writes_time),
+        cmocka_unit_test(clocks_run),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,0 +1,3 @@
+mayfly_fuzz(http
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/http/http.c
+  LIBS mayfly_http llhttp)
