@@ -12,6 +12,10 @@ function(mayfly_test name label)
   add_test(NAME ${label}/${name} COMMAND ${name} ${T_ARGS})
   set_tests_properties(${label}/${name} PROPERTIES
     LABELS ${label} TIMEOUT ${T_TIMEOUT} SKIP_RETURN_CODE 77)
+  if(MAYFLY_SANITIZE MATCHES "thread")
+    set_tests_properties(${label}/${name} PROPERTIES
+      ENVIRONMENT TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp)
+  endif()
 endfunction()
 
 # mayfly_fuzz(NAME SOURCES ... LIBS ...): tests/fuzz/<name>/corpus is replayed as a test
