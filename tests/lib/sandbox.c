@@ -82,13 +82,16 @@ void sandbox_bench_open(struct sandbox_bench *b)
     };
     struct warden_client_options options = {on_ready, on_exit_event, on_oom, on_lost, b};
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
+    static unsigned opened;
     struct error err;
     int fd;
 
     *b = (struct sandbox_bench){0};
     (void)strcpy(b->dir, "/tmp/mayfly-test-XXXXXX");
     CHECK(mkdtemp(b->dir) != NULL && chmod(b->dir, 0755) == 0);
-    (void)snprintf(b->cgroup, sizeof(b->cgroup), "mayfly-test-%d", (int)getpid());
+    /* Each bench has a group of its own, as each warden on a host must. */
+    (void)snprintf(b->cgroup, sizeof(b->cgroup), "mayfly-test-%d-%u", (int)getpid(),
+                   ++opened);
     (void)snprintf(state, sizeof(state), "%s/warden", b->dir);
     (void)snprintf(packages, sizeof(packages), "%s/packages", b->dir);
     CHECK(mkdir(packages, 0755) == 0);
