@@ -108,12 +108,9 @@ static int limit_memory(const struct cgroup_root *root, uint64_t id, uint64_t by
     if (rc < 0) {
         return error_set_errno(err, rc, "set %s to %" PRIu64, file, bytes);
     }
-    if (h->v2) {
-        /* The sandbox dies as one: half a process tree helps nobody. */
-        rc = write_file(h, id, "memory.oom.group", "1");
-        if (rc < 0) {
-            return error_set_errno(err, rc, "set memory.oom.group");
-        }
+    if (!h->v2) {
+        /* v1 counts what sockets hold apart, and not at all unless it is limited. */
+        (void)write_number(h, id, "memory.kmem.tcp.limit_in_bytes", bytes);
     }
     if (!root->swap) {
         return 0;
@@ -283,7 +280,7 @@ void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usag
 
     *ret = (struct cgroup_usage){0};
     if (memory->v2) {
-        ret->oom = read_key(memory, id, "memory.events", "oom_kill") > 0;
+        ret->oom_kills = read_key(memory, id, "memory.events", "oom_kill");
         ret->memory_bytes = read_number(memory, id, "memory.current");
         /* Since Linux 5.19; before that the peak is what is in use now. */
         ret->memory_peak_bytes = read_number(memory, id, "memory.peak");
@@ -291,7 +288,7 @@ void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usag
             ret->memory_peak_bytes = ret->memory_bytes;
         }
     } else {
-        ret->oom = read_key(memory, id, "memory.oom_control", "oom_kill") > 0;
+        ret->oom_kills = read_key(memory, id, "memory.oom_control", "oom_kill");
         ret->memory_bytes = read_number(memory, id, "memory.usage_in_bytes");
         ret->memory_peak_bytes = read_number(memory, id, "memory.max_usage_in_bytes");
     }

@@ -58,7 +58,7 @@ struct cgroup_limits {
 };
 
 struct cgroup_usage {
-    bool oom; /* the kernel killed for memory, by its own count */
+    uint64_t oom_kills; /* by the kernel's own count */
     uint64_t memory_bytes;
     uint64_t memory_peak_bytes;
     uint64_t cpu_us;

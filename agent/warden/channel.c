@@ -23,14 +23,14 @@ int channel_receive(int fd, struct warden_request *ret)
         return -ENODATA;
     }
     if (n != (ssize_t)sizeof(*ret) ||
-        memchr(ret->package, '\0', sizeof(ret->package)) == NULL) {
+        memchr(ret->package, '\0', sizeof(ret->package)) == NULL ||
+        (ret->flags & ~(WARDEN_FLAG_RUNTIME_API | WARDEN_FLAG_FROZEN)) != 0) {
         return -EPROTO;
     }
     return 0;
 }
 
-void channel_send(int fd, const struct warden_reply *reply, const int *fds,
-                  unsigned n_fds)
+int channel_send(int fd, const struct warden_reply *reply, const int *fds, unsigned n_fds)
 {
     struct iovec part = {(void *)(uintptr_t)reply, sizeof(*reply)};
     union {
@@ -56,10 +56,11 @@ void channel_send(int fd, const struct warden_reply *reply, const int *fds,
         struct pollfd p = {.fd = fd, .events = POLLOUT};
 
         if (errno != EAGAIN && errno != EINTR) {
-            return;
+            return -errno;
         }
         if (poll(&p, 1, SEND_TIMEOUT_MS) == 0) {
-            return; /* an agent that does not read for so long hangs */
+            return -ETIMEDOUT; /* an agent that does not read for so long hangs */
         }
     }
+    return 0;
 }

@@ -4,11 +4,13 @@
 
 #include "agent/warden/warden_proto.h"
 
-/* 0; -EAGAIN; -ENODATA: the agent has gone; -EPROTO: malformed. */
+/* 0; -EAGAIN; -ENODATA: the agent has gone; -EPROTO: malformed.
+ * Descriptors that come along are dropped. */
 int channel_receive(int fd, struct warden_request *ret);
 
-/* Blocks while the agent does not read. If it has gone, the next receive says so. */
-void channel_send(int fd, const struct warden_reply *reply, const int *fds,
-                  unsigned n_fds);
+/* Blocks while the agent does not read, at most ten seconds: -ETIMEDOUT. Nothing may be
+ * left out, so any failure means that the connection is over. */
+int channel_send(int fd, const struct warden_reply *reply, const int *fds,
+                 unsigned n_fds);
 
 #endif /* AGENT_WARDEN_CHANNEL_H */

@@ -77,11 +77,15 @@ static void give_up(int fd, const char *step)
     _exit(127);
 }
 
-/* Memory that runs out takes the function's processes, never init, which reports it. */
+/* Memory that runs out takes the function's processes rather than init, which reports it.
+ * A process that is not dumpable, as init's are until they execute, could not open the
+ * file. */
 static void offer_to_oom_killer(void)
 {
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    int fd;
 
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd >= 0) {
         (void)!write(fd, "900", 3);
         (void)close(fd);
@@ -127,6 +131,8 @@ static void become(char *const *argv, char *const *envp, const int fds[3], int t
             give_up(tell_fd, "dup2");
         }
     }
+    /* From here on other processes of the function may look into this one. */
+    (void)close(CONTROL);
     offer_to_oom_killer();
     execute(argv, envp);
     give_up(tell_fd, "execute");
@@ -140,6 +146,24 @@ static struct run *free_run(void)
         }
     }
     return NULL;
+}
+
+/* Waits until the new process has executed its program (false), or failed to (true). It
+ * may be long, for another process of the function can stop it; not longer than the agent
+ * lives. */
+static bool has_failed(int fd, struct failure *ret)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = CONTROL}};
+
+    while (poll(p, 2, -1) < 0) {
+        if (errno != EINTR) {
+            _exit(1);
+        }
+    }
+    if (p[1].revents != 0) {
+        _exit(0);
+    }
+    return read(fd, ret, sizeof(*ret)) == sizeof(*ret);
 }
 
 static void start(const struct init_message *m, char *const *argv, char *const *envp,
@@ -166,7 +190,7 @@ static void start(const struct init_message *m, char *const *argv, char *const *
     (void)close(pipe_fds[1]);
     if (pid < 0) {
         tell_failed(m->run, errno, "fork", "");
-    } else if (read(pipe_fds[0], &f, sizeof(f)) == sizeof(f)) {
+    } else if (has_failed(pipe_fds[0], &f)) {
         (void)waitpid(pid, NULL, 0);
         tell_failed(m->run, f.error, f.step,
                     strcmp(f.step, "execute") == 0 ? argv[0] : "");

@@ -78,7 +78,7 @@ static int set_up(struct sandbox_host *h, const struct warden_options *o,
         return rc;
     }
     rc = cgroup_root_clean(&h->cgroups, CLEAN_TIMEOUT_MS, err);
-    return rc < 0 ? rc : rootfs_make(&h->rootfs, o->state_dir, o->packages, o->base, err);
+    return rc < 0 ? rc : rootfs_make(o->state_dir, o->packages, o->base, err);
 }
 
 static void tell_failure(int fd, const struct error *err)
@@ -86,7 +86,7 @@ static void tell_failure(int fd, const struct error *err)
     struct warden_reply reply = {.type = WARDEN_FAILED, .status = err->code};
 
     (void)snprintf(reply.text, sizeof(reply.text), "%s", err->text);
-    channel_send(fd, &reply, NULL, 0);
+    (void)channel_send(fd, &reply, NULL, 0);
 }
 
 int main(int argc, char **argv)
@@ -108,9 +108,6 @@ int main(int argc, char **argv)
     if (rc < 0) {
         tell_failure(options.fd, &err);
         log_error("the warden cannot start", LOG_STR("error", err.text));
-        return 1;
-    }
-    if (chdir("/") < 0) {
         return 1;
     }
     rc = server_run(&host, options.fd, &err);

@@ -16,19 +16,23 @@
 
 /* World-readable parts of /proc that tell of the host, and its knobs. */
 static const char *const masked_files[] = {
-    "/proc/kcore",         "/proc/keys",        "/proc/key-users",
-    "/proc/latency_stats", "/proc/timer_list",  "/proc/sched_debug",
-    "/proc/sysrq-trigger", "/proc/kmsg",        "/proc/kallsyms",
-    "/proc/kpagecount",    "/proc/kpageflags",  "/proc/kpagecgroup",
-    "/proc/modules",       "/proc/config.gz",   "/proc/interrupts",
-    "/proc/slabinfo",      "/proc/vmallocinfo", "/proc/swaps",
-    "/proc/mtrr",          "/proc/cmdline",     "/proc/diskstats",
-    "/proc/partitions",
+    "/proc/kcore",       "/proc/keys",        "/proc/key-users",    "/proc/latency_stats",
+    "/proc/timer_list",  "/proc/timer_stats", "/proc/sched_debug",  "/proc/schedstat",
+    "/proc/kmsg",        "/proc/kallsyms",    "/proc/kpagecount",   "/proc/kpageflags",
+    "/proc/kpagecgroup", "/proc/modules",     "/proc/config.gz",    "/proc/interrupts",
+    "/proc/softirqs",    "/proc/slabinfo",    "/proc/vmallocinfo",  "/proc/swaps",
+    "/proc/mtrr",        "/proc/cmdline",     "/proc/diskstats",    "/proc/partitions",
+    "/proc/mdstat",      "/proc/iomem",       "/proc/ioports",      "/proc/consoles",
+    "/proc/zoneinfo",    "/proc/buddyinfo",   "/proc/pagetypeinfo", "/proc/allocinfo",
+    "/proc/devices",     "/proc/misc",        "/proc/locks",
 };
 static const char *const masked_folders[] = {
-    "/proc/acpi", "/proc/asound", "/proc/scsi", "/proc/bus",
-    "/proc/fs",   "/proc/irq",    "/proc/tty",  "/proc/driver",
+    "/proc/acpi", "/proc/asound", "/proc/scsi",   "/proc/bus",      "/proc/fs",
+    "/proc/irq",  "/proc/tty",    "/proc/driver", "/proc/pressure", "/proc/dynamic_debug",
 };
+
+/* Knobs that stay readable. */
+static const char *const read_only[] = {"/proc/sys", "/proc/sysrq-trigger"};
 
 static int fail(const char **ret_step, const char *step)
 {
@@ -36,59 +40,113 @@ static int fail(const char **ret_step, const char *step)
     return -errno;
 }
 
-/* --- template ----------------------------------------------------------------- */
+/* --- the warden's own ----------------------------------------------------------- */
 
-int rootfs_make(struct rootfs *r, const char *state_dir, const char *packages,
-                const char *base, struct error *err)
+/* A root file system of its own for the calling process: `root` becomes "/", what was
+ * there before is out of reach. */
+static int move_into(const char *root)
+{
+    if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
+        return -1;
+    }
+    /* The old root now lies on top of the new one: take it away. */
+    return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? -1 : 0;
+}
+
+static int make_folder(const char *path, struct error *err)
+{
+    return mkdir(path, 0755) < 0 && errno != EEXIST
+               ? error_set_errno(err, -errno, "make %s", path)
+               : 0;
+}
+
+static int mount_template(const char *at, const char *base, struct error *err)
 {
     int rc;
 
-    if (snprintf(r->path, sizeof(r->path), "%s/root", state_dir) >=
-            (int)sizeof(r->path) ||
-        snprintf(r->packages, sizeof(r->packages), "%s", packages) >=
-            (int)sizeof(r->packages)) {
-        return error_set(err, -ENAMETOOLONG, "the state folder's path is too long");
+    if (mount("mayfly", at, "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755") < 0) {
+        return error_set_errno(err, -errno, "mount tmpfs on %s", at);
     }
-    if (mkdir(state_dir, 0755) < 0 && errno != EEXIST) {
-        return error_set_errno(err, -errno, "make %s", state_dir);
-    }
-    if (mkdir(r->path, 0755) < 0 && errno != EEXIST) {
-        return error_set_errno(err, -errno, "make %s", r->path);
-    }
-    if (unshare(CLONE_NEWNS) < 0) {
-        return error_set_errno(err, -errno, "new mount namespace");
-    }
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-        return error_set_errno(err, -errno, "make mounts private");
-    }
-    if (mount("mayfly", r->path, "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755") <
-        0) {
-        return error_set_errno(err, -errno, "mount tmpfs on %s", r->path);
-    }
-    rc = skeleton_make(r->path, base, err);
+    rc = skeleton_make(at, base, err);
     if (rc < 0) {
         return rc;
     }
-    if (mount(NULL, r->path, NULL,
-              MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0) {
+    /* The mount, and the file system below it: every sandbox has the same one. */
+    if (mount(NULL, at, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+              NULL) < 0 ||
+        mount(NULL, at, NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0) {
         return error_set_errno(err, -errno, "make the template read-only");
+    }
+    return 0;
+}
+
+static int mount_packages(const char *at, const char *packages, struct error *err)
+{
+    if (mount(packages, at, NULL, MS_BIND, NULL) < 0 ||
+        mount(NULL, at, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+              NULL) < 0) {
+        return error_set_errno(err, -errno, "mount %s", packages);
+    }
+    return 0;
+}
+
+int rootfs_make(const char *state_dir, const char *packages, const char *base,
+                struct error *err)
+{
+    static const char *const folders[] = {"", ROOTFS_TEMPLATE, ROOTFS_PACKAGES, "/proc"};
+    char root[256], at[4][300];
+    int rc = make_folder(state_dir, err);
+
+    if (snprintf(root, sizeof(root), "%s/root", state_dir) >= (int)sizeof(root)) {
+        return error_set(err, -ENAMETOOLONG, "the state folder's path is too long");
+    }
+    rc = rc < 0 ? rc : make_folder(root, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (unshare(CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        return error_set_errno(err, -errno, "new mount namespace");
+    }
+    if (mount("mayfly", root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "size=1m,mode=755") < 0) {
+        return error_set_errno(err, -errno, "mount tmpfs on %s", root);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        (void)snprintf(at[i], sizeof(at[i]), "%s%s", root, folders[i]);
+        rc = rc < 0 ? rc : make_folder(at[i], err);
+    }
+    rc = rc < 0 ? rc : mount_template(at[1], base, err);
+    rc = rc < 0 ? rc : mount_packages(at[2], packages, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (mount("proc", at[3], "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
+        return error_set_errno(err, -errno, "mount %s", at[3]);
+    }
+    if (move_into(root) < 0 ||
+        mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              NULL) < 0) {
+        return error_set_errno(err, -errno, "leave the host's file system");
     }
     return 0;
 }
 
 /* --- a sandbox's -------------------------------------------------------------- */
 
-/* The package's folder is resolved without following a link anywhere below the packages
- * folder, and bound by descriptor: what was checked is what is mounted. */
-static int bind_package(const struct rootfs *r, const char *package)
+/* The package's folder is resolved without following a link, and bound by descriptor:
+ * what was checked is what is mounted. */
+static int bind_package(const char *package)
 {
+    static const char target[] = ROOTFS_TEMPLATE "/var/task";
     struct open_how how = {
         .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
-    _cleanup_close_ int packages = open(r->packages, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int packages =
+        open(ROOTFS_PACKAGES, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     _cleanup_close_ int fd = -1;
-    char source[32], target[300];
+    char source[32];
 
     if (packages < 0) {
         return -1;
@@ -98,7 +156,6 @@ static int bind_package(const struct rootfs *r, const char *package)
         return -1;
     }
     (void)snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
-    (void)snprintf(target, sizeof(target), "%s/var/task", r->path);
     if (mount(source, target, NULL, MS_BIND, NULL) < 0) {
         return -1;
     }
@@ -106,12 +163,11 @@ static int bind_package(const struct rootfs *r, const char *package)
                  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL);
 }
 
-static int mount_tmp(const struct rootfs *r, const char *at, uint64_t bytes)
+static int mount_tmp(const char *target, uint64_t bytes)
 {
-    char options[96], target[300];
+    char options[96];
     uint64_t inodes = bytes / 4096;
 
-    (void)snprintf(target, sizeof(target), "%s%s", r->path, at);
     (void)snprintf(options, sizeof(options), "mode=1777,size=%llu,nr_inodes=%llu",
                    (unsigned long long)bytes,
                    (unsigned long long)(inodes < 256 ? 256 : inodes));
@@ -133,33 +189,35 @@ static int mask(void)
             return -1;
         }
     }
-    if (mount("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL) < 0 ||
-        mount(NULL, "/proc/sys", NULL,
-              MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-              NULL) < 0) {
-        return -1;
+    for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
+        const char *at = read_only[i];
+
+        if (mount(at, at, NULL, MS_BIND, NULL) < 0) {
+            if (errno == ENOENT) {
+                continue;
+            }
+            return -1;
+        }
+        if (mount(NULL, at, NULL,
+                  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                  NULL) < 0) {
+            return -1;
+        }
     }
     return 0;
 }
 
-int rootfs_enter(const struct rootfs *r, const char *package, uint64_t tmp_bytes,
-                 const char **ret_step)
+int rootfs_enter(const char *package, uint64_t tmp_bytes, const char **ret_step)
 {
-    if (package[0] != '\0' && bind_package(r, package) < 0) {
+    if (package[0] != '\0' && bind_package(package) < 0) {
         return fail(ret_step, "mount the package");
     }
-    if (mount_tmp(r, "/tmp", tmp_bytes) < 0 || mount_tmp(r, "/dev/shm", tmp_bytes) < 0) {
+    if (mount_tmp(ROOTFS_TEMPLATE "/tmp", tmp_bytes) < 0 ||
+        mount_tmp(ROOTFS_TEMPLATE "/dev/shm", tmp_bytes) < 0) {
         return fail(ret_step, "mount /tmp");
     }
-    if (chdir(r->path) < 0) {
+    if (move_into(ROOTFS_TEMPLATE) < 0) {
         return fail(ret_step, "enter the new root");
-    }
-    if (syscall(SYS_pivot_root, ".", ".") < 0) {
-        return fail(ret_step, "pivot_root");
-    }
-    /* The old root is now on top of the new one: take it away. */
-    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) {
-        return fail(ret_step, "detach the old root");
     }
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
         return fail(ret_step, "mount /proc");

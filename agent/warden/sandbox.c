@@ -17,8 +17,9 @@
 
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 
-#define START_TIMEOUT_MS 10000
+#define START_TIMEOUT_MS 5000
 #define INSIDE_ID        1000
 
 static pid_t clone_child(void)
@@ -34,7 +35,7 @@ static pid_t clone_child(void)
 /* The child's next word. 0: a step is done; else the error that it met, or that it died
  * or was silent. `last` is what it does after its last step: executes init, which ends
  * sync. */
-static int hear(int sync, bool last, struct error *err)
+static int hear(int sync, uint64_t until_ms, bool last, struct error *err)
 {
     struct pollfd p = {.fd = sync, .events = POLLIN};
     struct sandbox_report report;
@@ -42,7 +43,9 @@ static int hear(int sync, bool last, struct error *err)
     int rc;
 
     do {
-        rc = poll(&p, 1, START_TIMEOUT_MS);
+        uint64_t now_ms = clock_mono_ms();
+
+        rc = poll(&p, 1, now_ms < until_ms ? (int)(until_ms - now_ms) : 0);
     } while (rc < 0 && errno == EINTR);
     if (rc == 0) {
         return error_set(err, -ETIMEDOUT, "the sandbox was not made within %d s",
@@ -103,7 +106,8 @@ static int open_net(pid_t pid)
 static int raise_child(const struct sandbox_host *h, struct sandbox *s,
                        const struct sandbox_limits *limits, int sync, struct error *err)
 {
-    int rc = hear(sync, false, err);
+    uint64_t until_ms = clock_mono_ms() + START_TIMEOUT_MS;
+    int rc = hear(sync, until_ms, false, err);
 
     rc = rc < 0 ? rc : cgroup_attach(&h->cgroups, s->id, s->pid, err);
     if (rc < 0) {
@@ -114,24 +118,29 @@ static int raise_child(const struct sandbox_host *h, struct sandbox *s,
         return error_set_errno(err, -errno, "open the network namespace");
     }
     rc = go(sync);
-    rc =
-        rc < 0 ? error_set_errno(err, rc, "talk to the sandbox") : hear(sync, false, err);
+    if (rc < 0) {
+        return error_set_errno(err, rc, "talk to the sandbox");
+    }
+    rc = hear(sync, until_ms, false, err);
     rc = rc < 0 ? rc : map_ids(h, s->pid, limits->uid_index, err);
-    rc = rc < 0 ? rc : go(sync);
-    return rc < 0 ? rc : hear(sync, true, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = go(sync);
+    return rc < 0 ? error_set_errno(err, rc, "talk to the sandbox")
+                  : hear(sync, until_ms, true, err);
 }
 
-static void undo(const struct sandbox_host *h, struct sandbox *s)
+static int connection(int *ret_here, int *ret_there, struct error *err)
 {
-    if (s->pid > 0) {
-        (void)kill(s->pid, SIGKILL);
-        while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        return error_set_errno(err, -errno, "make the sandbox's connection");
     }
-    sandbox_close(s);
-    for (int i = 0; i < 100 && cgroup_remove(&h->cgroups, s->id) == -EBUSY; i++) {
-        (void)poll(NULL, 0, 1);
-    }
+    *ret_here = pair[0];
+    *ret_there = pair[1];
+    return 0;
 }
 
 int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
@@ -139,22 +148,12 @@ int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
                   struct error *err)
 {
     _cleanup_close_ int control = -1, control_child = -1, sync = -1, sync_child = -1;
-    int pair[2];
-    int rc;
+    int rc = connection(&control, &control_child, err);
 
     s->pid = 0;
     s->net = s->oom = -1;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        return error_set_errno(err, -errno, "make the control connection");
-    }
-    control = pair[0];
-    control_child = pair[1];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        return error_set_errno(err, -errno, "make the start connection");
-    }
-    sync = pair[0];
-    sync_child = pair[1];
-    rc = cgroup_make(&h->cgroups, s->id, &limits->cgroup, err);
+    rc = rc < 0 ? rc : connection(&sync, &sync_child, err);
+    rc = rc < 0 ? rc : cgroup_make(&h->cgroups, s->id, &limits->cgroup, err);
     if (rc < 0) {
         return rc;
     }
@@ -167,15 +166,15 @@ int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
     if (s->pid < 0) {
         rc = error_set_errno(err, -errno, "clone the sandbox's first process");
         s->pid = 0;
-    } else {
-        (void)close(steal_fd(&sync_child)); /* so that its end is heard */
-        rc = raise_child(h, s, limits, sync, err);
+        return rc;
     }
-    if (rc == 0) {
-        rc = cgroup_oom_open(&h->cgroups, s->id, &s->oom, &s->oom_is_eventfd, err);
-    }
+    (void)close(steal_fd(&sync_child)); /* so that its end is heard */
+    rc = raise_child(h, s, limits, sync, err);
+    rc = rc < 0 ? rc
+                : cgroup_oom_open(&h->cgroups, s->id, &s->oom, &s->oom_is_eventfd, err);
     if (rc < 0) {
-        undo(h, s);
+        sandbox_kill(h, s);
+        sandbox_close(s);
         return rc;
     }
     *ret_control = steal_fd(&control);
@@ -218,12 +217,19 @@ int sandbox_socket(const struct sandbox_host *h, const struct sandbox *s, uint16
     return fd;
 }
 
-void sandbox_kill(const struct sandbox_host *h, const struct sandbox *s)
+void sandbox_freeze(const struct sandbox_host *h, struct sandbox *s, bool frozen)
 {
-    if (s->pid > 0 && !s->dead) {
+    if (s->pid > 0 && cgroup_freeze(&h->cgroups, s->id, frozen) == 0) {
+        s->frozen = frozen;
+    }
+}
+
+void sandbox_kill(const struct sandbox_host *h, struct sandbox *s)
+{
+    if (s->pid > 0) {
         (void)kill(s->pid, SIGKILL);
         if (s->frozen) { /* v1: the frozen do not even die */
-            (void)cgroup_freeze(&h->cgroups, s->id, false);
+            sandbox_freeze(h, s, false);
         }
     }
 }

@@ -1,7 +1,10 @@
 /* One sandbox, from the warden's side: making it, sockets inside it, its end.
  *
- *     sandbox_start ──▶ runs (pid, control) ──▶ [SIGCHLD] ──▶ sandbox_forget
- */
+ *     sandbox_start ──▶ runs (pid, control) ──▶ [SIGCHLD] ──▶ its cgroup goes ──▶
+ * forgotten
+ *
+ * Nobody waits for an end: a process that the kernel cannot kill yet (it waits for a
+ * disk) keeps its sandbox in the table, and nothing else. */
 #ifndef AGENT_WARDEN_SANDBOX_H
 #define AGENT_WARDEN_SANDBOX_H
 
@@ -17,7 +20,6 @@
 
 /* What all sandboxes have in common. */
 struct sandbox_host {
-    struct rootfs rootfs;
     struct cgroup_root cgroups;
     struct seccomp_filters filters;
     uint32_t uid_base;
@@ -33,19 +35,23 @@ struct sandbox_limits {
 };
 
 struct sandbox {
-    struct list node;
+    struct list by_id;
+    struct list by_pid;
+    struct list oom_list; /* memory ran out, the kernel has not killed yet */
     uint64_t id;
-    pid_t pid; /* its init */
+    pid_t pid; /* its init; 0: there is none (any more) */
     int net;   /* its network namespace */
     int oom;   /* tells of memory exhaustion, or -1 */
     bool oom_is_eventfd;
-    bool oom_told;
     bool frozen;
-    bool dead; /* only its cgroup is left */
+    bool announced;      /* the agent knows it, and hears of its end */
+    uint64_t oom_told;   /* kills by the kernel that the agent has been told of */
+    uint64_t oom_end_ms; /* until when to look for one more */
 };
 
-/* Blocks for the milliseconds that it takes, at most ten seconds. On success *ret_control
- * is the agent's end of the connection to init. On failure nothing is left. */
+/* Blocks for the milliseconds that it takes, at most five seconds. On success
+ * *ret_control is the agent's end of the connection to init. On failure it has been
+ * killed: with s->pid > 0 it still has to be reaped, and its cgroup to be removed. */
 int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
                   const struct sandbox_limits *limits, int *ret_control,
                   struct error *err);
@@ -54,7 +60,8 @@ int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
  * 127.0.0.1:port. The descriptor, or a negative errno. */
 int sandbox_socket(const struct sandbox_host *h, const struct sandbox *s, uint16_t port);
 
-void sandbox_kill(const struct sandbox_host *h, const struct sandbox *s);
+void sandbox_freeze(const struct sandbox_host *h, struct sandbox *s, bool frozen);
+void sandbox_kill(const struct sandbox_host *h, struct sandbox *s);
 void sandbox_close(struct sandbox *s); /* its descriptors */
 
 /* sandbox_child.c: the sandbox's first process; never returns. sync: to the parent. */

@@ -1,11 +1,14 @@
 /* A sandbox's first process, until it becomes init. It begins as the host's root in new
  * pid, mount, uts, ipc and net namespaces; its user namespace comes last, so that nothing
- * inside can ever have a right over the others. No input of a function is looked at. */
+ * inside can ever have a right over the others. That one is made under the tenant's uid,
+ * so that what the kernel counts by its maker (inotify, pending signals) is counted for
+ * the tenant and not for root. No input of a function is looked at. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <linux/securebits.h>
 #include <net/if.h>
 #include <sched.h>
@@ -27,6 +30,15 @@
 #define INIT_FD    4
 #define SYNC_FD    5
 #define INSIDE_ID  1000
+
+/* A host that runs out of memory takes sandboxes before anything else of ours, and no
+ * function can lower this again. init raises it further for the function's processes. */
+#define OOM_SCORE "500"
+
+#define FILES_MAX    4096
+#define LOCKED_BYTES (64ULL << 10)
+#define SIGNALS_MAX  1024
+#define STACK_BYTES  (8ULL << 20)
 
 static int sync_fd;
 
@@ -58,7 +70,7 @@ static void meet(const char *step)
 /* 0, 1, 2: /dev/null; then the three that are needed; nothing else. */
 static void arrange_fds(const struct sandbox_child *c)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null = open(ROOTFS_TEMPLATE "/dev/null", O_RDWR);
     int high[3] = {
         fcntl(c->control, F_DUPFD_CLOEXEC, 100),
         fcntl(c->host->init_fd, F_DUPFD_CLOEXEC, 100),
@@ -88,52 +100,94 @@ static void loopback_up(void)
     (void)close(fd);
 }
 
-static void limit(int resource, rlim_t value)
+static void set_oom_score(void)
 {
-    struct rlimit now;
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
-    if (getrlimit((__rlimit_resource_t)resource, &now) == 0) {
-        struct rlimit next = {.rlim_cur = value, .rlim_max = value};
-
-        if (now.rlim_max != RLIM_INFINITY && now.rlim_max < value) {
-            next.rlim_cur = next.rlim_max = now.rlim_max;
-        }
-        must(setrlimit((__rlimit_resource_t)resource, &next) == 0, "set resource limits");
-    }
+    must(fd >= 0 && write(fd, OOM_SCORE, strlen(OOM_SCORE)) > 0, "set the OOM score");
+    (void)close(fd);
 }
 
-static void set_limits(void)
+/* The warden may have less itself (in a container): then that is the limit. */
+static void limit(int resource, rlim_t soft, rlim_t hard)
 {
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_NOFILE, 4096);
-    limit(RLIMIT_MEMLOCK, 64 * 1024);
-    limit(RLIMIT_SIGPENDING, 1024);
-    limit(RLIMIT_MSGQUEUE, 0);
-    limit(RLIMIT_RTPRIO, 0);
-    limit(RLIMIT_NICE, 0);
+    struct rlimit now, next = {.rlim_cur = soft, .rlim_max = hard};
+
+    if (setrlimit((__rlimit_resource_t)resource, &next) == 0) {
+        return;
+    }
+    must(errno == EPERM && getrlimit((__rlimit_resource_t)resource, &now) == 0,
+         "read resource limits");
+    next.rlim_max = now.rlim_max < hard ? now.rlim_max : hard;
+    next.rlim_cur = next.rlim_max < soft ? next.rlim_max : soft;
+    must(setrlimit((__rlimit_resource_t)resource, &next) == 0, "set resource limits");
+}
+
+/* Processes and memory are the cgroup's matter. What the kernel counts by user over all
+ * of a tenant's sandboxes (processes) must not be limited here: one would starve the
+ * others. */
+static void set_limits(const struct sandbox_limits *l)
+{
+    uint64_t memory = l->cgroup.memory_bytes;
+    /* Above the size of /tmp, so that a full /tmp says ENOSPC and not SIGXFSZ. */
+    uint64_t file = (l->tmp_bytes > memory ? l->tmp_bytes : memory) + (1 << 20);
+
+    limit(RLIMIT_CORE, 0, 0);
+    limit(RLIMIT_NOFILE, FILES_MAX, FILES_MAX);
+    limit(RLIMIT_FSIZE, file, file);
+    limit(RLIMIT_MEMLOCK, LOCKED_BYTES, LOCKED_BYTES);
+    limit(RLIMIT_SIGPENDING, SIGNALS_MAX, SIGNALS_MAX);
+    limit(RLIMIT_MSGQUEUE, 0, 0);
+    limit(RLIMIT_RTPRIO, 0, 0);
+    limit(RLIMIT_NICE, 0, 0);
+    limit(RLIMIT_STACK, STACK_BYTES, RLIM_INFINITY);
+    limit(RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY);
+    limit(RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY);
+    limit(RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY);
+    limit(RLIMIT_NPROC, RLIM_INFINITY, RLIM_INFINITY);
+}
+
+static void set_capabilities(uint32_t effective, uint32_t permitted, const char *step)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {
+        {.effective = effective, .permitted = permitted}};
+
+    must(syscall(SYS_capset, &header, data) == 0, step);
+}
+
+/* The user namespace's maker is the tenant's user on the host, with one capability left
+ * so that hosts that keep user namespaces from users allow it. */
+static void enter_user_namespace(uint32_t host_id)
+{
+    const uint32_t sys_admin = 1u << CAP_SYS_ADMIN;
+
+    must(setgroups(0, NULL) == 0, "drop supplementary groups");
+    must(prctl(PR_SET_KEEPCAPS, 1) == 0, "keep capabilities");
+    must(setresgid(host_id, host_id, host_id) == 0, "set the tenant's group");
+    must(setresuid(host_id, host_id, host_id) == 0, "set the tenant's user");
+    set_capabilities(sys_admin, sys_admin, "reduce capabilities");
+    must(unshare(CLONE_NEWUSER) == 0, "new user namespace");
 }
 
 static void drop_capabilities(void)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {0};
-
     for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++) {
         must(prctl(PR_CAPBSET_DROP, cap) == 0, "drop the capability bounding set");
     }
     must(prctl(PR_SET_SECUREBITS,
                SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                   SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED) == 0,
+                   SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                   SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED) == 0,
          "lock secure bits");
     must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0,
          "drop ambient capabilities");
-    must(syscall(SYS_capset, &header, none) == 0, "drop capabilities");
+    set_capabilities(0, 0, "drop capabilities");
 }
 
 static void become_function(void)
 {
-    must(setresgid(INSIDE_ID, INSIDE_ID, INSIDE_ID) == 0, "set the group");
-    must(setresuid(INSIDE_ID, INSIDE_ID, INSIDE_ID) == 0, "set the user");
+    must(getuid() == INSIDE_ID && getgid() == INSIDE_ID, "be the function's user");
     drop_capabilities();
     must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "set no_new_privs");
     /* Only now: a change of credentials clears it. */
@@ -154,18 +208,20 @@ void sandbox_child_run(const struct sandbox_child *c)
     (void)setsid();
     (void)umask(022);
     arrange_fds(c);
+    set_oom_score();
+    /* Not the keys of whoever started the agent. A kernel without keys has none. */
+    (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     meet("born"); /* the parent puts it into its cgroup */
     must(unshare(CLONE_NEWCGROUP) == 0, "new cgroup namespace");
     loopback_up();
     must(sethostname("mayfly", 6) == 0, "set the host name");
-    rc = rootfs_enter(&c->host->rootfs, c->limits->package, c->limits->tmp_bytes, &step);
+    rc = rootfs_enter(c->limits->package, c->limits->tmp_bytes, &step);
     if (rc < 0) {
         report(-rc, step);
         _exit(1);
     }
-    set_limits();
-    must(setgroups(0, NULL) == 0, "drop supplementary groups");
-    must(unshare(CLONE_NEWUSER) == 0, "new user namespace");
+    set_limits(c->limits);
+    enter_user_namespace(c->host->uid_base + c->limits->uid_index);
     meet("mapped"); /* the parent writes the id maps */
     become_function();
     must(seccomp_apply(&c->host->filters) == 0, "apply the seccomp filter");

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -265,9 +266,7 @@ static const char *const allowed[] = {
     "statx",
     "symlink",
     "symlinkat",
-    "sync",
     "sync_file_range",
-    "syncfs",
     "sysinfo",
     "tee",
     "tgkill",
@@ -365,6 +364,10 @@ static const char *const refused[] = {
     "vm86old",
 };
 
+/* Done as far as a function can see: all that it can write to is memory. Passed on, they
+ * would flush the host's disks as often as a function likes. */
+static const char *const pretended[] = {"sync", "syncfs"};
+
 static int add_names(scmp_filter_ctx ctx, uint32_t action, const char *const *names,
                      size_t n)
 {
@@ -429,6 +432,9 @@ static int compile_allow(struct sock_fprog *ret)
     rc = rc < 0 ? rc
                 : add_names(ctx, SCMP_ACT_ERRNO(EPERM), refused,
                             sizeof(refused) / sizeof(refused[0]));
+    rc = rc < 0 ? rc
+                : add_names(ctx, SCMP_ACT_ERRNO(0), pretended,
+                            sizeof(pretended) / sizeof(pretended[0]));
     /* personality: only the default one, and to ask which it is. */
     rc = rc < 0 ? rc
                 : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, personality, 1,
@@ -449,6 +455,7 @@ static int refuse_arguments(scmp_filter_ctx ctx)
         CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET,
     };
     static const uint64_t terminal[] = {TIOCSTI, TIOCLINUX, TIOCSETD};
+    static const uint64_t raw[] = {SOCK_RAW, SOCK_PACKET};
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof(new_namespaces) / sizeof(uint64_t); i++) {
@@ -467,9 +474,25 @@ static int refuse_arguments(scmp_filter_ctx ctx)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                               SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffff, family));
     }
+    for (size_t i = 0; rc == 0 && i < sizeof(raw) / sizeof(raw[0]); i++) {
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, raw[i]));
+    }
+    /* TCP, UDP and ping; the others (SCTP, DCCP, MPTCP, …) are rarely used code in the
+     * kernel, which a mere socket(2) may load as a module. */
     rc = rc < 0 ? rc
-                : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-                                   SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW));
+                : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket),
+                                   1, SCMP_A2(SCMP_CMP_EQ, IPPROTO_DCCP));
+    rc = rc < 0 ? rc
+                : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket),
+                                   1, SCMP_A2(SCMP_CMP_GT, IPPROTO_ICMPV6));
+    /* SOCK_SEQPACKET with protocol 0 is SCTP on the Internet families. */
+    for (uint64_t i = 0; rc == 0 && i < 2; i++) {
+        rc = seccomp_rule_add(
+            ctx, SCMP_ACT_ERRNO(ESOCKTNOSUPPORT), SCMP_SYS(socket), 2,
+            SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffff, i == 0 ? AF_INET : AF_INET6),
+            SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_SEQPACKET));
+    }
     return rc;
 }
 

@@ -1,6 +1,7 @@
 #include "agent/warden/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,13 +13,12 @@
 #include <unistd.h>
 
 #include "agent/warden/channel.h"
-#include "common/check.h"
+#include "agent/warden/sandbox_table.h"
 #include "common/clock.h"
-#include "common/log.h"
 
-#define BUCKETS          1024
 #define RETRY_MS         20
 #define END_MS           5000
+#define OOM_WAIT_MS      2000
 #define RUNTIME_API_PORT 9001
 
 /* epoll's data: what woke us. Sandboxes are told by their id, which is never 0 or 1. */
@@ -31,40 +31,18 @@ struct server {
     int fd;
     int epoll;
     int signals;
-    struct list by_id[BUCKETS];
-    struct list leftovers; /* dead sandboxes whose cgroup the kernel still holds */
-    size_t n;
+    struct sandbox_table table;
+    struct list oom; /* sandboxes whose kill by the kernel is awaited */
     bool ending;
+    int broken; /* what made the connection end, or 0 */
 };
 
-/* --- table -------------------------------------------------------------------- */
-
-static struct sandbox *find(struct server *sv, uint64_t id)
+static void say(struct server *sv, const struct warden_reply *reply, const int *fds,
+                unsigned n_fds)
 {
-    LIST_FOREACH(it, &sv->by_id[id % BUCKETS])
-    {
-        struct sandbox *s = container_of(it, struct sandbox, node);
-
-        if (s->id == id) {
-            return s;
-        }
+    if (sv->broken == 0) {
+        sv->broken = channel_send(sv->fd, reply, fds, n_fds);
     }
-    return NULL;
-}
-
-static struct sandbox *find_pid(struct server *sv, pid_t pid)
-{
-    for (size_t i = 0; i < BUCKETS; i++) {
-        LIST_FOREACH(it, &sv->by_id[i])
-        {
-            struct sandbox *s = container_of(it, struct sandbox, node);
-
-            if (s->pid == pid) {
-                return s;
-            }
-        }
-    }
-    return NULL;
 }
 
 /* --- requests ----------------------------------------------------------------- */
@@ -97,10 +75,10 @@ static int check_create(struct server *sv, const struct warden_request *r,
          strlen(r->package) != WARDEN_DIGEST_LEN)) {
         return error_set(err, -EINVAL, "package is not a digest");
     }
-    if (find(sv, r->id) != NULL) {
+    if (sandbox_table_find(&sv->table, r->id) != NULL) {
         return error_set(err, -EEXIST, "there is a sandbox of this id");
     }
-    if (sv->n >= WARDEN_SANDBOXES_MAX) {
+    if (sv->table.n >= WARDEN_SANDBOXES_MAX) {
         return error_set(err, -EAGAIN, "there are %d sandboxes already",
                          WARDEN_SANDBOXES_MAX);
     }
@@ -114,8 +92,7 @@ static int watch_oom(struct server *sv, struct sandbox *s)
         .data.u64 = s->id + ID_OFFSET,
     };
 
-    return s->oom < 0 || epoll_ctl(sv->epoll, EPOLL_CTL_ADD, s->oom, &e) == 0 ? 0
-                                                                              : -errno;
+    return epoll_ctl(sv->epoll, EPOLL_CTL_ADD, s->oom, &e) < 0 ? -errno : 0;
 }
 
 static int create(struct server *sv, const struct warden_request *r, int fds[2],
@@ -139,21 +116,22 @@ static int create(struct server *sv, const struct warden_request *r, int fds[2],
     s->id = r->id;
     (void)snprintf(limits.package, sizeof(limits.package), "%s", r->package);
     rc = sandbox_start(sv->host, s, &limits, &fds[0], err);
+    sandbox_table_add(&sv->table, s); /* also a failed one, until it has gone */
     if (rc < 0) {
-        free(s);
         return rc;
     }
-    list_push_back(&sv->by_id[s->id % BUCKETS], &s->node);
-    sv->n++;
-    (void)watch_oom(sv, s); /* without it the cause is still found at the end */
-    if (r->flags & WARDEN_FLAG_RUNTIME_API) {
+    rc = watch_oom(sv, s);
+    if (rc < 0) {
+        rc = error_set_errno(err, rc, "watch for out-of-memory");
+    } else if (r->flags & WARDEN_FLAG_RUNTIME_API) {
         fds[1] = sandbox_socket(sv->host, s, RUNTIME_API_PORT);
-        if (fds[1] < 0) {
-            rc = error_set_errno(err, fds[1], "listen for the Runtime API");
-            sandbox_kill(sv->host, s);
-            (void)close(fds[0]);
-            fds[0] = -1;
-        }
+        rc = fds[1] < 0 ? error_set_errno(err, fds[1], "listen for the Runtime API") : 0;
+    }
+    s->announced = rc == 0;
+    if (rc < 0) {
+        sandbox_kill(sv->host, s);
+        (void)close(fds[0]);
+        fds[0] = -1;
     }
     return rc;
 }
@@ -166,7 +144,7 @@ static void on_create(struct server *sv, const struct warden_request *r)
 
     reply.status = create(sv, r, fds, &err);
     (void)snprintf(reply.text, sizeof(reply.text), "%s", err.text);
-    channel_send(sv->fd, &reply, fds, fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2);
+    say(sv, &reply, fds, fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2);
     for (int i = 0; i < 2; i++) {
         if (fds[i] >= 0) {
             (void)close(fds[i]);
@@ -174,20 +152,29 @@ static void on_create(struct server *sv, const struct warden_request *r)
     }
 }
 
+/* The one that is meant, if it is alive. */
+static struct sandbox *find_alive(struct server *sv, uint64_t id)
+{
+    struct sandbox *s = sandbox_table_find(&sv->table, id);
+
+    return s != NULL && s->pid > 0 && s->announced ? s : NULL;
+}
+
 static void on_socket(struct server *sv, const struct warden_request *r)
 {
     struct warden_reply reply = {.type = WARDEN_SOCKET_MADE, .tag = r->tag, .id = r->id};
-    struct sandbox *s = find(sv, r->id);
-    int fd = s != NULL && !s->dead ? sandbox_socket(sv->host, s, 0) : -ESRCH;
+    struct sandbox *s = find_alive(sv, r->id);
+    int fd = s != NULL ? sandbox_socket(sv->host, s, 0) : -ESRCH;
 
     reply.status = fd < 0 ? fd : 0;
-    channel_send(sv->fd, &reply, &fd, fd >= 0 ? 1 : 0);
+    say(sv, &reply, &fd, fd >= 0 ? 1 : 0);
     if (fd >= 0) {
         (void)close(fd);
     }
 }
 
-static void put_usage(struct server *sv, uint64_t id, struct warden_reply *reply)
+/* Returns how often the kernel has killed in it for memory. */
+static uint64_t put_usage(struct server *sv, uint64_t id, struct warden_reply *reply)
 {
     struct cgroup_usage u = {0};
 
@@ -196,25 +183,25 @@ static void put_usage(struct server *sv, uint64_t id, struct warden_reply *reply
     reply->memory_peak_bytes = u.memory_peak_bytes;
     reply->cpu_us = u.cpu_us;
     reply->pids = u.pids;
-    reply->flags |= u.oom ? WARDEN_FLAG_OOM : 0;
+    reply->flags |= u.oom_kills > 0 ? WARDEN_FLAG_OOM : 0;
+    return u.oom_kills;
 }
 
 static void on_usage(struct server *sv, const struct warden_request *r)
 {
     struct warden_reply reply = {.type = WARDEN_USAGE_READ, .tag = r->tag, .id = r->id};
-    struct sandbox *s = find(sv, r->id);
 
-    if (s == NULL) {
+    if (find_alive(sv, r->id) == NULL) {
         reply.status = -ESRCH;
     } else {
-        put_usage(sv, r->id, &reply);
+        (void)put_usage(sv, r->id, &reply);
     }
-    channel_send(sv->fd, &reply, NULL, 0);
+    say(sv, &reply, NULL, 0);
 }
 
 static int on_request(struct server *sv, const struct warden_request *r)
 {
-    struct sandbox *s = find(sv, r->id);
+    struct sandbox *s = find_alive(sv, r->id);
 
     switch (r->type) {
     case WARDEN_CREATE:
@@ -232,12 +219,8 @@ static int on_request(struct server *sv, const struct warden_request *r)
         on_usage(sv, r);
         return 0;
     case WARDEN_FREEZE:
-        if (s != NULL && !s->dead) {
-            bool frozen = (r->flags & WARDEN_FLAG_FROZEN) != 0;
-
-            if (cgroup_freeze(&sv->host->cgroups, s->id, frozen) == 0) {
-                s->frozen = frozen;
-            }
+        if (s != NULL) {
+            sandbox_freeze(sv->host, s, (r->flags & WARDEN_FLAG_FROZEN) != 0);
         }
         return 0;
     default:
@@ -247,27 +230,16 @@ static int on_request(struct server *sv, const struct warden_request *r)
 
 /* --- ends --------------------------------------------------------------------- */
 
-static void forget(struct server *sv, struct sandbox *s)
-{
-    list_remove(&s->node);
-    free(s);
-    sv->n--;
-}
-
 static void on_dead(struct server *sv, struct sandbox *s, int wait_status)
 {
     struct warden_reply reply = {
         .type = WARDEN_EXIT, .id = s->id, .wait_status = wait_status};
 
-    put_usage(sv, s->id, &reply);
-    s->dead = true;
+    (void)put_usage(sv, s->id, &reply);
     sandbox_close(s); /* also takes it out of epoll */
-    channel_send(sv->fd, &reply, NULL, 0);
-    if (cgroup_remove(&sv->host->cgroups, s->id) == -EBUSY) {
-        list_remove(&s->node);
-        list_push_back(&sv->leftovers, &s->node);
-    } else {
-        forget(sv, s);
+    sandbox_table_dead(&sv->table, s);
+    if (s->announced) {
+        say(sv, &reply, NULL, 0);
     }
 }
 
@@ -277,7 +249,7 @@ static void reap(struct server *sv)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct sandbox *s = find_pid(sv, pid);
+        struct sandbox *s = sandbox_table_find_pid(&sv->table, pid);
 
         if (s != NULL) {
             on_dead(sv, s, status);
@@ -285,22 +257,27 @@ static void reap(struct server *sv)
     }
 }
 
-static void remove_leftovers(struct server *sv)
-{
-    LIST_FOREACH_SAFE(it, &sv->leftovers)
-    {
-        struct sandbox *s = container_of(it, struct sandbox, node);
+/* --- memory ------------------------------------------------------------------- */
 
-        if (cgroup_remove(&sv->host->cgroups, s->id) != -EBUSY) {
-            forget(sv, s);
-        }
+/* v1 tells that memory ran out before it kills, v2 also tells when it did not need to:
+ * what counts is the number of kills. False: none that has not been told. */
+static bool tell_oom(struct server *sv, struct sandbox *s)
+{
+    struct warden_reply reply = {.type = WARDEN_OOM, .id = s->id};
+    uint64_t kills = put_usage(sv, s->id, &reply);
+
+    if (kills <= s->oom_told) {
+        return false;
     }
+    s->oom_told = kills;
+    say(sv, &reply, NULL, 0);
+    return true;
 }
 
 static void on_oom(struct server *sv, uint64_t id)
 {
-    struct sandbox *s = find(sv, id);
-    struct warden_reply reply = {.type = WARDEN_OOM, .id = id};
+    struct sandbox *s = find_alive(sv, id);
+    char events[512];
     uint64_t n;
 
     if (s == NULL || s->oom < 0) {
@@ -309,16 +286,28 @@ static void on_oom(struct server *sv, uint64_t id)
     if (s->oom_is_eventfd) {
         (void)!read(s->oom, &n, sizeof(n));
     } else {
-        char text[256];
-
-        (void)!pread(s->oom, text, sizeof(text), 0); /* arms it again */
+        (void)!pread(s->oom, events, sizeof(events), 0); /* arms it again */
     }
-    put_usage(sv, id, &reply);
-    if ((reply.flags & WARDEN_FLAG_OOM) || s->oom_is_eventfd) {
-        reply.flags |= WARDEN_FLAG_OOM;
-        channel_send(sv->fd, &reply, NULL, 0);
+    if (!tell_oom(sv, s)) {
+        s->oom_end_ms = clock_mono_ms() + OOM_WAIT_MS;
+        list_remove(&s->oom_list);
+        list_push_back(&sv->oom, &s->oom_list);
     }
 }
+
+static void look_for_kills(struct server *sv)
+{
+    LIST_FOREACH_SAFE(it, &sv->oom)
+    {
+        struct sandbox *s = container_of(it, struct sandbox, oom_list);
+
+        if (tell_oom(sv, s) || clock_mono_ms() >= s->oom_end_ms) {
+            list_remove(it);
+        }
+    }
+}
+
+/* --- loop --------------------------------------------------------------------- */
 
 static void on_signal(struct server *sv)
 {
@@ -336,24 +325,16 @@ static void end_all(struct server *sv)
 {
     uint64_t until_ms = clock_mono_ms() + END_MS;
 
-    for (size_t i = 0; i < BUCKETS; i++) {
-        LIST_FOREACH(it, &sv->by_id[i])
-        {
-            sandbox_kill(sv->host, container_of(it, struct sandbox, node));
-        }
-    }
-    while (sv->n > 0 && clock_mono_ms() < until_ms) {
-        struct epoll_event e;
+    sandbox_table_kill_all(&sv->table, sv->host);
+    while (sv->table.n > 0 && clock_mono_ms() < until_ms) {
+        struct pollfd p = {.fd = sv->signals, .events = POLLIN};
 
-        if (epoll_wait(sv->epoll, &e, 1, RETRY_MS) == 1 && e.data.u64 == WAKE_SIGNAL) {
-            on_signal(sv);
-        }
-        reap(sv);
-        remove_leftovers(sv);
+        (void)poll(&p, 1, RETRY_MS);
+        on_signal(sv);
+        sandbox_table_sweep(&sv->table, &sv->host->cgroups);
     }
+    sandbox_table_free(&sv->table);
 }
-
-/* --- loop --------------------------------------------------------------------- */
 
 static int add(struct server *sv, int fd, uint64_t wake)
 {
@@ -383,15 +364,24 @@ static int open_all(struct server *sv, struct error *err)
     return rc < 0 ? error_set_errno(err, rc, "epoll") : 0;
 }
 
+/* One message. 1: the agent has gone. */
+static int on_agent(struct server *sv)
+{
+    struct warden_request r;
+    int rc = channel_receive(sv->fd, &r);
+
+    rc = rc == 0 ? on_request(sv, &r) : rc;
+    return rc == -ENODATA ? 1 : rc == -EAGAIN ? 0 : rc;
+}
+
 static int serve(struct server *sv, struct error *err)
 {
-    while (!sv->ending) {
+    while (!sv->ending && sv->broken == 0) {
         struct epoll_event events[64];
-        int n =
-            epoll_wait(sv->epoll, events, 64, list_empty(&sv->leftovers) ? -1 : RETRY_MS);
+        bool again = !list_empty(&sv->table.leftovers) || !list_empty(&sv->oom);
+        int n = epoll_wait(sv->epoll, events, 64, again ? RETRY_MS : -1);
 
         for (int i = 0; i < n; i++) {
-            struct warden_request r;
             int rc;
 
             if (events[i].data.u64 == WAKE_SIGNAL) {
@@ -402,20 +392,22 @@ static int serve(struct server *sv, struct error *err)
                 on_oom(sv, events[i].data.u64 - ID_OFFSET);
                 continue;
             }
-            rc = channel_receive(sv->fd, &r);
-            if (rc == 0) {
-                rc = on_request(sv, &r);
+            rc = on_agent(sv);
+            if (rc == 1) {
+                return 0;
             }
-            if (rc == -ENODATA) {
-                return 0; /* the agent has gone */
-            }
-            if (rc < 0 && rc != -EAGAIN) {
+            if (rc < 0) {
+                sv->broken = rc;
+                (void)shutdown(sv->fd, SHUT_RDWR);
                 return error_set_errno(err, rc, "the agent's message");
             }
         }
-        remove_leftovers(sv);
+        sandbox_table_sweep(&sv->table, &sv->host->cgroups);
+        look_for_kills(sv);
     }
-    return 0;
+    return sv->broken < 0 && sv->broken != -EPIPE
+               ? error_set_errno(err, sv->broken, "answer the agent")
+               : 0;
 }
 
 int server_run(const struct sandbox_host *h, int fd, struct error *err)
@@ -424,13 +416,11 @@ int server_run(const struct sandbox_host *h, int fd, struct error *err)
     struct warden_reply ready = {.type = WARDEN_READY};
     int rc;
 
-    for (size_t i = 0; i < BUCKETS; i++) {
-        list_init(&sv.by_id[i]);
-    }
-    list_init(&sv.leftovers);
+    sandbox_table_init(&sv.table);
+    list_init(&sv.oom);
     rc = open_all(&sv, err);
     if (rc == 0) {
-        channel_send(fd, &ready, NULL, 0);
+        say(&sv, &ready, NULL, 0);
         rc = serve(&sv, err);
         end_all(&sv);
     }

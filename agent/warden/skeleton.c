@@ -206,8 +206,11 @@ static int add_devices(const char *root, struct error *err)
             return rc;
         }
         join(target, root, name);
-        /* Without MS_NODEV, which would make it no device at all. */
-        if (mount(source, target, NULL, MS_BIND, NULL) < 0) {
+        /* Without MS_NODEV, which would make it no device at all; a read-only mount keeps
+         * the node as it is, not what is written to it. */
+        if (mount(source, target, NULL, MS_BIND, NULL) < 0 ||
+            mount(NULL, target, NULL,
+                  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0) {
             return error_set_errno(err, -errno, "mount %s", source);
         }
     }
@@ -238,6 +241,9 @@ static int add_top(const char *root, const char *base, const char *name,
         }
         return 0;
     }
+    if (mkdir(target, 0755) < 0 && errno != EEXIST) {
+        return error_set_errno(err, -errno, "make %s", target);
+    }
     return bind_read_only(source, target, err);
 }
 
@@ -248,7 +254,7 @@ static int add_links(const char *root, struct error *err)
     } links[] = {
         {"dev/fd", "/proc/self/fd"},       {"dev/stdin", "/proc/self/fd/0"},
         {"dev/stdout", "/proc/self/fd/1"}, {"dev/stderr", "/proc/self/fd/2"},
-        {"etc/mtab", "/proc/self/mounts"},
+        {"etc/mtab", "/proc/self/mounts"}, {"var/tmp", "/tmp"},
     };
     char path[PATH_MAX];
 

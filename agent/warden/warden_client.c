@@ -12,6 +12,10 @@
 #include "common/check.h"
 #include "common/list.h"
 
+/* Requests that may wait while the warden is busy. The pool asks for few at a time: more
+ * means that the warden hangs. */
+#define QUEUE_MAX 65536
+
 struct pending {
     struct list node;
     uint64_t tag;
@@ -37,6 +41,7 @@ struct warden_client {
     uint64_t next_tag;
     struct list pending;
     struct list queue;
+    unsigned n_queued;
     bool lost;
     bool closing;
     uv_timer_t soon; /* tells what went wrong, later than the call */
@@ -123,6 +128,7 @@ static void flush(struct warden_client *c)
             break;
         }
         list_remove(&q->node);
+        c->n_queued--;
         free(q);
         if (rc < 0) {
             lose(c, "the warden does not take requests");
@@ -144,6 +150,10 @@ static void request(struct warden_client *c, const struct warden_request *r)
         lose(c, "the warden does not take requests");
         return;
     }
+    if (c->n_queued >= QUEUE_MAX) {
+        lose(c, "the warden hangs");
+        return;
+    }
     q = malloc(sizeof(*q));
     if (q == NULL) {
         lose(c, "out of memory");
@@ -151,6 +161,7 @@ static void request(struct warden_client *c, const struct warden_request *r)
     }
     q->request = *r;
     list_push_back(&c->queue, &q->node);
+    c->n_queued++;
     watch(c);
 }
 
