@@ -2,12 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <glob.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,11 +41,15 @@ static void on_exit_event(void *data, uint64_t id, const struct sandbox_exit *e)
 
     b->exit_id = id;
     b->exit = *e;
+    b->n_exits++;
 }
 
 static void on_oom(void *data, uint64_t id)
 {
-    ((struct sandbox_bench *)data)->oom_id = id;
+    struct sandbox_bench *b = data;
+
+    b->oom_id = id;
+    b->n_ooms++;
 }
 
 static void on_lost(void *data, const char *reason)
@@ -67,63 +75,173 @@ void sandbox_bench_turn(struct sandbox_bench *b)
     (void)uv_run(&b->loop, UV_RUN_NOWAIT);
 }
 
-void sandbox_bench_open(struct sandbox_bench *b)
+/* --- what is left ------------------------------------------------------------- */
+
+static void remove_group(const char *path)
 {
-    char warden[512], state[80], packages[96];
+    char pattern[400], command[512];
+    glob_t below;
+
+    (void)snprintf(pattern, sizeof(pattern), "%s/[0-9]*", path);
+    if (glob(pattern, GLOB_ONLYDIR, NULL, &below) == 0) {
+        for (size_t i = 0; i < below.gl_pathc; i++) {
+            (void)snprintf(command, sizeof(command), "%s/freezer.state",
+                           below.gl_pathv[i]);
+            FILE *f = fopen(command, "we");
+
+            if (f != NULL) {
+                (void)fputs("THAWED", f);
+                (void)fclose(f);
+            }
+            (void)rmdir(below.gl_pathv[i]);
+        }
+        globfree(&below);
+    }
+    (void)rmdir(path);
+}
+
+/* Groups that a killed warden left. True: there are none any more. */
+static bool remove_groups(const char *name)
+{
+    bool none = true;
+
+    for (int i = 0; i < 2; i++) {
+        char pattern[256];
+        glob_t found;
+
+        (void)snprintf(pattern, sizeof(pattern),
+                       i == 0 ? "/sys/fs/cgroup/%s" : "/sys/fs/cgroup/*/%s", name);
+        if (glob(pattern, GLOB_ONLYDIR, NULL, &found) == 0) {
+            for (size_t k = 0; k < found.gl_pathc; k++) {
+                remove_group(found.gl_pathv[k]);
+                none = none && access(found.gl_pathv[k], F_OK) < 0;
+            }
+            globfree(&found);
+        }
+    }
+    return none;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int kind,
+                        struct FTW *ftw)
+{
+    (void)remove(path);
+    return 0;
+}
+
+/* Waits until the test process closes the pipe or dies, then for the warden, then removes
+ * what they made. */
+static void janitor_run(const struct sandbox_bench *b, int pipe_fd, int warden)
+{
+    struct pollfd p = {.fd = warden, .events = POLLIN};
+    char byte;
+
+    (void)setsid();
+    (void)signal(SIGTERM, SIG_IGN);
+    while (read(pipe_fd, &byte, 1) < 0 && errno == EINTR) {
+    }
+    if (poll(&p, 1, LIMIT_MS) == 0) {
+        (void)syscall(SYS_pidfd_send_signal, warden, SIGKILL, NULL, 0);
+    }
+    for (int i = 0; i < 500 && !remove_groups(b->cgroup); i++) {
+        (void)poll(NULL, 0, 10);
+    }
+    (void)nftw(b->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    _exit(0);
+}
+
+static void janitor_start(struct sandbox_bench *b)
+{
+    int ends[2], warden = (int)syscall(SYS_pidfd_open, b->warden_pid, 0);
+
+    CHECK(warden >= 0 && pipe2(ends, O_CLOEXEC) == 0);
+    (void)fflush(NULL);
+    b->janitor = fork();
+    CHECK(b->janitor >= 0);
+    if (b->janitor == 0) {
+        /* Nothing that could keep the warden alive. */
+        CHECK(dup2(ends[0], 3) == 3 && dup2(warden, 4) == 4);
+        CHECK(close_range(5, ~0u, 0) == 0);
+        janitor_run(b, 3, 4);
+    }
+    (void)close(ends[0]);
+    (void)close(warden);
+    b->janitor_fd = ends[1];
+}
+
+/* --- the bench ---------------------------------------------------------------- */
+
+static void make_folders(struct sandbox_bench *b)
+{
+    char path[200];
+
+    (void)strcpy(b->dir, "/tmp/mayfly-test-XXXXXX");
+    CHECK(mkdtemp(b->dir) != NULL && chmod(b->dir, 0755) == 0);
+    (void)snprintf(path, sizeof(path), "%s/packages", b->dir);
+    CHECK(mkdir(path, 0755) == 0);
+    (void)snprintf(path, sizeof(path), "%s/packages/%s", b->dir, BENCH_DIGEST);
+    CHECK(mkdir(path, 0755) == 0);
+}
+
+void sandbox_bench_open_with(struct sandbox_bench *b,
+                             const struct sandbox_bench_options *o)
+{
+    static unsigned opened;
+    char state[80], packages[96];
     const struct warden_spawn_options spawn = {
-        .program = warden,
+        .program = MAYFLY_AGENT_DIR "/mayfly-warden",
         .state_dir = state,
         .packages = packages,
         .cgroup = b->cgroup,
-        .uid_base = 2000000000,
+        .uid_base = BENCH_UID_BASE,
         .base = "host",
         .log_level = "warn",
         .log_format = "human",
     };
     struct warden_client_options options = {on_ready, on_exit_event, on_oom, on_lost, b};
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
-    static unsigned opened;
     struct error err;
     int fd;
 
     *b = (struct sandbox_bench){0};
-    (void)strcpy(b->dir, "/tmp/mayfly-test-XXXXXX");
-    CHECK(mkdtemp(b->dir) != NULL && chmod(b->dir, 0755) == 0);
+    make_folders(b);
     /* Each bench has a group of its own, as each warden on a host must. */
     (void)snprintf(b->cgroup, sizeof(b->cgroup), "mayfly-test-%d-%u", (int)getpid(),
                    ++opened);
+    if (o->cgroup != NULL) {
+        (void)snprintf(b->cgroup, sizeof(b->cgroup), "%s", o->cgroup);
+    }
     (void)snprintf(state, sizeof(state), "%s/warden", b->dir);
     (void)snprintf(packages, sizeof(packages), "%s/packages", b->dir);
-    CHECK(mkdir(packages, 0755) == 0);
-    (void)snprintf(packages, sizeof(packages), "%s/packages", b->dir);
-    (void)snprintf(warden, sizeof(warden), "%s/packages/%s", b->dir, BENCH_DIGEST);
-    CHECK(mkdir(warden, 0755) == 0);
-    (void)snprintf(warden, sizeof(warden), "%s/mayfly-warden", MAYFLY_AGENT_DIR);
     CHECK(uv_loop_init(&b->loop) == 0);
-    if (warden_spawn(&spawn, &b->warden_pid, &fd, &err) < 0 ||
-        warden_client_new(&b->warden, &b->loop, fd, &options, &err) < 0) {
+    if (warden_spawn(&spawn, &b->warden_pid, &fd, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.text);
         abort();
     }
+    janitor_start(b);
+    CHECK(warden_client_new(&b->warden, &b->loop, fd, &options, &err) == 0);
     while (!b->ready && !b->lost && clock_mono_ms() < until_ms) {
         sandbox_bench_turn(b);
     }
-    if (!b->ready) {
+    if (!b->ready && !o->may_fail) {
         (void)fprintf(stderr, "the warden does not start: %s\n", b->lost_reason);
         abort();
     }
 }
 
+void sandbox_bench_open(struct sandbox_bench *b)
+{
+    sandbox_bench_open_with(b, &(struct sandbox_bench_options){0});
+}
+
 void sandbox_bench_close(struct sandbox_bench *b)
 {
-    char command[128];
-
     warden_client_close(b->warden, NULL, NULL);
     (void)uv_run(&b->loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&b->loop) == 0);
-    CHECK(waitpid(b->warden_pid, NULL, 0) == b->warden_pid);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", b->dir);
-    CHECK(system(command) == 0);
+    CHECK(waitpid(b->warden_pid, &b->warden_status, 0) == b->warden_pid);
+    (void)close(b->janitor_fd);
+    CHECK(waitpid(b->janitor, NULL, 0) == b->janitor);
 }
 
 static FILE *package_file(struct sandbox_bench *b, const char *name)
@@ -213,10 +331,9 @@ void bench_sandbox_end(struct sandbox_bench *b, struct bench_sandbox *s)
     }
 }
 
-static void send_run(const struct bench_sandbox *s, const char *const *argv,
-                     const int fds[3])
+static void send_run(struct bench_sandbox *s, const char *const *argv, const int fds[3])
 {
-    struct init_message m = {.type = INIT_RUN, .run = 1, .n_env = 2};
+    struct init_message m = {.type = INIT_RUN, .run = ++s->last_run, .n_env = 2};
     struct buf text = {0};
     struct iovec parts[2];
     union {
@@ -245,8 +362,8 @@ static void send_run(const struct bench_sandbox *s, const char *const *argv,
     buf_free(&text);
 }
 
-/* Reads init's next message. False: init is gone. */
-static bool hear_init(const struct bench_sandbox *s, struct bench_run *r)
+/* Reads init's next message about run `id`. False: it is over, or init is gone. */
+static bool hear_init(const struct bench_sandbox *s, uint32_t id, struct bench_run *r)
 {
     static char text[INIT_MESSAGE_MAX];
     struct init_message m;
@@ -257,6 +374,9 @@ static bool hear_init(const struct bench_sandbox *s, struct bench_run *r)
     if (n < (ssize_t)sizeof(m)) {
         r->value = -1;
         return false;
+    }
+    if (m.run != id) {
+        return true;
     }
     if (m.type == INIT_STARTED) {
         r->started = true;
@@ -269,6 +389,26 @@ static bool hear_init(const struct bench_sandbox *s, struct bench_run *r)
         CHECK(buf_append(&r->out, text, m.len) == 0);
     }
     return false;
+}
+
+int bench_sandbox_spawn(struct bench_sandbox *s, const char *const *argv, int out)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct bench_run r = {0};
+
+    CHECK(null >= 0);
+    send_run(s, argv, (int[]){null, out, out});
+    (void)close(null);
+    while (!r.started) {
+        struct pollfd p = {s->control, POLLIN, 0};
+
+        CHECK(poll(&p, 1, LIMIT_MS) == 1);
+        if (!hear_init(s, s->last_run, &r)) {
+            bench_run_free(&r);
+            return r.value > 0 ? -r.value : -EPIPE;
+        }
+    }
+    return (int)s->last_run;
 }
 
 void bench_sandbox_run(struct sandbox_bench *b, struct bench_sandbox *s,
@@ -293,7 +433,7 @@ void bench_sandbox_run(struct sandbox_bench *b, struct bench_sandbox *s,
             CHECK(buf_append(&r->out, block, (size_t)n) == 0);
         }
         if (p[0].revents != 0) {
-            more = hear_init(s, r);
+            more = hear_init(s, s->last_run, r);
         }
     }
     (void)fcntl(out[0], F_SETFL, O_NONBLOCK);

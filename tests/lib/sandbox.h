@@ -10,10 +10,14 @@
 /* The package that every sandbox of a test bench gets. */
 #define BENCH_DIGEST "00000000000000000000000000000000000000000000000000000000000000aa"
 
+#define BENCH_UID_BASE 2000000000u
+
 struct sandbox_bench {
     uv_loop_t loop;
     struct warden_client *warden;
     pid_t warden_pid;
+    pid_t janitor; /* cleans up after this process, however it ends */
+    int janitor_fd;
     char dir[64]; /* packages/BENCH_DIGEST/ is the package */
     char cgroup[64];
     bool ready;
@@ -24,11 +28,21 @@ struct sandbox_bench {
     uint64_t exit_id;
     struct sandbox_exit exit;
     uint64_t oom_id;
+    int warden_status; /* once closed */
+    unsigned n_exits;
+    unsigned n_ooms;
+};
+
+struct sandbox_bench_options {
+    const char *cgroup; /* NULL: a name of its own */
+    bool may_fail;      /* to start: then lost and lost_reason are set */
 };
 
 /* False, having said why, where no sandboxes can be made (not root). */
 bool sandbox_bench_possible(void);
 void sandbox_bench_open(struct sandbox_bench *b);
+void sandbox_bench_open_with(struct sandbox_bench *b,
+                             const struct sandbox_bench_options *options);
 void sandbox_bench_close(struct sandbox_bench *b);
 void sandbox_bench_turn(
     struct sandbox_bench *b); /* one turn of the loop, at most 50 ms */
@@ -39,6 +53,7 @@ struct bench_sandbox {
     uint64_t id;
     int control;
     int listener;
+    uint32_t last_run;
     int status;
     struct error err;
     bool done;
@@ -58,7 +73,12 @@ struct bench_run {
     uint64_t cpu_us;
 };
 
-/* Runs a shell-like list of words, NULL-terminated; waits until it has ended. */
+/* Starts a program whose stdout and stderr are `out` (which stays the caller's); it has
+ * executed on return. The run's number, or a negative errno. */
+int bench_sandbox_spawn(struct bench_sandbox *s, const char *const *argv, int out);
+
+/* Runs a shell-like list of words, NULL-terminated; waits until it has ended.
+ * The ends of spawned ones in the meantime are passed over. */
 void bench_sandbox_run(struct sandbox_bench *b, struct bench_sandbox *s,
                        struct bench_run *r, const char *const *argv);
 void bench_run_free(struct bench_run *r);
