@@ -276,8 +276,8 @@ static unsigned clean_pass(int dir)
     while (d != NULL && (e = readdir(d)) != NULL) {
         _cleanup_close_ int sub = -1;
 
-        if (e->d_type != DT_DIR || e->d_name[0] == '.') {
-            continue;
+        if (e->d_type != DT_DIR || e->d_name[strspn(e->d_name, "0123456789")] != '\0') {
+            continue; /* not a sandbox's */
         }
         sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (sub < 0) {

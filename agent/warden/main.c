@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -89,6 +90,17 @@ static void tell_failure(int fd, const struct error *err)
     (void)channel_send(fd, &reply, NULL, 0);
 }
 
+/* All that the host grants: two for each sandbox. */
+static void allow_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct sandbox_host host = {.init_fd = -1, .own_net = -1};
@@ -102,6 +114,7 @@ int main(int argc, char **argv)
     }
     log_init("warden", options.log_level, options.log_format);
     (void)prctl(PR_SET_DUMPABLE, 0);
+    allow_descriptors();
     (void)umask(022);
     host.uid_base = options.uid_base;
     rc = set_up(&host, &options, &err);

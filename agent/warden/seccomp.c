@@ -482,10 +482,10 @@ static int refuse_arguments(scmp_filter_ctx ctx)
      * kernel, which a mere socket(2) may load as a module. */
     rc = rc < 0 ? rc
                 : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket),
-                                   1, SCMP_A2(SCMP_CMP_EQ, IPPROTO_DCCP));
+                                   1, SCMP_A2(SCMP_CMP_EQ, IPPROTO_DCCP, 0));
     rc = rc < 0 ? rc
                 : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket),
-                                   1, SCMP_A2(SCMP_CMP_GT, IPPROTO_ICMPV6));
+                                   1, SCMP_A2(SCMP_CMP_GT, IPPROTO_ICMPV6, 0));
     /* SOCK_SEQPACKET with protocol 0 is SCTP on the Internet families. */
     for (uint64_t i = 0; rc == 0 && i < 2; i++) {
         rc = seccomp_rule_add(

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 #define END_MS           5000
 #define OOM_WAIT_MS      2000
 #define RUNTIME_API_PORT 9001
+#define DESCRIPTORS_KEPT 128
 
 /* epoll's data: what woke us. Sandboxes are told by their id, which is never 0 or 1. */
 #define WAKE_AGENT  0
@@ -59,6 +61,20 @@ static bool in_range(uint64_t value, uint64_t min, uint64_t max, const char *fie
     return false;
 }
 
+/* How many sandboxes there may be. Each holds two descriptors of the warden's, and some
+ * are kept for starting, reading and ending: those must not fail for want of one. */
+static size_t room(void)
+{
+    struct rlimit l;
+    size_t n;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur <= DESCRIPTORS_KEPT) {
+        return 0;
+    }
+    n = (l.rlim_cur - DESCRIPTORS_KEPT) / 2;
+    return n < WARDEN_SANDBOXES_MAX ? n : WARDEN_SANDBOXES_MAX;
+}
+
 static int check_create(struct server *sv, const struct warden_request *r,
                         struct error *err)
 {
@@ -78,9 +94,8 @@ static int check_create(struct server *sv, const struct warden_request *r,
     if (sandbox_table_find(&sv->table, r->id) != NULL) {
         return error_set(err, -EEXIST, "there is a sandbox of this id");
     }
-    if (sv->table.n >= WARDEN_SANDBOXES_MAX) {
-        return error_set(err, -EAGAIN, "there are %d sandboxes already",
-                         WARDEN_SANDBOXES_MAX);
+    if (sv->table.n >= room()) {
+        return error_set(err, -EAGAIN, "there are %zu sandboxes already", sv->table.n);
     }
     return 0;
 }

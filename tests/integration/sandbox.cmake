@@ -3,7 +3,7 @@ add_executable(sandbox_probe
   ${CMAKE_CURRENT_LIST_DIR}/probe.c ${CMAKE_CURRENT_LIST_DIR}/probe_process.c
   ${CMAKE_CURRENT_LIST_DIR}/probe_files.c ${CMAKE_CURRENT_LIST_DIR}/probe_resources.c)
 target_compile_options(sandbox_probe PRIVATE -fno-sanitize=all)
-target_link_options(sandbox_probe PRIVATE -static -no-pie -fno-sanitize=all)
+target_link_options(sandbox_probe PRIVATE -static -fno-sanitize=all)
 set_target_properties(sandbox_probe PROPERTIES POSITION_INDEPENDENT_CODE OFF)
 
 add_library(test_sandbox_fixture STATIC ${CMAKE_CURRENT_LIST_DIR}/sandbox_fixture.c)

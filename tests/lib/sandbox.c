@@ -219,6 +219,10 @@ void sandbox_bench_open_with(struct sandbox_bench *b,
         abort();
     }
     janitor_start(b);
+    if (o->raw) {
+        b->raw_fd = fd;
+        return;
+    }
     CHECK(warden_client_new(&b->warden, &b->loop, fd, &options, &err) == 0);
     while (!b->ready && !b->lost && clock_mono_ms() < until_ms) {
         sandbox_bench_turn(b);
@@ -236,7 +240,9 @@ void sandbox_bench_open(struct sandbox_bench *b)
 
 void sandbox_bench_close(struct sandbox_bench *b)
 {
-    warden_client_close(b->warden, NULL, NULL);
+    if (b->warden != NULL) {
+        warden_client_close(b->warden, NULL, NULL);
+    }
     (void)uv_run(&b->loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&b->loop) == 0);
     CHECK(waitpid(b->warden_pid, &b->warden_status, 0) == b->warden_pid);

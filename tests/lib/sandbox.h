@@ -15,6 +15,7 @@
 struct sandbox_bench {
     uv_loop_t loop;
     struct warden_client *warden;
+    int raw_fd;
     pid_t warden_pid;
     pid_t janitor; /* cleans up after this process, however it ends */
     int janitor_fd;
@@ -35,6 +36,7 @@ struct sandbox_bench {
 
 struct sandbox_bench_options {
     const char *cgroup; /* NULL: a name of its own */
+    bool raw;           /* no client: the connection is raw_fd, the caller's to close */
     bool may_fail;      /* to start: then lost and lost_reason are set */
 };
 
