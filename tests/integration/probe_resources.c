@@ -277,10 +277,19 @@ static void run_flood(char **args)
     }
 }
 
-/* A daemon as they used to be made: it keeps stdout open, which tells of its life. */
+/* A daemon as they used to be made: it keeps stdout open, which tells of its life. Its
+ * parent waits until it has left the process group, for init kills that. */
 static void run_daemon(char **args)
 {
+    int ends[2];
+    char byte;
+
+    if (pipe(ends) < 0) {
+        return;
+    }
     if (fork() != 0) {
+        (void)close(ends[1]);
+        (void)!read(ends[0], &byte, 1);
         return;
     }
     (void)setsid();
@@ -291,18 +300,18 @@ static void run_daemon(char **args)
         _exit(0);
     }
     (void)printf("staying\n");
-    (void)fflush(stdout);
+    (void)close(ends[1]);
     for (;;) {
         (void)sleep(1000);
     }
 }
 
-/* Stops itself and all that it can. */
+/* Stops all that it can, and then itself. */
 static void run_stop(char **args)
 {
-    (void)printf("staying\n");
     (void)kill(-1, SIGSTOP);
-    (void)kill(0, SIGSTOP);
+    (void)printf("staying\n");
+    (void)kill(getpid(), SIGSTOP);
     (void)sleep(1000);
 }
 
