@@ -20,6 +20,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
+#define OWN_GROUP       "agent"
 #define LOCK_TIMEOUT_MS 2000 /* a predecessor that is just being killed */
 
 static const struct {
@@ -38,25 +39,94 @@ static void nap(void)
     (void)nanosleep(&ms, NULL);
 }
 
-/* Makes NAME and its parents' subtree_control hand the controllers down (v2). Failing to
- * is found out when the limits' files are missing, and told there. */
-static void delegate(int mount_dir, const char *name)
+static void put(int dir, const char *file, const char *value)
+{
+    _cleanup_close_ int fd = openat(dir, file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd >= 0) {
+        (void)!write(fd, value, strlen(value));
+    }
+}
+
+/* Calls f with each process of the group. How many there were. */
+static unsigned each_member(int dir, void (*f)(int pid, void *data), void *data)
+{
+    int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_fclose_ FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    unsigned n = 0;
+    int pid;
+
+    while (file != NULL && fscanf(file, "%d", &pid) == 1) {
+        f(pid, data);
+        n++;
+    }
+    return n;
+}
+
+/* --- v2: handing controllers down -------------------------------------------------- */
+
+static void is_own(int pid, void *data)
+{
+    *(bool *)data = *(bool *)data || pid == getpid();
+}
+
+static void move(int pid, void *data)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof(text), "%d", pid);
+    put(*(int *)data, "cgroup.procs", text);
+}
+
+/* v2 does not let a group have processes and controllers for its children both. Where the
+ * warden finds itself in such a group it has been given to it (a unit with Delegate=yes,
+ * a container): agent, warden and whoever else is there go one down. */
+static bool make_way(int dir)
+{
+    _cleanup_close_ int below = -1;
+    bool own = false;
+
+    (void)each_member(dir, is_own, &own);
+    if (!own) {
+        return false;
+    }
+    (void)mkdirat(dir, OWN_GROUP, 0755);
+    below = openat(dir, OWN_GROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    /* More than once: they may have children meanwhile. */
+    for (int i = 0; below >= 0 && i < 10 && each_member(dir, move, &below) > 0; i++) {
+    }
+    return below >= 0;
+}
+
+/* Failing is found out when the limits' files are missing, and told there. */
+static void hand_down(int dir)
 {
     static const char *const enable[] = {"+memory", "+cpu", "+pids"};
-    _cleanup_close_ int dir = dup(mount_dir);
-    char part[NAME_MAX + 1];
+    _cleanup_close_ int fd = openat(dir, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
 
+    for (size_t i = 0; fd >= 0 && i < 3; i++) {
+        if (write(fd, enable[i], strlen(enable[i])) < 0 && errno == EBUSY &&
+            make_way(dir)) {
+            (void)!write(fd, enable[i], strlen(enable[i]));
+        }
+    }
+}
+
+/* Makes NAME, and has it and all above it hand the controllers down. */
+static void delegate(const char *mount, const char *name)
+{
+    _cleanup_close_ int dir = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char part[NAME_MAX + 1];
+    struct statfs fs;
+
+    if (dir < 0 || fstatfs(dir, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC) {
+        return;
+    }
     for (;;) {
-        int fd = openat(dir, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
         size_t len = strcspn(name, "/");
         int next;
 
-        for (size_t i = 0; fd >= 0 && i < 3; i++) {
-            (void)!write(fd, enable[i], strlen(enable[i]));
-        }
-        if (fd >= 0) {
-            (void)close(fd);
-        }
+        hand_down(dir);
         if (len == 0 || len >= sizeof(part)) {
             return;
         }
@@ -73,6 +143,9 @@ static void delegate(int mount_dir, const char *name)
     }
 }
 
+/* --- finding and making --------------------------------------------------------------
+ */
+
 /* Adds controller c's hierarchy at mount point `mount` unless it is there already. */
 static int add_hierarchy(struct cgroup_root *root, enum cgroup_kind c, const char *mount,
                          const char *name, struct error *err)
@@ -84,9 +157,6 @@ static int add_hierarchy(struct cgroup_root *root, enum cgroup_kind c, const cha
 
     if (top < 0 || fstatfs(top, &fs) < 0) {
         return error_set_errno(err, -errno, "open %s", mount);
-    }
-    if (fs.f_type == CGROUP2_SUPER_MAGIC) {
-        delegate(top, name);
     }
     dir = openat(top, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dir < 0 || fstat(dir, &st) < 0) {
@@ -107,8 +177,7 @@ static int add_hierarchy(struct cgroup_root *root, enum cgroup_kind c, const cha
     return 0;
 }
 
-/* Makes NAME in every hierarchy of ours through libcgroup, which also knows how v2 wants
- * its controllers enabled. */
+/* Makes NAME in every hierarchy of ours that has it not yet. */
 static int make_group(const char *name, char *mounts[CGROUP_CONTROLLERS],
                       struct error *err)
 {
@@ -182,6 +251,11 @@ static int find_hierarchies(struct cgroup_root *root, const char *name,
             }
         }
     }
+    for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+        if (mounts[c] != NULL) {
+            delegate(mounts[c], name);
+        }
+    }
     rc = make_group(name, mounts, err);
     for (int c = 0; rc == 0 && c < CGROUP_CONTROLLERS; c++) {
         if (mounts[c] != NULL) {
@@ -234,34 +308,23 @@ int cgroup_root_open(struct cgroup_root *root, const char *name, struct error *e
     return 0;
 }
 
-static void put(int dir, const char *file, const char *value)
-{
-    _cleanup_close_ int fd = openat(dir, file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+/* --- leftovers -----------------------------------------------------------------------
+ */
 
-    if (fd >= 0) {
-        (void)!write(fd, value, strlen(value));
+static void end(int pid, void *data)
+{
+    if (pid > 1) { /* 0: of another pid namespace */
+        (void)kill(pid, SIGKILL);
     }
 }
 
 /* SIGKILL to all in one group. A frozen v1 group would not die of it until thawed. */
 static void kill_members(int dir)
 {
-    _cleanup_fclose_ FILE *f = NULL;
-    int fd;
-    int pid;
-
     put(dir, "freezer.state", "THAWED");
     put(dir, "cgroup.freeze", "0");
     put(dir, "cgroup.kill", "1");
-    fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || (f = fdopen(fd, "r")) == NULL) {
-        return;
-    }
-    while (fscanf(f, "%d", &pid) == 1) {
-        if (pid > 1) {
-            (void)kill(pid, SIGKILL);
-        }
-    }
+    (void)each_member(dir, end, NULL);
 }
 
 /* One pass over the groups below NAME, all of them sandboxes of a predecessor. Returns
