@@ -12,7 +12,7 @@ target_compile_definitions(test_sandbox_fixture PUBLIC
   MAYFLY_PROBE="$<TARGET_FILE:sandbox_probe>")
 add_dependencies(test_sandbox_fixture mayfly-warden sandbox_probe)
 
-foreach(part sandbox sandbox_limits)
+foreach(part sandbox sandbox_calls sandbox_limits)
   mayfly_test(test_${part} integration SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c
     LIBS test_sandbox_fixture TIMEOUT 180)
 endforeach()
