@@ -65,6 +65,7 @@ struct instance {
     struct list warm; /* in version.warm, hottest first */
     struct list calls;
     struct list all;
+    enum stop_reason why; /* DRAINING, STOPPING: told to io->instance_stop */
 };
 
 /* --- call ---------------------------------------------------------------------
@@ -78,6 +79,7 @@ struct call {
     enum call_state state;
     bool forwarded_here; /* came from another agent: must not hop again */
     bool cold;           /* an instance was started for it */
+    bool pinned;         /* private: its caller named the version */
     uint64_t arrived_us; /* monotonic, set by agent_core_call */
     uint64_t dispatched_us;
     uint64_t deadline_ms;       /* monotonic: kill when running past it */

@@ -1,0 +1,304 @@
+/* What the parts of the agent core share.
+ *
+ *   agent_core.c        life, time, drain, reading
+ *   catalog.c           functions as the controller streams them; snapshots
+ *   catalog_version.c   versions: what they are, grants, when they are due, their end
+ *   catalog_package.c   packages that versions need here
+ *   catalog_peer.c      other agents, and which of them gets a call
+ *   pool.c              instances: their states, how many there should be
+ *   pool_room.c         memory admission: room now, room later (claims), eviction
+ *   router.c            calls: which way they go and how they end
+ *   router_queue.c      calls that wait
+ *
+ * A door (a function of agent_core.h) calls agent_enter() first, which takes the time
+ * once, and agent_leave() last, which frees what has come to its end. In between nothing
+ * that others may still hold a pointer to is freed. */
+#ifndef AGENT_CORE_AGENT_CORE_PRIVATE_H
+#define AGENT_CORE_AGENT_CORE_PRIVATE_H
+
+#include "agent/core/agent_core.h"
+#include "agent/core/due_heap.h"
+#include "agent/core/name_map.h"
+#include "common/backoff.h"
+
+#define CORE_TEXT_MAX           256
+#define CORE_INSTANCES_DEFAULT  10000
+#define CORE_START_PAUSE_MIN_MS 100 /* after a start that failed */
+#define CORE_START_PAUSE_MAX_MS 30000
+#define CORE_FETCH_PAUSE_MIN_MS 5000 /* after a package that could not be had */
+#define CORE_FETCH_PAUSE_MAX_MS 300000
+#define CORE_LIVED_MS           10000 /* an instance that lived so long was no bad start */
+#define CORE_FAILURES_PATIENCE                              \
+    2 /* so many bad starts in a row fail the waiting calls \
+       */
+/* A version that is over is still named in loads, so that its last calls are counted. */
+#define CORE_LINGER_MS 60000
+/* Added to a forwarded call's time, so that the other agent is the one that says how it
+ * ended; ours only keeps a dead connection from waiting for ever. */
+#define CORE_FORWARD_SLACK_MS   5000
+#define CORE_TOMBSTONES_MAX     1024 /* deleted functions whose revision is remembered */
+#define CORE_FEED_MAX           16   /* versions that get a try when memory comes free */
+#define CORE_RETRY_AFTER_S      1
+#define CORE_RETRY_AFTER_LONG_S 5
+
+#define INSTANCE_STATES (INSTANCE_STOPPING + 1)
+
+struct timer {
+    struct due_heap_node node;
+    void (*fire)(struct agent_core *a, struct timer *t);
+};
+
+/* Why the last start, or package, did not come to be. */
+struct trouble {
+    enum cause cause; /* CAUSE_NONE: none */
+    char text[CORE_TEXT_MAX];
+};
+
+enum package_state {
+    PACKAGE_ABSENT, /* nothing here needs it */
+    PACKAGE_WANTED, /* io->package_want was called */
+    PACKAGE_READY,
+    PACKAGE_FAILED, /* wanted again when `retry` fires */
+};
+
+struct package {
+    struct name_map_node by_digest;
+    struct agent_core *core;
+    struct package_ref ref;
+    enum package_state state;
+    struct list versions; /* that name it, needed here or not: they keep it */
+    uint32_t n_needs;     /* of them need it here */
+    struct trouble trouble;
+    struct backoff backoff;
+    struct timer retry;
+};
+
+struct peer {
+    struct name_map_node by_name;
+    struct list all;
+    uint64_t snapshot; /* the last that named it */
+    bool usable;
+    char *gateway;
+    char node[SPEC_NODE_MAX + 1];
+};
+
+/* Counters of a version number. Versions share them if a function was deleted and
+ * deployed again: numbers begin anew, counters never go back. */
+struct usage {
+    unsigned refs;
+    const struct version *owner; /* the newest of them: reports them */
+    uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
+};
+
+struct version {
+    struct function *function;
+    struct list link; /* in function.versions */
+    uint64_t number;
+    struct function_spec spec;
+    struct package *package;
+    struct list package_link;
+    struct usage *usage;
+    bool needs_package;
+    bool wanted; /* in the newest state of the function; otherwise it drains */
+    bool named;  /* while a state is taken over */
+
+    uint32_t grant_max, grant_warm; /* ours */
+    struct grant *grants;           /* the other nodes' */
+    size_t n_grants;
+
+    struct list instances;
+    struct list warm;    /* IDLE, hottest first */
+    struct list partial; /* BUSY with a free slot */
+    uint32_t n[INSTANCE_STATES];
+    uint32_t n_instances;
+
+    uint32_t spare; /* idle ones that may be stopped: above warm */
+    struct due_heap_node
+        evictable;       /* in core.evictable, by the coldest's idle_since_ms */
+    uint32_t n_claims;   /* starts that wait for memory which is coming free */
+    struct list starved; /* in core.starved: has claims, or found no memory */
+
+    struct list queue; /* calls, by queue_deadline_ms */
+    uint32_t n_queued;
+    struct list waiting; /* in core.waiting while there are any */
+    struct list running; /* dispatched calls by timer_link, by deadline_ms */
+    uint32_t n_running;
+    struct list forwarded; /* likewise */
+    uint32_t n_forwarded;
+
+    bool was_ready; /* here, once: reported */
+    bool failed_reported;
+    uint32_t failures; /* bad starts in a row that were the version's own fault */
+    struct trouble trouble;
+    struct backoff backoff;
+    uint64_t retry_ms; /* no start before this */
+
+    struct timer timer;
+    uint64_t over_ms;  /* when it came to its end, while lingering; 0: it has not */
+    struct list ended; /* in core.ended: to be looked at by agent_leave() */
+};
+
+struct function {
+    struct name_map_node by_name;
+    struct list all; /* in core.functions or, deleted, core.tombstones */
+    struct agent_core *core;
+    const char *namespace_;
+    const char *name;
+    uint32_t namespace_index;
+    uint64_t revision;
+    uint64_t snapshot; /* the last that named it */
+    bool deleted;
+    struct list versions;   /* wanted ones and those that drain; oldest first */
+    struct version *target; /* takes the calls that name no version; NULL: none yet */
+    struct list queue;      /* calls that wait for there to be a target */
+    uint32_t n_queued;
+    struct trouble trouble; /* of a version that never was the target */
+    struct timer timer;     /* of queue */
+    char names[];
+};
+
+struct agent_core {
+    struct agent_io io;
+    char node[SPEC_NODE_MAX + 1];
+    uint64_t capacity_bytes;
+    uint32_t instances_max;
+    uint64_t now_us, now_ms; /* of the door that was entered last */
+    uint64_t seed;
+    bool draining;
+
+    struct name_map by_name; /* functions */
+    struct list functions;
+    struct list tombstones; /* oldest first */
+    size_t n_tombstones;
+    struct name_map packages;
+    struct name_map peers;
+    struct list all_peers;
+    uint64_t snapshot; /* number of the one that is, or was last, under way */
+    bool in_snapshot;
+
+    uint64_t next_instance_id;
+    struct list instances;
+    uint32_t n_instances, n_stopping, n_spare, n_claims;
+    uint64_t memory_bytes;          /* of all instances until they are gone */
+    uint64_t memory_stopping_bytes; /* of those that are going */
+    uint64_t memory_spare_bytes;    /* of idle ones that may be evicted */
+    uint64_t memory_claimed_bytes;
+    struct due_heap evictable; /* versions; keys may be too early, never too late */
+    struct list starved;
+    struct list waiting;
+    struct list ended;
+
+    struct due_heap timers; /* keys may be too early, never too late */
+    size_t n_timers;        /* that exist: there is room for as many */
+};
+
+/* --- agent_core.c ------------------------------------------------------------------- */
+void agent_enter(struct agent_core *a);
+void agent_leave(struct agent_core *a);
+/* Room for one more timer and one more version in the heaps. 0 or -ENOMEM. */
+int agent_timer_add(struct agent_core *a, struct timer *t,
+                    void (*fire)(struct agent_core *a, struct timer *t));
+void agent_timer_drop(struct agent_core *a, struct timer *t);
+/* Fires at due_ms, or before if it was set before; fire() sets it again. */
+void agent_timer_lower(struct agent_core *a, struct timer *t, uint64_t due_ms);
+void catalog_trouble_set(struct trouble *t, enum cause cause, const char *text);
+/* All of it, O(n): for tests. */
+bool agent_core_check(const struct agent_core *a);
+
+/* --- catalog.c ---------------------------------------------------------------------- */
+struct function *catalog_find(const struct agent_core *a, const char *namespace_,
+                              const char *name);
+struct version *catalog_wanted(const struct function *f, uint64_t number); /* or NULL */
+struct version *catalog_newest(const struct function *f); /* wanted; or NULL */
+void catalog_function_free(struct function *f);
+
+/* --- catalog_version.c -------------------------------------------------------------- */
+int catalog_version_new(struct version **ret, struct function *f,
+                        const struct version_state *s);
+void catalog_version_free(struct version *v);
+bool catalog_version_same(const struct version *v, const struct version_state *s);
+/* Splits grants into ours and the others'. *ret_others: the caller's to free. */
+int catalog_grants(const struct agent_core *a, const struct version_state *s,
+                   struct grant **ret_others, size_t *ret_n, struct grant *ret_ours);
+bool catalog_version_granted(const struct version *v); /* anywhere */
+void catalog_version_retire(struct version *v);        /* its instances drain */
+void catalog_version_arm(struct version *v);           /* its timer */
+void catalog_version_settle(struct version *v);        /* maybe it is over */
+void catalog_version_reap(struct version *v);          /* from agent_leave() */
+/* Calls get this instead of waiting; NULL: it is worth waiting. */
+const struct trouble *catalog_version_failing(const struct version *v);
+/* A start, or the package, failed through the version's own fault: says so, once. */
+void catalog_version_failed(struct version *v, const struct trouble *t);
+
+/* --- catalog_package.c -------------------------------------------------------------- */
+/* Finds or makes it and puts v on it. */
+int catalog_package_join(struct version *v, const struct package_ref *ref);
+void catalog_package_part(struct version *v);
+void catalog_package_need(struct version *v); /* whether v needs it may have changed */
+bool catalog_cause_is_own(enum cause cause);  /* the version's fault, not the node's */
+
+/* --- catalog_peer.c ----------------------------------------------------------------- */
+const struct peer *catalog_peer_pick(const struct version *v); /* NULL: none has room */
+void catalog_peers_free(struct agent_core *a);
+void catalog_peers_snapshot_end(struct agent_core *a);
+
+/* --- pool.c ------------------------------------------------------------------------- */
+enum obstacle {
+    OBSTACLE_NONE,
+    OBSTACLE_GRANT,   /* none for this node, or the node drains */
+    OBSTACLE_LIMIT,   /* as many as are granted */
+    OBSTACLE_PACKAGE, /* not here yet */
+    OBSTACLE_PAUSE,   /* after a bad start */
+    OBSTACLE_ROOM,    /* no memory, and none that can be made free */
+};
+uint32_t pool_slots(const struct version *v);  /* calls at once in an instance */
+uint64_t pool_supply(const struct version *v); /* slots that are coming */
+uint64_t pool_memory(const struct version *v); /* bytes of an instance */
+struct instance *pool_free_instance(const struct version *v); /* or NULL */
+/* An instance, or the claim to one. */
+enum obstacle pool_start(struct version *v);
+/* Queued calls go to free slots; as many instances start as calls and `warm` want. */
+void pool_pump(struct version *v);
+uint64_t pool_starts_wanted(const struct version *v); /* claims included */
+void pool_take_slot(struct instance *in, struct call *c);
+/* The call is off in->calls. usable false: the instance takes no more calls, and is
+ * stopped when it has none. */
+void pool_release_slot(struct instance *in, bool usable, enum stop_reason why);
+void pool_stop(struct instance *in, enum stop_reason why);
+void pool_drain(struct version *v, enum stop_reason why); /* all of them */
+void pool_shrink(struct version *v);                      /* to the grant */
+void pool_expire(struct version *v);                      /* keep-alive */
+void pool_account(struct version *v);                     /* counts or warm changed */
+void pool_feed(struct agent_core *a); /* memory came free, or can be made free */
+void pool_instance_free(struct instance *in);
+bool pool_invariant(const struct version *v);
+
+/* --- pool_room.c -------------------------------------------------------------------- */
+bool pool_room_now(const struct version *v);     /* beside all claims */
+bool pool_room_claimed(const struct version *v); /* for one that holds a claim */
+bool pool_claim(struct version *v);              /* evicts; false: there is no room */
+void pool_unclaim(struct version *v);
+
+/* --- router.c ----------------------------------------------------------------------- */
+void router_dispatch(struct version *v, struct instance *in, struct call *c, bool cold);
+/* Also out of v's queue. false: no other node takes it; it is where it was. */
+bool router_forward(struct version *v, struct call *c);
+void router_expire(struct version *v); /* calls whose time is over */
+void router_reject(struct agent_core *a, struct call *c, enum cause cause,
+                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* --- router_queue.c ----------------------------------------------------------------- */
+void router_enqueue(struct version *v, struct call *c);        /* or rejects it */
+void router_enqueue_early(struct function *f, struct call *c); /* there is no target */
+struct call *router_dequeue(struct version *v);                /* first, or NULL */
+void router_unqueue(struct call *c); /* takes it out of the queue that it is in */
+/* Things changed for the version: waiting calls go where they now can. */
+void router_reroute(struct version *v);
+/* The function's target or versions changed: waiting calls follow. */
+void router_follow(struct function *f);
+void router_reject_queued(struct version *v, enum cause cause, const char *text);
+void router_expire_queue(struct version *v);
+void router_reject_early(struct function *f);
+void router_expire_early(struct agent_core *a, struct timer *t);
+
+#endif /* AGENT_CORE_AGENT_CORE_PRIVATE_H */

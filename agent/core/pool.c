@@ -1,0 +1,528 @@
+#include "agent/core/agent_core_private.h"
+
+#include <stdlib.h>
+
+#include "common/check.h"
+
+static const bool allowed[INSTANCE_STATES][INSTANCE_STATES] = {
+    [INSTANCE_STARTING] = {[INSTANCE_IDLE] = true, [INSTANCE_STOPPING] = true},
+    [INSTANCE_IDLE] = {[INSTANCE_BUSY] = true, [INSTANCE_STOPPING] = true},
+    [INSTANCE_BUSY] =
+        {[INSTANCE_IDLE] = true, [INSTANCE_DRAINING] = true, [INSTANCE_STOPPING] = true},
+    [INSTANCE_DRAINING] = {[INSTANCE_STOPPING] = true},
+};
+
+/* --- counting ----------------------------------------------------------------------- */
+
+uint32_t pool_slots(const struct version *v)
+{
+    return v->spec.reuse ? v->spec.concurrency : 1;
+}
+
+uint64_t pool_memory(const struct version *v)
+{
+    return (uint64_t)v->spec.memory_mib << 20;
+}
+
+uint64_t pool_supply(const struct version *v)
+{
+    return ((uint64_t)v->n[INSTANCE_STARTING] + v->n_claims) * pool_slots(v);
+}
+
+bool pool_invariant(const struct version *v)
+{
+    const struct agent_core *a = v->function->core;
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < INSTANCE_STATES; i++) {
+        n += v->n[i];
+    }
+    return n == v->n_instances && list_empty(&v->instances) == (n == 0) &&
+           list_empty(&v->warm) == (v->n[INSTANCE_IDLE] == 0) &&
+           list_empty(&v->queue) == (v->n_queued == 0) &&
+           list_empty(&v->waiting) == (v->n_queued == 0) &&
+           list_empty(&v->running) == (v->n_running == 0) &&
+           list_empty(&v->forwarded) == (v->n_forwarded == 0) &&
+           v->spare <= v->n[INSTANCE_IDLE] &&
+           (v->spare == 0 || due_heap_contains(&v->evictable)) &&
+           (v->n_claims == 0 || !list_empty(&v->starved)) &&
+           a->memory_bytes <= a->capacity_bytes && a->n_instances <= a->instances_max &&
+           a->memory_stopping_bytes <= a->memory_bytes &&
+           a->memory_bytes - a->memory_stopping_bytes + a->memory_claimed_bytes <=
+               a->capacity_bytes;
+}
+
+/* Ready ones above `warm` are spare. Starting ones do not count: they may yet fail. */
+void pool_account(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+    uint32_t up = v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY];
+    uint32_t spare = up > v->grant_warm ? up - v->grant_warm : 0;
+
+    if (spare > v->n[INSTANCE_IDLE]) {
+        spare = v->n[INSTANCE_IDLE];
+    }
+    a->n_spare = a->n_spare - v->spare + spare;
+    a->memory_spare_bytes =
+        a->memory_spare_bytes - v->spare * pool_memory(v) + spare * pool_memory(v);
+    v->spare = spare;
+    if (spare > 0 && !due_heap_contains(&v->evictable)) {
+        due_heap_set(&a->evictable, &v->evictable,
+                     container_of(v->warm.prev, struct instance, warm)->idle_since_ms);
+    }
+}
+
+/* --- states ------------------------------------------------------------------------- */
+
+static void move(struct instance *in, enum instance_state to)
+{
+    struct version *v = in->version;
+    struct agent_core *a = v->function->core;
+
+    CHECK(allowed[in->state][to]);
+    list_remove(&in->warm);
+    v->n[in->state]--;
+    v->n[to]++;
+    in->state = to;
+    if (to == INSTANCE_IDLE) {
+        in->idle_since_ms = a->now_ms;
+        list_push_front(&v->warm, &in->warm);
+    } else if (to == INSTANCE_STOPPING) {
+        a->n_stopping++;
+        a->memory_stopping_bytes += pool_memory(v);
+    }
+    pool_account(v);
+}
+
+/* NULL: out of memory. */
+static struct instance *instance_new(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+    struct instance *in = calloc(1, sizeof(*in));
+
+    if (in == NULL) {
+        return NULL;
+    }
+    in->id = ++a->next_instance_id;
+    in->version = v;
+    in->state = INSTANCE_STARTING;
+    in->started_us = a->now_us;
+    list_init(&in->warm);
+    list_init(&in->calls);
+    list_push_back(&v->instances, &in->link);
+    list_push_back(&a->instances, &in->all);
+    v->n[INSTANCE_STARTING]++;
+    v->n_instances++;
+    a->n_instances++;
+    a->memory_bytes += pool_memory(v);
+    return in;
+}
+
+void pool_instance_free(struct instance *in)
+{
+    struct version *v = in->version;
+    struct agent_core *a = v->function->core;
+
+    LIST_FOREACH_SAFE(it, &in->calls) /* the edge will say how they ended */
+    {
+        container_of(it, struct call, link)->instance = NULL;
+        list_remove(it);
+    }
+    if (in->state == INSTANCE_STOPPING) {
+        a->n_stopping--;
+        a->memory_stopping_bytes -= pool_memory(v);
+    }
+    a->n_instances--;
+    a->memory_bytes -= pool_memory(v);
+    v->n_instances--;
+    v->n[in->state]--;
+    list_remove(&in->warm);
+    list_remove(&in->link);
+    list_remove(&in->all);
+    free(in);
+}
+
+void pool_stop(struct instance *in, enum stop_reason why)
+{
+    struct agent_core *a = in->version->function->core;
+
+    in->why = why;
+    move(in, INSTANCE_STOPPING);
+    a->io.instance_stop(a->io.ctx, in, why);
+}
+
+/* --- starting ----------------------------------------------------------------------- */
+
+static void pause(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+
+    v->retry_ms = a->now_ms + backoff_next_ms(&v->backoff, a->io.random(a->io.ctx));
+}
+
+static enum obstacle start_now(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+    struct instance *in = instance_new(v);
+
+    if (in == NULL) {
+        catalog_trouble_set(&v->trouble, CAUSE_NO_CAPACITY, "the agent is out of memory");
+        pause(v);
+        return OBSTACLE_PAUSE;
+    }
+    if (v->n_instances == 1 || v->n_instances == v->grant_max) {
+        a->io.report_soon(a->io.ctx);
+    }
+    a->io.instance_start(a->io.ctx, in);
+    return OBSTACLE_NONE;
+}
+
+static enum obstacle start_obstacle(const struct version *v)
+{
+    const struct agent_core *a = v->function->core;
+
+    if (a->draining || v->grant_max == 0) {
+        return OBSTACLE_GRANT;
+    }
+    if ((uint64_t)v->n_instances + v->n_claims >= v->grant_max) {
+        return OBSTACLE_LIMIT;
+    }
+    if (v->package->state != PACKAGE_READY) {
+        return OBSTACLE_PACKAGE;
+    }
+    if (a->now_ms < v->retry_ms || (v->failures > 0 && pool_supply(v) > 0)) {
+        return OBSTACLE_PAUSE; /* after a bad start they are tried one at a time */
+    }
+    return OBSTACLE_NONE;
+}
+
+enum obstacle pool_start(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+    enum obstacle o = start_obstacle(v);
+
+    if (o != OBSTACLE_NONE) {
+        return o;
+    }
+    if (pool_room_now(v)) {
+        return start_now(v);
+    }
+    o = pool_claim(v) ? OBSTACLE_NONE : OBSTACLE_ROOM;
+    if (list_empty(&v->starved)) {
+        list_push_back(&a->starved, &v->starved);
+    }
+    return o;
+}
+
+/* Starts that there should be beyond those under way: one for each waiting call (or as
+ * many as share an instance), and what `warm` lacks. */
+uint64_t pool_starts_wanted(const struct version *v)
+{
+    const struct agent_core *a = v->function->core;
+    uint32_t slots = pool_slots(v);
+    uint64_t up = (uint64_t)v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY];
+    uint32_t warm = v->grant_warm < v->grant_max ? v->grant_warm : v->grant_max;
+    uint64_t wanted = ((uint64_t)v->n_queued + slots - 1) / slots;
+
+    if (a->draining || !v->wanted) {
+        return 0;
+    }
+    if (warm > up && warm - up > wanted) {
+        wanted = warm - up;
+    }
+    return wanted > v->n[INSTANCE_STARTING] ? wanted - v->n[INSTANCE_STARTING] : 0;
+}
+
+/* A claim holds memory back from others: only while a start could follow at once. */
+static bool claims_stand(const struct version *v)
+{
+    return v->n_claims <= pool_starts_wanted(v) &&
+           (uint64_t)v->n_instances + v->n_claims <= v->grant_max &&
+           v->package->state == PACKAGE_READY &&
+           v->function->core->now_ms >= v->retry_ms &&
+           (v->failures == 0 || v->n[INSTANCE_STARTING] + v->n_claims <= 1);
+}
+
+static void settle_claims(struct version *v)
+{
+    while (v->n_claims > 0 && !claims_stand(v)) {
+        pool_unclaim(v);
+    }
+    while (v->n_claims > 0 && pool_room_claimed(v)) {
+        pool_unclaim(v);
+        if (start_now(v) != OBSTACLE_NONE) {
+            break;
+        }
+    }
+}
+
+void pool_pump(struct version *v)
+{
+    struct instance *in;
+    enum obstacle o = OBSTACLE_NONE;
+
+    while (v->n_queued > 0 && (in = pool_free_instance(v)) != NULL) {
+        router_dispatch(v, in, router_dequeue(v), false);
+    }
+    settle_claims(v);
+    while (o == OBSTACLE_NONE && pool_starts_wanted(v) > v->n_claims) {
+        o = pool_start(v);
+    }
+    if (v->n_claims == 0 && o != OBSTACLE_ROOM) {
+        list_remove(&v->starved);
+    }
+    catalog_version_arm(v);
+    CHECK(pool_invariant(v));
+}
+
+/* Those that have waited longest get a try each; a big one does not hold up small ones.
+ */
+void pool_feed(struct agent_core *a)
+{
+    struct list tries;
+
+    if (list_empty(&a->starved)) {
+        return;
+    }
+    list_init(&tries);
+    for (unsigned i = 0; i < CORE_FEED_MAX && !list_empty(&a->starved); i++) {
+        struct list *first = a->starved.next;
+
+        list_remove(first);
+        list_push_back(&tries, first);
+    }
+    LIST_FOREACH_SAFE(it, &tries)
+    {
+        pool_pump(container_of(it, struct version, starved));
+    }
+    while (!list_empty(&tries)) { /* still hungry: they keep their places */
+        struct list *last = tries.prev;
+
+        list_remove(last);
+        list_push_front(&a->starved, last);
+    }
+}
+
+/* --- slots -------------------------------------------------------------------------- */
+
+struct instance *pool_free_instance(const struct version *v)
+{
+    if (!list_empty(&v->warm)) {
+        return container_of(v->warm.next, struct instance, warm);
+    }
+    if (!list_empty(&v->partial)) {
+        return container_of(v->partial.next, struct instance, warm);
+    }
+    return NULL;
+}
+
+void pool_take_slot(struct instance *in, struct call *c)
+{
+    struct version *v = in->version;
+
+    if (in->state == INSTANCE_IDLE) {
+        move(in, INSTANCE_BUSY);
+    }
+    CHECK(in->state == INSTANCE_BUSY && in->n_calls < pool_slots(v));
+    in->n_calls++;
+    list_push_back(&in->calls, &c->link);
+    c->instance = in;
+    list_remove(&in->warm);
+    if (in->n_calls < pool_slots(v)) {
+        list_push_back(&v->partial, &in->warm); /* at the back: they fill evenly */
+    }
+}
+
+static void stop_if_cold(struct instance *in)
+{
+    if (in->version->spec.idle_ms == 0 && in->version->spare > 0) {
+        pool_stop(in, STOP_IDLE);
+    }
+}
+
+void pool_release_slot(struct instance *in, bool usable, enum stop_reason why)
+{
+    struct version *v = in->version;
+
+    CHECK(in->n_calls > 0);
+    in->n_calls--;
+    in->calls_served++;
+    if (in->state == INSTANCE_STOPPING) {
+        return;
+    }
+    if (usable && !v->spec.reuse) {
+        usable = false;
+        why = STOP_FRESH;
+    }
+    if (!usable) {
+        in->why = why;
+        if (in->n_calls > 0 && in->state == INSTANCE_BUSY) {
+            move(in, INSTANCE_DRAINING); /* its other calls are not disturbed */
+        }
+    }
+    if (in->n_calls == 0 && (!usable || in->state == INSTANCE_DRAINING)) {
+        pool_stop(in, in->why);
+    } else if (in->n_calls == 0) {
+        move(in, INSTANCE_IDLE);
+    } else if (in->state == INSTANCE_BUSY && list_empty(&in->warm)) {
+        list_push_back(&v->partial, &in->warm);
+    }
+    if (v->n_queued > 0 || !usable) {
+        pool_pump(v);
+    }
+    if (in->state == INSTANCE_IDLE) {
+        stop_if_cold(in);
+        pool_feed(v->function->core);
+    }
+}
+
+/* --- fewer of them ------------------------------------------------------------------ */
+
+static void drain_one(struct instance *in, enum stop_reason why)
+{
+    if (in->state == INSTANCE_BUSY) {
+        in->why = why;
+        move(in, INSTANCE_DRAINING);
+    } else if (in->state == INSTANCE_STARTING || in->state == INSTANCE_IDLE) {
+        pool_stop(in, why);
+    }
+}
+
+void pool_drain(struct version *v, enum stop_reason why)
+{
+    LIST_FOREACH(it, &v->instances)
+    {
+        drain_one(container_of(it, struct instance, link), why);
+    }
+}
+
+/* Idle ones go first, coldest first, then those that start, then busy ones. */
+void pool_shrink(struct version *v)
+{
+    uint32_t over = v->n[INSTANCE_STARTING] + v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY];
+
+    over = over > v->grant_max ? over - v->grant_max : 0;
+    for (; over > 0 && !list_empty(&v->warm); over--) {
+        pool_stop(container_of(v->warm.prev, struct instance, warm), STOP_RETIRED);
+    }
+    for (int busy = 0; over > 0 && busy < 2; busy++) {
+        enum instance_state state = busy ? INSTANCE_BUSY : INSTANCE_STARTING;
+
+        for (struct list *it = v->instances.prev; over > 0 && it != &v->instances;
+             it = it->prev) {
+            struct instance *in = container_of(it, struct instance, link);
+
+            if (in->state == state) {
+                drain_one(in, STOP_RETIRED);
+                over--;
+            }
+        }
+    }
+}
+
+void pool_expire(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+
+    while (v->spare > 0) {
+        struct instance *coldest = container_of(v->warm.prev, struct instance, warm);
+
+        if (coldest->idle_since_ms + v->spec.idle_ms > a->now_ms) {
+            break;
+        }
+        pool_stop(coldest, STOP_IDLE);
+    }
+}
+
+/* --- doors -------------------------------------------------------------------------- */
+
+static void fill(struct version *v, struct instance *in)
+{
+    struct agent_core *a = v->function->core;
+
+    in->ready_us = a->now_us;
+    move(in, INSTANCE_IDLE);
+    while (v->n_queued > 0 && in->n_calls < pool_slots(v)) {
+        router_dispatch(v, in, router_dequeue(v), true);
+    }
+}
+
+void agent_core_instance_ready(struct agent_core *a, struct instance *in)
+{
+    struct version *v = in->version;
+
+    agent_enter(a);
+    if (in->state == INSTANCE_STARTING) { /* else it was told to stop meanwhile */
+        v->failures = 0;
+        v->trouble.cause = CAUSE_NONE;
+        v->function->trouble.cause = CAUSE_NONE;
+        v->retry_ms = 0;
+        if (!v->was_ready) {
+            v->was_ready = true;
+            a->io.report_version(a->io.ctx, v, true, CAUSE_NONE, "");
+            a->io.report_soon(a->io.ctx);
+        }
+        fill(v, in);
+        pool_pump(v);
+        if (in->state == INSTANCE_IDLE) {
+            stop_if_cold(in);
+            pool_feed(a);
+        }
+    }
+    agent_leave(a);
+}
+
+static void start_failed(struct version *v, enum cause cause, const char *text)
+{
+    catalog_trouble_set(&v->trouble, cause, text);
+    pause(v);
+    if (catalog_cause_is_own(cause)) {
+        v->failures++;
+        catalog_version_failed(v, &v->trouble);
+    }
+}
+
+void agent_core_instance_failed(struct agent_core *a, struct instance *in,
+                                enum cause cause, const char *text)
+{
+    struct version *v = in->version;
+    enum instance_state was = in->state;
+    bool useless;
+
+    CHECK(cause != CAUSE_NONE && cause < CAUSE_COUNT);
+    agent_enter(a);
+    if (was != INSTANCE_STOPPING) {
+        useless = was == INSTANCE_STARTING ||
+                  (in->calls_served == 0 && in->n_calls == 0 &&
+                   a->now_us < in->ready_us + CORE_LIVED_MS * 1000u);
+        if (!useless) {
+            backoff_reset(&v->backoff); /* it was of use: this is no series */
+        }
+        pool_stop(in, STOP_FAILED);
+        if (was == INSTANCE_STARTING) {
+            start_failed(v, cause, text);
+        } else if (useless) {
+            catalog_trouble_set(&v->trouble, cause, text);
+            pause(v); /* or it would start and crash as fast as it can */
+        }
+        router_reroute(v);
+    }
+    agent_leave(a);
+}
+
+void agent_core_instance_gone(struct agent_core *a, struct instance *in)
+{
+    struct version *v = in->version;
+
+    agent_enter(a);
+    CHECK(in->state == INSTANCE_STOPPING);
+    pool_instance_free(in);
+    if (v->n_instances == 0) {
+        a->io.report_soon(a->io.ctx);
+    }
+    catalog_package_need(v);
+    pool_pump(v);
+    pool_feed(a);
+    catalog_version_settle(v);
+    agent_leave(a);
+}

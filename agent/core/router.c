@@ -1,0 +1,259 @@
+#include "agent/core/agent_core_private.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/check.h"
+
+/* --- ways that a call can go ---------------------------------------------------------
+ */
+
+void router_dispatch(struct version *v, struct instance *in, struct call *c, bool cold)
+{
+    struct agent_core *a = v->function->core;
+
+    c->version = v;
+    c->state = CALL_DISPATCHED;
+    c->cold = cold;
+    c->dispatched_us = a->now_us;
+    /* Rounded up: no call is killed before its time. */
+    c->deadline_ms = (a->now_us + 999) / 1000 + v->spec.timeout_ms;
+    pool_take_slot(in, c);
+    list_push_back(&v->running, &c->timer_link);
+    v->n_running++;
+    v->usage->cold_starts += cold;
+    a->io.call_dispatch(a->io.ctx, c);
+}
+
+bool router_forward(struct version *v, struct call *c)
+{
+    struct agent_core *a = v->function->core;
+    const struct peer *p;
+
+    if (c->forwarded_here || (p = catalog_peer_pick(v)) == NULL) {
+        return false;
+    }
+    if (c->state == CALL_QUEUED) {
+        router_unqueue(c);
+    }
+    c->version = v;
+    c->state = CALL_FORWARDED;
+    c->dispatched_us = a->now_us;
+    c->deadline_ms = (a->now_us + 999) / 1000 + v->spec.queue_timeout_ms +
+                     v->spec.timeout_ms + CORE_FORWARD_SLACK_MS;
+    list_push_back(&v->forwarded, &c->timer_link);
+    v->n_forwarded++;
+    a->io.call_forward(a->io.ctx, c, p->node, p->gateway);
+    return true;
+}
+
+void router_reject(struct agent_core *a, struct call *c, enum cause cause,
+                   const char *fmt, ...)
+{
+    char text[CORE_TEXT_MAX + 192];
+    uint32_t retry_after_s = 0;
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (cause_http_status(cause) == 429) {
+        retry_after_s = CORE_RETRY_AFTER_S;
+    } else if (cause_http_status(cause) == 503) {
+        retry_after_s = CORE_RETRY_AFTER_LONG_S;
+    }
+    c->state = CALL_ENDED;
+    a->io.call_reject(a->io.ctx, c, cause, text, retry_after_s);
+}
+
+/* An idle instance, else one that is coming, else a new one, else another node, else the
+ * queue. While the package is on its way, or starts fail here, other nodes come first. */
+static void route(struct version *v, struct call *c)
+{
+    struct agent_core *a = v->function->core;
+    struct instance *in = pool_free_instance(v);
+    const struct trouble *t;
+
+    if (in != NULL) {
+        router_dispatch(v, in, c, false);
+    } else if (v->failures == 0 && v->n_queued < pool_supply(v) && !a->draining) {
+        router_enqueue(v, c);
+    } else if (pool_start(v) == OBSTACLE_NONE) {
+        router_enqueue(v, c);
+    } else if (router_forward(v, c)) {
+        /* on its way */
+    } else if (a->draining) {
+        router_reject(a, c, CAUSE_NO_CAPACITY, "node %s takes no new calls: it drains",
+                      a->node);
+    } else if ((t = catalog_version_failing(v)) != NULL) {
+        router_reject(a, c, t->cause, "%s", t->text);
+    } else {
+        router_enqueue(v, c);
+    }
+    catalog_version_arm(v);
+    CHECK(pool_invariant(v));
+}
+
+void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
+                     const char *name, uint64_t version, bool forwarded_here)
+{
+    const char *ns = namespace_ != NULL ? namespace_ : "default";
+    struct function *f = catalog_find(a, ns, name);
+    struct version *v;
+
+    agent_enter(a);
+    *c = (struct call){.state = CALL_NEW,
+                       .forwarded_here = forwarded_here,
+                       .pinned = version != 0,
+                       .arrived_us = a->now_us};
+    list_init(&c->link);
+    list_init(&c->timer_link);
+    if (f == NULL || f->deleted) {
+        router_reject(a, c, CAUSE_NOT_FOUND, "there is no function %s/%s", ns, name);
+    } else {
+        c->function = f;
+        v = version != 0 ? catalog_wanted(f, version) : f->target;
+        if (v != NULL) {
+            route(v, c);
+        } else if (version != 0) {
+            router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no version %" PRIu64,
+                          ns, name, version);
+        } else {
+            router_enqueue_early(f, c);
+        }
+    }
+    agent_leave(a);
+}
+
+/* --- ends -----------------------------------------------------------------------------
+ */
+
+/* Megabyte-milliseconds, rounded up: 1/1024 GiB for a millisecond is the unit. */
+static void account(struct version *v, const struct call *c, bool error, uint64_t cpu_us)
+{
+    const struct agent_core *a = v->function->core;
+    uint64_t took_us = a->now_us - c->dispatched_us;
+
+    v->usage->invocations++;
+    v->usage->errors += error;
+    v->usage->cpu_us += cpu_us;
+    v->usage->gb_ms += (took_us * v->spec.memory_mib + 999) / 1000;
+}
+
+static void unlink_call(struct version *v, struct call *c)
+{
+    list_remove(&c->timer_link);
+    list_remove(&c->link);
+    if (c->state == CALL_DISPATCHED) {
+        v->n_running--;
+    } else {
+        v->n_forwarded--;
+    }
+    c->state = CALL_ENDED;
+}
+
+void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause,
+                          uint64_t cpu_us)
+{
+    struct version *v = c->version;
+    struct instance *in;
+
+    CHECK(c->state == CALL_DISPATCHED || c->state == CALL_FORWARDED);
+    agent_enter(a);
+    in = c->instance;
+    if (c->state == CALL_DISPATCHED) {
+        account(v, c, cause != CAUSE_NONE, cpu_us);
+        if (cause == CAUSE_NONE) {
+            backoff_reset(&v->backoff);
+        }
+    }
+    unlink_call(v, c);
+    if (in != NULL) {
+        pool_release_slot(in, true, STOP_IDLE);
+    }
+    catalog_version_arm(v);
+    catalog_version_settle(v);
+    agent_leave(a);
+}
+
+static void cancel_queued(struct call *c)
+{
+    struct version *v = c->version;
+
+    router_unqueue(c);
+    c->state = CALL_ENDED;
+    if (v != NULL) {
+        pool_pump(v); /* maybe one start less is wanted */
+    }
+}
+
+static void cancel_sent(struct version *v, struct call *c, bool can_drop)
+{
+    struct instance *in = c->instance;
+
+    if (c->state == CALL_DISPATCHED) {
+        account(v, c, false, 0);
+    }
+    unlink_call(v, c);
+    if (in != NULL) {
+        pool_release_slot(in, can_drop, STOP_CANCELED);
+    }
+}
+
+void agent_core_call_cancel(struct agent_core *a, struct call *c, bool can_drop)
+{
+    struct version *v = c->version;
+
+    CHECK(c->state == CALL_QUEUED || c->state == CALL_DISPATCHED ||
+          c->state == CALL_FORWARDED);
+    agent_enter(a);
+    if (c->state == CALL_QUEUED) {
+        cancel_queued(c);
+    } else {
+        cancel_sent(v, c, can_drop);
+    }
+    if (v != NULL) {
+        catalog_version_arm(v);
+        catalog_version_settle(v);
+    }
+    agent_leave(a);
+}
+
+/* What overran is killed. exec: the edge kills the one process, the sandbox is as good as
+ * before. Otherwise the program is still at it: the instance takes no more calls, and is
+ * killed when its other calls have ended. The edge drops the call while its instance is
+ * still what it was; after that the call may be no more. */
+static void time_out(struct version *v, struct call *c)
+{
+    struct agent_core *a = v->function->core;
+    struct instance *in = c->instance;
+    bool usable = v->spec.runtime == SPEC_RUNTIME_EXEC && v->spec.reuse;
+
+    if (c->state == CALL_DISPATCHED) {
+        account(v, c, true, 0);
+    }
+    unlink_call(v, c);
+    a->io.call_timeout(a->io.ctx, c);
+    if (in != NULL) {
+        pool_release_slot(in, usable, STOP_TIMEOUT);
+    }
+}
+
+void router_expire(struct version *v)
+{
+    struct list *lists[] = {&v->running, &v->forwarded};
+    const struct agent_core *a = v->function->core;
+
+    for (unsigned i = 0; i < 2; i++) {
+        while (!list_empty(lists[i])) {
+            struct call *c = container_of(lists[i]->next, struct call, timer_link);
+
+            if (c->deadline_ms > a->now_ms) {
+                break;
+            }
+            time_out(v, c);
+        }
+    }
+    router_expire_queue(v);
+}
