@@ -93,6 +93,10 @@ void agent_enter(struct agent_core *a)
 
 void agent_leave(struct agent_core *a)
 {
+    if (a->feed && !list_empty(&a->starved)) {
+        pool_feed(a);
+    }
+    a->feed = false;
     while (!list_empty(&a->ended)) {
         catalog_version_reap(container_of(a->ended.next, struct version, ended));
     }
@@ -324,6 +328,13 @@ static bool version_check(const struct version *v, struct sums *s)
     if (!pool_invariant(v) || !calls_check(v) ||
         v->needs_package != (v->n_instances > 0 || (v->wanted && v->grant_max > 0))) {
         return false;
+    }
+    if (v->n_queued > 0 && pool_free_instance(v) != NULL) {
+        return false; /* a call waits beside a free slot */
+    }
+    if (pool_starts_wanted(v) > v->n_claims && pool_obstacle(v) == OBSTACLE_NONE &&
+        list_empty(&v->starved)) {
+        return false; /* an instance could start, and nobody will start it */
     }
     s->versions++;
     s->claimed += v->n_claims * pool_memory(v);

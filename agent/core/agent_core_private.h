@@ -185,6 +185,7 @@ struct agent_core {
     uint64_t memory_claimed_bytes;
     struct due_heap evictable; /* versions; keys may be too early, never too late */
     struct list starved;
+    bool feed; /* room came free, or can be made: starved ones get a try */
     struct list waiting;
     struct list ended;
 
@@ -255,6 +256,7 @@ uint32_t pool_slots(const struct version *v);  /* calls at once in an instance *
 uint64_t pool_supply(const struct version *v); /* slots that are coming */
 uint64_t pool_memory(const struct version *v); /* bytes of an instance */
 struct instance *pool_free_instance(const struct version *v); /* or NULL */
+enum obstacle pool_obstacle(const struct version *v); /* to one more, but for room */
 /* An instance, or the claim to one. */
 enum obstacle pool_start(struct version *v);
 /* Queued calls go to free slots; as many instances start as calls and `warm` want. */
@@ -269,7 +271,7 @@ void pool_drain(struct version *v, enum stop_reason why); /* all of them */
 void pool_shrink(struct version *v);                      /* to the grant */
 void pool_expire(struct version *v);                      /* keep-alive */
 void pool_account(struct version *v);                     /* counts or warm changed */
-void pool_feed(struct agent_core *a); /* memory came free, or can be made free */
+void pool_feed(struct agent_core *a);                     /* from agent_leave() */
 void pool_instance_free(struct instance *in);
 bool pool_invariant(const struct version *v);
 

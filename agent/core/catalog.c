@@ -267,7 +267,6 @@ static void commit(struct function *f, const struct function_state *s, struct pl
         f->trouble.cause = CAUSE_NONE;
     }
     router_follow(f);
-    pool_feed(f->core); /* a lower `warm` leaves more to evict */
 }
 
 static int apply(struct agent_core *a, struct function *f, const struct function_state *s)

@@ -96,6 +96,7 @@ static void fire(struct agent_core *a, struct timer *t)
     pool_expire(v);
     pool_pump(v); /* a pause after a bad start may be over */
     catalog_version_settle(v);
+    due_heap_remove(&a->timers, &t->node); /* what was due is done: only what is ahead */
     catalog_version_arm(v);
 }
 

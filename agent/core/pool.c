@@ -62,6 +62,7 @@ void pool_account(struct version *v)
     if (spare > v->n[INSTANCE_IDLE]) {
         spare = v->n[INSTANCE_IDLE];
     }
+    a->feed |= spare > v->spare;
     a->n_spare = a->n_spare - v->spare + spare;
     a->memory_spare_bytes =
         a->memory_spare_bytes - v->spare * pool_memory(v) + spare * pool_memory(v);
@@ -132,6 +133,7 @@ void pool_instance_free(struct instance *in)
         a->n_stopping--;
         a->memory_stopping_bytes -= pool_memory(v);
     }
+    a->feed = true;
     a->n_instances--;
     a->memory_bytes -= pool_memory(v);
     v->n_instances--;
@@ -177,7 +179,7 @@ static enum obstacle start_now(struct version *v)
     return OBSTACLE_NONE;
 }
 
-static enum obstacle start_obstacle(const struct version *v)
+enum obstacle pool_obstacle(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
 
@@ -199,7 +201,7 @@ static enum obstacle start_obstacle(const struct version *v)
 enum obstacle pool_start(struct version *v)
 {
     struct agent_core *a = v->function->core;
-    enum obstacle o = start_obstacle(v);
+    enum obstacle o = pool_obstacle(v);
 
     if (o != OBSTACLE_NONE) {
         return o;
@@ -275,15 +277,12 @@ void pool_pump(struct version *v)
     CHECK(pool_invariant(v));
 }
 
-/* Those that have waited longest get a try each; a big one does not hold up small ones.
- */
+/* A round of tries, longest waiting first. Those that stay hungry go to the back, so that
+ * big ones, which find room seldom, do not hold up small ones. */
 void pool_feed(struct agent_core *a)
 {
     struct list tries;
 
-    if (list_empty(&a->starved)) {
-        return;
-    }
     list_init(&tries);
     for (unsigned i = 0; i < CORE_FEED_MAX && !list_empty(&a->starved); i++) {
         struct list *first = a->starved.next;
@@ -295,11 +294,11 @@ void pool_feed(struct agent_core *a)
     {
         pool_pump(container_of(it, struct version, starved));
     }
-    while (!list_empty(&tries)) { /* still hungry: they keep their places */
-        struct list *last = tries.prev;
+    while (!list_empty(&tries)) {
+        struct list *first = tries.next;
 
-        list_remove(last);
-        list_push_front(&a->starved, last);
+        list_remove(first);
+        list_push_back(&a->starved, first);
     }
 }
 
@@ -372,7 +371,6 @@ void pool_release_slot(struct instance *in, bool usable, enum stop_reason why)
     }
     if (in->state == INSTANCE_IDLE) {
         stop_if_cold(in);
-        pool_feed(v->function->core);
     }
 }
 
@@ -466,7 +464,6 @@ void agent_core_instance_ready(struct agent_core *a, struct instance *in)
         pool_pump(v);
         if (in->state == INSTANCE_IDLE) {
             stop_if_cold(in);
-            pool_feed(a);
         }
     }
     agent_leave(a);
@@ -522,7 +519,6 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in)
     }
     catalog_package_need(v);
     pool_pump(v);
-    pool_feed(a);
     catalog_version_settle(v);
     agent_leave(a);
 }

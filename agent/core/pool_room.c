@@ -88,6 +88,7 @@ void pool_unclaim(struct version *v)
     struct agent_core *a = v->function->core;
 
     CHECK(v->n_claims > 0 && a->n_claims > 0);
+    a->feed = true;
     v->n_claims--;
     a->n_claims--;
     a->memory_claimed_bytes -= pool_memory(v);

@@ -31,6 +31,9 @@ static void instance_start(void *ctx, struct instance *in)
 
     assert_true(w->n_instances < WORLD_INSTANCES_MAX);
     w->instances[w->n_instances++].in = in;
+    if (w->on_start != NULL) {
+        w->on_start(w, in);
+    }
 }
 
 static void instance_stop(void *ctx, struct instance *in, enum stop_reason why)

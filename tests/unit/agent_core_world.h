@@ -51,6 +51,8 @@ struct world {
     enum cause failed_cause;
     char failed_text[CORE_TEXT_MAX];
     uint64_t revision;
+    void (*on_start)(struct world *w, struct instance *in); /* may be NULL */
+    void *data;
 };
 
 /* memory_mib 0: plenty. */
