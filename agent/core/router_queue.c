@@ -179,7 +179,10 @@ void router_enqueue_early(struct function *f, struct call *c)
         reject_early(f, c);
         return;
     }
-    c->queue_deadline_ms = (c->arrived_us + 999) / 1000 + newest->spec.queue_timeout_ms;
+    if (c->queue_deadline_ms == 0) { /* else it comes from a version that was retired */
+        c->queue_deadline_ms =
+            (c->arrived_us + 999) / 1000 + newest->spec.queue_timeout_ms;
+    }
     c->state = CALL_QUEUED;
     insert(&f->queue, c);
     f->n_queued++;

@@ -1,0 +1,657 @@
+/* What the controller streams: functions, versions, grants, peers, snapshots; and what
+ * becomes of the calls and instances that are there when it changes. */
+#include "tests/unit/agent_core_world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void peer(struct world *w, const char *node, bool usable)
+{
+    assert_int_equal(agent_core_peer(w->core, node, "10.0.0.9:8080", usable), 0);
+    assert_true(agent_core_check(w->core));
+}
+
+static void package_failed(struct world *w, uint64_t number, enum cause cause,
+                           const char *text)
+{
+    char digest[SPEC_DIGEST_LEN + 1];
+
+    (void)snprintf(digest, sizeof(digest), "%064u", (unsigned)number);
+    agent_core_package_failed(w->core, digest, cause, text);
+    assert_true(agent_core_check(w->core));
+}
+
+/* --- versions -------------------------------------------------------------------------
+ */
+
+/* When another version serves, new calls and those that wait go to it; what runs on the
+ * old one ends there, and only then is its instance stopped. */
+static void serving_changes(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[3];
+
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    world_call(w, &c[0], "f");
+    world_call(w, &c[1], "f");
+    (void)deploy_version(&d, 2);
+    deploy_grant(&d, 1, "here", 1, 1);
+    world_deploy(w, &d);
+    world_ready(w, 1);
+    assert_outcome(&c[1], NO_OUTCOME); /* version 2 is only a candidate */
+    d.serving = 2;
+    deploy_drop(&d, 0);
+    world_apply(w, &d);
+    assert_outcome(&c[1], DISPATCHED);
+    assert_int_equal(version_number(c[1].call.version), 2);
+    assert_int_equal(world_instance(w, 0)->state, INSTANCE_DRAINING);
+    world_done(w, &c[0]);
+    assert_stopped(w, 0, STOP_RETIRED);
+    world_done(w, &c[1]);
+    world_call(w, &c[2], "f");
+    assert_int_equal(version_number(c[2].call.version), 2);
+    world_free(w);
+}
+
+/* A new serving version that nobody was granted yet does not take the function down. */
+static void old_serves_until_new_has_a_place(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c;
+
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    (void)deploy_version(&d, 2);
+    d.serving = 2;
+    world_deploy(w, &d);
+    world_call(w, &c, "f");
+    assert_int_equal(version_number(c.call.version), 1);
+    world_done(w, &c);
+    peer(w, "n1", true);
+    deploy_grant(&d, 1, "n1", 1, 1);
+    world_apply(w, &d);
+    world_call(w, &c, "f");
+    assert_outcome(&c, FORWARDED);
+    world_free(w);
+}
+
+/* A call that named its version waits for just that one, and is told when it is retired.
+ */
+static void named_version_is_kept_to(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[2];
+
+    world_deploy(w, &d);
+    (void)deploy_version(&d, 2);
+    deploy_grant(&d, 1, "here", 1, 0);
+    world_deploy(w, &d);
+    world_call_version(w, &c[0], "f", 1, false);
+    world_call_version(w, &c[1], "f", 2, false);
+    assert_int_equal(version_number(c[1].call.version), 2);
+    d.serving = 2;
+    world_apply(w, &d);
+    assert_outcome(&c[0], NO_OUTCOME);
+    deploy_drop(&d, 0);
+    world_apply(w, &d);
+    assert_rejected(&c[0], CAUSE_NOT_FOUND);
+    assert_non_null(strstr(c[0].text, "retired"));
+    assert_outcome(&c[1], NO_OUTCOME);
+    world_free(w);
+}
+
+/* A deleted function rejects who waits, lets run what runs, and is unknown at once. */
+static void deleted_function(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[3];
+
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    world_call(w, &c[0], "f");
+    world_call(w, &c[1], "f");
+    agent_core_function_deleted(w->core, "default", "f", ++w->revision);
+    assert_outcome(&c[0], DISPATCHED);
+    assert_rejected(&c[1], CAUSE_NOT_FOUND);
+    world_call(w, &c[2], "f");
+    assert_rejected(&c[2], CAUSE_NOT_FOUND);
+    world_done(w, &c[0]);
+    assert_stopped(w, 0, STOP_RETIRED);
+    assert_int_equal(w->n_drops, 0); /* the instance still runs from it */
+    world_gone(w, 0);
+    assert_int_equal(w->n_drops, 1);
+    world_free(w);
+}
+
+/* The last calls of a version that is over are still in the loads, for a while. */
+static void last_calls_are_counted(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c;
+
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    world_call(w, &c, "f");
+    agent_core_function_deleted(w->core, "default", "f", ++w->revision);
+    world_done(w, &c);
+    world_gone(w, 0);
+    assert_int_equal(world_load(w, "f", 1).invocations, 1);
+    world_pass_ms(w, CORE_LINGER_MS - 1);
+    assert_int_equal(world_load(w, "f", 1).invocations, 1);
+    world_pass_ms(w, 1);
+    assert_int_equal(world_load(w, "f", 1).version, 0);
+    world_free(w);
+}
+
+/* Deleted and deployed again, a function counts its versions from 1 again. Version 1 is
+ * then another one: instances of the old are not used, and counters never go back. */
+static void deployed_again(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[2];
+
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    world_call(w, &c[0], "f");
+    world_done(w, &c[0]);
+    world_call(w, &c[0], "f");
+    d.versions[0].spec.timeout_ms = 12345; /* the deletion itself was missed */
+    world_apply(w, &d);
+    assert_int_equal(world_instance(w, 0)->state, INSTANCE_DRAINING);
+    world_call(w, &c[1], "f");
+    assert_int_equal(w->n_instances, 2);
+    world_done(w, &c[0]);
+    world_gone(w, 0);
+    world_ready(w, 1);
+    assert_int_equal(version_spec(c[1].call.version)->timeout_ms, 12345);
+    world_done(w, &c[1]);
+    assert_int_equal(world_load(w, "f", 1).invocations, 3);
+    world_free(w);
+}
+
+/* --- revisions and snapshots ----------------------------------------------------------
+ */
+
+/* Old and repeated news is no news. */
+static void old_revisions_are_ignored(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 0);
+
+    assert_int_equal(world_try(w, &d, 10), 0);
+    deploy_grant(&d, 0, "here", 5, 0);
+    assert_int_equal(world_try(w, &d, 9), 0);
+    assert_int_equal(world_try(w, &d, 10), 0);
+    assert_int_equal(world_load(w, "f", 1).grant_max, 1);
+    assert_int_equal(world_try(w, &d, 11), 0);
+    assert_int_equal(world_load(w, "f", 1).grant_max, 5);
+    agent_core_function_deleted(w->core, "default", "f", 8);
+    assert_int_equal(world_load(w, "f", 1).grant_max, 5);
+    world_free(w);
+}
+
+/* Late news does not bring a deleted function back. */
+static void deleted_stays_deleted(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 0);
+    struct test_call c;
+
+    assert_int_equal(world_try(w, &d, 10), 0);
+    agent_core_function_deleted(w->core, "default", "f", 12);
+    assert_int_equal(world_try(w, &d, 11), 0);
+    world_call(w, &c, "f");
+    assert_rejected(&c, CAUSE_NOT_FOUND);
+    assert_int_equal(world_try(w, &d, 13), 0);
+    world_call(w, &c, "f");
+    assert_outcome(&c, NO_OUTCOME);
+    world_free(w);
+}
+
+/* Deleted functions are remembered, but not for ever. */
+static void memory_of_the_deleted_is_bounded(void **state)
+{
+    struct world *w = world_new(0, 0);
+    char name[SPEC_NAME_MAX + 1];
+
+    for (unsigned i = 0; i < CORE_TOMBSTONES_MAX + 50; i++) {
+        struct deploy d = deploy_one(name, 1, 0);
+
+        (void)snprintf(name, sizeof(name), "f%u", i);
+        assert_int_equal(world_try(w, &d, ++w->revision), 0);
+        agent_core_function_deleted(w->core, "default", name, ++w->revision);
+    }
+    assert_int_equal(w->core->by_name.n, CORE_TOMBSTONES_MAX);
+    world_free(w);
+}
+
+/* What a snapshot does not name is gone when it ends; what it names again is as it was,
+ * though its revision is the same. */
+static void snapshot_replaces_all(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy kept = deploy_one("kept", 1, 1);
+    struct deploy lost = deploy_one("lost", 1, 1);
+    struct test_call c;
+
+    peer(w, "n1", true);
+    peer(w, "n2", true);
+    deploy_grant(&kept, 0, "n1", 1, 0);
+    deploy_grant(&kept, 0, "n2", 1, 0);
+    world_deploy(w, &kept);
+    world_deploy(w, &lost);
+    world_ready(w, 0);
+    world_ready(w, 1);
+    agent_core_snapshot_begin(w->core);
+    peer(w, "n2", true);
+    deploy_grant(&kept, 0, "here", 0, 0);
+    assert_int_equal(world_try(w, &kept, 1), 0); /* the revision that it has */
+    assert_int_equal(world_stopped(w), 1);
+    world_call(w, &c, "lost");
+    assert_outcome(&c, DISPATCHED); /* not before the end */
+    world_done(w, &c);
+    agent_core_snapshot_end(w->core);
+    assert_int_equal(world_stopped(w), 2);
+    world_call(w, &c, "lost");
+    assert_rejected(&c, CAUSE_NOT_FOUND);
+    for (unsigned i = 0; i < 20; i++) {
+        world_call(w, &c, "kept");
+        assert_outcome(&c, FORWARDED);
+        assert_string_equal(c.node, "n2");
+        world_done(w, &c);
+    }
+    world_free(w);
+}
+
+/* A snapshot that was cut off and begun again counts from its second beginning; older
+ * revisions in it do not undo newer ones, nor do they mean that the function is gone. */
+static void snapshot_begun_twice(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 0);
+    struct deploy e = deploy_one("e", 1, 0);
+    struct test_call c;
+
+    assert_int_equal(world_try(w, &d, 10), 0);
+    assert_int_equal(world_try(w, &e, 10), 0);
+    agent_core_snapshot_begin(w->core);
+    assert_int_equal(world_try(w, &e, 10), 0);
+    agent_core_snapshot_begin(w->core);
+    deploy_grant(&d, 0, "here", 9, 0);
+    assert_int_equal(world_try(w, &d, 9), 0);
+    agent_core_snapshot_end(w->core);
+    agent_core_snapshot_end(w->core); /* harmless */
+    assert_int_equal(world_load(w, "f", 1).grant_max, 1);
+    world_call(w, &c, "e");
+    assert_rejected(&c, CAUSE_NOT_FOUND);
+    world_free(w);
+}
+
+/* --- before anything serves -----------------------------------------------------------
+ */
+
+/* Calls of a function whose first version is being deployed wait for it. */
+static void first_deploy_is_waited_for(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[2];
+
+    d.serving = 0;
+    world_deploy(w, &d);
+    world_call(w, &c[0], "f");
+    assert_outcome(&c[0], NO_OUTCOME);
+    world_ready(w, 0);
+    assert_outcome(&c[0], NO_OUTCOME);
+    d.serving = 1;
+    world_apply(w, &d);
+    assert_outcome(&c[0], DISPATCHED);
+    d.serving = 0;
+    world_apply(w, &d);
+    world_call(w, &c[1], "f");
+    world_pass_ms(w, d.versions[0].spec.queue_timeout_ms);
+    assert_rejected(&c[1], CAUSE_NO_CAPACITY);
+    assert_non_null(strstr(c[1].text, "no version"));
+    world_free(w);
+}
+
+/* If that version cannot start, they hear why, and so do those that come later. */
+static void first_deploy_fails(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[2];
+
+    d.serving = 0;
+    world_deploy(w, &d);
+    world_call(w, &c[0], "f");
+    world_fail(w, 0, CAUSE_INIT_FAILED, "exit status 3");
+    d.n = 0; /* the controller takes it away */
+    world_apply(w, &d);
+    assert_rejected(&c[0], CAUSE_INIT_FAILED);
+    assert_string_equal(c[0].text, "exit status 3");
+    world_call(w, &c[1], "f");
+    assert_rejected(&c[1], CAUSE_INIT_FAILED);
+    world_free(w);
+}
+
+/* A serving version that was granted to no node yet: its calls wait for a grant. */
+static void grant_is_waited_for(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = {.namespace_ = "default", .name = "f", .serving = 1};
+    struct test_call c[2];
+
+    (void)deploy_version(&d, 1);
+    world_apply(w, &d);
+    world_call(w, &c[0], "f");
+    world_call(w, &c[1], "f");
+    assert_outcome(&c[0], NO_OUTCOME);
+    agent_core_call_cancel(w->core, &c[1].call, true);
+    deploy_grant(&d, 0, "here", 1, 0);
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    assert_outcome(&c[0], DISPATCHED);
+    world_free(w);
+}
+
+/* And if none comes, they end with no_capacity. */
+static void no_grant_comes(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = {.namespace_ = "default", .name = "f", .serving = 1};
+    struct test_call c;
+
+    (void)deploy_version(&d, 1);
+    world_apply(w, &d);
+    world_call(w, &c, "f");
+    world_pass_ms(w, d.versions[0].spec.queue_timeout_ms);
+    assert_rejected(&c, CAUSE_NO_CAPACITY);
+    assert_int_equal(c.retry_after_s, CORE_RETRY_AFTER_LONG_S);
+    world_free(w);
+}
+
+/* --- packages -------------------------------------------------------------------------
+ */
+
+/* A package is wanted once, however many versions have it, and dropped with the last. */
+static void package_is_shared(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 0);
+    struct deploy e = deploy_one("e", 1, 0);
+    struct deploy elsewhere = deploy_one("g", 0, 0);
+
+    world_apply(w, &d);
+    world_apply(w, &e);
+    world_apply(w, &elsewhere); /* no grant here: it needs nothing */
+    assert_int_equal(w->n_wants, 1);
+    agent_core_function_deleted(w->core, "default", "f", ++w->revision);
+    assert_int_equal(w->n_drops, 0);
+    agent_core_function_deleted(w->core, "default", "e", ++w->revision);
+    assert_int_equal(w->n_drops, 1);
+    assert_string_equal(w->dropped, w->wanted);
+    world_free(w);
+}
+
+/* While the package is on its way, calls go to a node that may have it; if they cannot,
+ * they wait, and start an instance when it is there. */
+static void package_on_its_way(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 2, 0);
+    struct test_call c[2];
+
+    deploy_grant(&d, 0, "n1", 1, 0);
+    peer(w, "n1", true);
+    world_apply(w, &d);
+    world_call(w, &c[0], "f");
+    assert_outcome(&c[0], FORWARDED);
+    world_call_version(w, &c[1], "f", 0, true);
+    assert_outcome(&c[1], NO_OUTCOME);
+    assert_int_equal(w->n_instances, 0);
+    world_package(w, 1);
+    assert_int_equal(w->n_instances, 1);
+    world_ready(w, 0);
+    assert_outcome(&c[1], DISPATCHED);
+    world_free(w);
+}
+
+/* A package that cannot be used fails the version and its calls; it is asked for again
+ * later, and if it then comes all is well. */
+static void package_fails_and_heals(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 0);
+    struct test_call c[3];
+
+    world_apply(w, &d);
+    world_call(w, &c[0], "f");
+    package_failed(w, 1, CAUSE_PACKAGE_INVALID, "digest differs");
+    assert_int_equal(w->n_failed, 1);
+    assert_int_equal(w->failed_cause, CAUSE_PACKAGE_INVALID);
+    assert_rejected(&c[0], CAUSE_PACKAGE_INVALID);
+    world_call(w, &c[1], "f");
+    assert_rejected(&c[1], CAUSE_PACKAGE_INVALID);
+    world_pass_ms(w, CORE_FETCH_PAUSE_MIN_MS);
+    assert_int_equal(w->n_wants, 2);
+    world_package(w, 1);
+    world_call(w, &c[2], "f");
+    world_ready(w, 0);
+    assert_outcome(&c[2], DISPATCHED);
+    world_free(w);
+}
+
+/* A full disk is the node's trouble, not the version's. */
+static void full_disk_does_not_fail_the_version(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 0);
+
+    world_apply(w, &d);
+    package_failed(w, 1, CAUSE_DISK_FULL, "no space left");
+    assert_int_equal(w->n_failed, 0);
+    world_free(w);
+}
+
+/* --- peers ----------------------------------------------------------------------------
+ */
+
+/* What this node has no room for goes to one that was granted the version, in proportion
+ * to the grants. A call that was forwarded here waits here. */
+static void forwards_by_grant(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[2];
+    unsigned n1 = 0;
+
+    peer(w, "n1", true);
+    peer(w, "n2", true);
+    peer(w, "n3", false);
+    deploy_grant(&d, 0, "n1", 9, 0);
+    deploy_grant(&d, 0, "n2", 3, 0);
+    deploy_grant(&d, 0, "n3", 100, 0);
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    world_call(w, &c[0], "f");
+    assert_outcome(&c[0], DISPATCHED); /* here first */
+    for (unsigned i = 0; i < 4000; i++) {
+        world_call(w, &c[1], "f");
+        assert_outcome(&c[1], FORWARDED);
+        assert_string_not_equal(c[1].node, "n3");
+        n1 += strcmp(c[1].node, "n1") == 0;
+        world_done(w, &c[1]);
+    }
+    assert_in_range(n1, 2800, 3200);
+    assert_int_equal(world_load(w, "f", 1).invocations, 0); /* counted where they ran */
+    world_call_version(w, &c[1], "f", 0, true);
+    assert_outcome(&c[1], NO_OUTCOME);
+    world_free(w);
+}
+
+/* Waiting calls are forwarded as soon as there is a node to take them: it becomes usable,
+ * or it is granted the version. Calls that were forwarded here stay. */
+static void waiting_calls_are_forwarded(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c[4];
+
+    deploy_grant(&d, 0, "n1", 1, 0);
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    world_call(w, &c[0], "f");
+    world_call(w, &c[1], "f");
+    world_call_version(w, &c[2], "f", 0, true);
+    assert_outcome(&c[1], NO_OUTCOME);
+    peer(w, "n1", true);
+    assert_outcome(&c[1], FORWARDED);
+    assert_outcome(&c[2], NO_OUTCOME);
+    agent_core_peer_deleted(w->core, "n1");
+    peer(w, "n2", true);
+    world_call(w, &c[3], "f");
+    assert_outcome(&c[3], NO_OUTCOME);
+    deploy_grant(&d, 0, "n2", 1, 0);
+    world_apply(w, &d);
+    assert_outcome(&c[3], FORWARDED);
+    assert_string_equal(c[3].node, "n2");
+    world_free(w);
+}
+
+/* Where starts fail, calls go to nodes where they may not. */
+static void failing_here_forwards(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 2, 0);
+    struct test_call c[2];
+
+    deploy_grant(&d, 0, "n1", 1, 0);
+    world_deploy(w, &d);
+    world_call(w, &c[0], "f");
+    world_call(w, &c[1], "f");
+    peer(w, "n1", true);
+    assert_outcome(&c[0], NO_OUTCOME); /* instances are coming */
+    world_fail(w, 0, CAUSE_START_FAILED, "no such file");
+    assert_outcome(&c[1], FORWARDED);
+    assert_outcome(&c[0], NO_OUTCOME); /* the other start is for this one */
+    world_fail(w, 1, CAUSE_START_FAILED, "no such file");
+    assert_outcome(&c[0], FORWARDED);
+    world_free(w);
+}
+
+/* A node that never answers does not keep a forwarded call for ever. */
+static void forwarded_call_has_a_deadline(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 0, 0);
+    struct test_call c;
+
+    peer(w, "n1", true);
+    deploy_grant(&d, 0, "n1", 1, 0);
+    world_deploy(w, &d);
+    world_call(w, &c, "f");
+    assert_outcome(&c, FORWARDED);
+    world_pass_ms(w, d.versions[0].spec.queue_timeout_ms + d.versions[0].spec.timeout_ms);
+    assert_outcome(&c, FORWARDED); /* the other node has the first word */
+    world_pass_ms(w, CORE_FORWARD_SLACK_MS);
+    assert_outcome(&c, TIMED_OUT);
+    world_free(w);
+}
+
+/* --- drain ----------------------------------------------------------------------------
+ */
+
+/* A node that drains finishes what runs, forwards or rejects the rest, starts nothing. */
+static void drains(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 2, 2);
+    struct deploy e = deploy_one("e", 1, 0);
+    struct test_call c[4];
+
+    peer(w, "n1", true);
+    deploy_grant(&e, 0, "n1", 1, 0);
+    world_deploy(w, &d);
+    world_deploy(w, &e);
+    world_ready(w, 0);
+    world_ready(w, 1);
+    world_call(w, &c[0], "f");
+    world_call_version(w, &c[1], "e", 0, false);
+    agent_core_drain(w->core);
+    assert_true(agent_core_check(w->core));
+    assert_outcome(&c[0], DISPATCHED);
+    assert_outcome(&c[1], FORWARDED);
+    world_call(w, &c[2], "f");
+    assert_rejected(&c[2], CAUSE_NO_CAPACITY);
+    world_call(w, &c[3], "e");
+    assert_outcome(&c[3], FORWARDED);
+    assert_int_equal(world_stopped(w), 2);
+    assert_false(agent_core_is_empty(w->core));
+    world_done(w, &c[0]);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_stopped(w, i, STOP_SHUTDOWN);
+        world_gone(w, i);
+    }
+    assert_true(agent_core_is_empty(w->core));
+    assert_int_equal(w->n_instances, 3);
+    world_free(w);
+}
+
+/* stop_all stops what still runs; the edge ends its calls. */
+static void stops_all(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c;
+
+    world_deploy(w, &d);
+    world_ready(w, 0);
+    world_call(w, &c, "f");
+    agent_core_stop_all(w->core);
+    assert_stopped(w, 0, STOP_SHUTDOWN);
+    agent_core_call_done(w->core, &c.call, CAUSE_CRASHED, 0);
+    world_gone(w, 0);
+    assert_true(agent_core_is_empty(w->core));
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(serving_changes),
+        cmocka_unit_test(old_serves_until_new_has_a_place),
+        cmocka_unit_test(named_version_is_kept_to),
+        cmocka_unit_test(deleted_function),
+        cmocka_unit_test(last_calls_are_counted),
+        cmocka_unit_test(deployed_again),
+        cmocka_unit_test(old_revisions_are_ignored),
+        cmocka_unit_test(deleted_stays_deleted),
+        cmocka_unit_test(memory_of_the_deleted_is_bounded),
+        cmocka_unit_test(snapshot_replaces_all),
+        cmocka_unit_test(snapshot_begun_twice),
+        cmocka_unit_test(first_deploy_is_waited_for),
+        cmocka_unit_test(first_deploy_fails),
+        cmocka_unit_test(grant_is_waited_for),
+        cmocka_unit_test(no_grant_comes),
+        cmocka_unit_test(package_is_shared),
+        cmocka_unit_test(package_on_its_way),
+        cmocka_unit_test(package_fails_and_heals),
+        cmocka_unit_test(full_disk_does_not_fail_the_version),
+        cmocka_unit_test(forwards_by_grant),
+        cmocka_unit_test(waiting_calls_are_forwarded),
+        cmocka_unit_test(failing_here_forwards),
+        cmocka_unit_test(forwarded_call_has_a_deadline),
+        cmocka_unit_test(drains),
+        cmocka_unit_test(stops_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
