@@ -1,3 +1,4 @@
+/* Calls: what their users may do with them, and how they end. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -5,6 +6,8 @@
 
 #include "agent/runtime/runtime_private.h"
 #include "common/check.h"
+
+#define CAUSE_WAIT_MS 250 /* for the news of a program's end, after its connection's */
 
 int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
                        const struct runtime_request *request,
@@ -24,11 +27,13 @@ int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
     c->host = in->host;
     c->ops = ops;
     c->data = data;
+    list_init(&c->waits);
     list_push_back(&in->calls, &c->link);
     *ret = c;
     rc = in->kind->call_start(c, request);
     if (rc < 0) {
         list_remove(&c->link);
+        list_remove(&c->waits);
         free(c);
     }
     return rc;
@@ -42,23 +47,23 @@ void *runtime_call_data(const struct runtime_call *c)
 int runtime_call_write(struct runtime_call *c, const char *data, size_t len)
 {
     /* What ends the call is told by on_close; the body is then of no use. */
-    return c->ended ? 0 : c->instance->kind->call_write(c, data, len);
+    return c->over || len == 0 ? 0 : c->instance->kind->call_write(c, data, len);
 }
 
 int runtime_call_end(struct runtime_call *c)
 {
-    return c->ended ? 0 : c->instance->kind->call_end(c);
+    return c->over ? 0 : c->instance->kind->call_end(c);
 }
 
 size_t runtime_call_pending(const struct runtime_call *c)
 {
-    return c->ended ? 0 : c->instance->kind->call_pending(c);
+    return c->over ? 0 : c->instance->kind->call_pending(c);
 }
 
 void runtime_call_pause(struct runtime_call *c)
 {
     c->paused = true;
-    if (!c->ended) {
+    if (!c->over) {
         c->instance->kind->call_pause(c, true);
     }
 }
@@ -66,87 +71,176 @@ void runtime_call_pause(struct runtime_call *c)
 void runtime_call_resume(struct runtime_call *c)
 {
     c->paused = false;
-    if (!c->ended) {
+    if (!c->over) {
         c->instance->kind->call_pause(c, false);
     }
 }
 
 bool runtime_call_cancel(struct runtime_call *c)
 {
-    bool usable = true;
+    struct runtime_instance *in = c->instance;
+    bool usable = c->over || in->kind->call_drop(c);
 
-    if (!c->ended) {
-        usable = c->instance->kind->call_drop(c);
-    }
+    c->over = true;
     list_remove(&c->link);
-    free(c);
-    return usable;
+    list_remove(&c->waits);
+    if (c->calling) {
+        c->cancelled = true;
+    } else {
+        free(c);
+    }
+    instance_advance(in);
+    return usable && in->phase == PHASE_READY && !in->failing;
 }
 
-void call_respond(struct runtime_call *c, int status, struct http_headers headers,
+/* --- what the kinds tell --------------------------------------------------------- */
+
+/* A callback may cancel its call: then the call's memory goes when it has returned. */
+static bool still_there(struct runtime_call *c)
+{
+    c->calling = false;
+    if (c->cancelled) {
+        free(c);
+        return false;
+    }
+    return true;
+}
+
+bool call_respond(struct runtime_call *c, int status, struct http_headers headers,
                   uint64_t content_length)
 {
-    CHECK(!c->responded && !c->ended);
+    CHECK(!c->responded && !c->over && !c->calling);
     c->responded = true;
+    c->calling = true;
     c->ops->on_response(c, status, headers, content_length);
+    return still_there(c);
 }
 
-void call_body(struct runtime_call *c, const char *data, size_t len)
+bool call_body(struct runtime_call *c, const char *data, size_t len)
 {
+    CHECK(!c->calling);
     if (len > 0) {
+        c->calling = true;
         c->ops->on_body(c, data, len);
+        return still_there(c);
+    }
+    return true;
+}
+
+void call_drained(struct runtime_call *c)
+{
+    CHECK(!c->calling);
+    if (c->ops->on_drain != NULL) {
+        c->calling = true;
+        c->ops->on_drain(c);
+        (void)still_there(c);
     }
 }
 
-static void finish(struct runtime_call *c, enum cause cause)
+void call_wait(struct runtime_call *c, uint32_t ms)
 {
-    c->ended = true;
-    c->cause = cause;
+    c->due_ms = uv_now(c->host->loop) + ms;
+    list_remove(&c->waits);
+    list_push_back(&c->host->waits, &c->waits);
+    host_tick_soon(c->host);
+}
+
+void call_wait_no_more(struct runtime_call *c)
+{
+    list_remove(&c->waits);
+}
+
+static void finish(struct runtime_call *c)
+{
+    struct runtime_instance *in = c->instance;
+
+    list_remove(&c->waits);
     list_remove(&c->link);
     list_push_back(&c->host->ended_calls, &c->link);
-    CHECK(uv_timer_start(&c->host->later, calls_deliver_cb, 0, 0) == 0);
+    host_deliver_soon(c->host);
+    instance_advance(in);
+}
+
+static void settle(struct runtime_call *c, enum cause cause, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+
+static void settle(struct runtime_call *c, enum cause cause, const char *fmt, va_list ap)
+{
+    CHECK(!c->over);
+    c->over = true;
+    if (cause == CAUSE_NONE || !c->doomed) {
+        c->cause = cause;
+        (void)vsnprintf(c->text, sizeof(c->text), fmt, ap);
+    }
 }
 
 void call_finish(struct runtime_call *c, enum cause cause, const char *fmt, ...)
 {
     va_list ap;
 
-    CHECK(!c->ended);
     va_start(ap, fmt);
-    (void)vsnprintf(c->text, sizeof(c->text), fmt, ap);
+    settle(c, cause, fmt, ap);
     va_end(ap);
-    finish(c, cause);
+    finish(c);
+}
+
+void call_finish_unless_crashed(struct runtime_call *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    settle(c, CAUSE_FUNCTION_ERROR, fmt, ap);
+    va_end(ap);
+    if (c->doomed || c->instance->phase == PHASE_ENDING) {
+        finish(c);
+    } else {
+        call_wait(c, CAUSE_WAIT_MS);
+    }
 }
 
 void calls_fail_all(struct runtime_instance *in, enum cause cause, const char *text)
 {
-    while (!list_empty(&in->calls)) {
-        struct runtime_call *c = container_of(in->calls.next, struct runtime_call, link);
+    LIST_FOREACH_SAFE(it, &in->calls)
+    {
+        struct runtime_call *c = container_of(it, struct runtime_call, link);
 
-        (void)in->kind->call_drop(c);
+        if (c->doomed) {
+            continue;
+        }
+        c->doomed = true;
+        c->cause = cause;
         (void)snprintf(c->text, sizeof(c->text), "%s", text);
-        finish(c, cause);
+        if (c->over) {
+            finish(c);
+        } else if (!in->kind->call_outlives(c)) {
+            (void)in->kind->call_drop(c);
+            c->over = true;
+            finish(c);
+        }
     }
 }
 
-void calls_deliver_cb(uv_timer_t *timer)
+void calls_due(struct runtime_host *h)
 {
-    struct runtime_host *h = container_of(timer, struct runtime_host, later);
+    uint64_t now_ms = uv_now(h->loop);
     struct list due;
 
-    if (list_empty(&h->ended_calls)) {
-        return;
+    list_init(&due);
+    LIST_FOREACH_SAFE(it, &h->waits)
+    {
+        if (container_of(it, struct runtime_call, waits)->due_ms <= now_ms) {
+            list_remove(it);
+            list_push_back(&due, it);
+        }
     }
-    /* Those that end while these are told wait for the next turn. */
-    due = h->ended_calls;
-    due.next->prev = &due;
-    due.prev->next = &due;
-    list_init(&h->ended_calls);
-    while (!list_empty(&due)) {
-        struct runtime_call *c = container_of(due.next, struct runtime_call, link);
+    while (!list_empty(&due)) { /* what one does may take others off */
+        struct runtime_call *c = container_of(due.next, struct runtime_call, waits);
 
-        list_remove(&c->link);
-        c->ops->on_close(c, c->cause, c->text, c->cpu_us);
-        free(c);
+        list_remove(&c->waits);
+        if (c->over) {
+            finish(c);
+        } else {
+            c->instance->kind->call_due(c);
+        }
     }
 }

@@ -8,7 +8,8 @@
 #include "agent/runtime/runtime_private.h"
 #include "common/check.h"
 
-#define QUEUE_MAX 64
+#define QUEUE_MAX    64
+#define INCOMING_MAX 2048 /* init's longest message is a step and a path */
 
 struct outgoing {
     struct list link;
@@ -27,7 +28,6 @@ struct channel {
     unsigned n_queued;
     bool lost;
     void (*on_closed)(void *data);
-    char *in;
 };
 
 static void poll_cb(uv_poll_t *poll, int status, int events);
@@ -45,13 +45,13 @@ int channel_new(struct channel **ret, uv_loop_t *loop, int fd,
     struct channel *c = calloc(1, sizeof(*c));
     int rc;
 
-    if (c == NULL || (c->in = malloc(INIT_MESSAGE_MAX + 1)) == NULL) {
-        free(c);
+    if (c == NULL) {
+        (void)close(fd);
         return -ENOMEM;
     }
     rc = uv_poll_init(loop, &c->poll, fd);
     if (rc < 0) {
-        free(c->in);
+        (void)close(fd);
         free(c);
         return rc;
     }
@@ -140,8 +140,9 @@ static int put(struct channel *c, struct outgoing *o)
 /* One message; <0: no more for now, or the end. */
 static int receive(struct channel *c)
 {
+    char in[INCOMING_MAX + 1];
     struct init_message m;
-    ssize_t n = recv(c->fd, c->in, INIT_MESSAGE_MAX, MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, in, INCOMING_MAX, MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return -EAGAIN;
@@ -149,12 +150,12 @@ static int receive(struct channel *c)
     if (n < (ssize_t)sizeof(m)) {
         return -ECONNRESET; /* the end, or not a message */
     }
-    memcpy(&m, c->in, sizeof(m));
+    memcpy(&m, in, sizeof(m));
     if (m.len != (size_t)n - sizeof(m)) {
         return -EPROTO;
     }
-    c->in[n] = '\0';
-    c->ops.on_message(c->data, &m, c->in + sizeof(m));
+    in[n] = '\0';
+    c->ops.on_message(c->data, &m, in + sizeof(m));
     return 0;
 }
 
@@ -234,6 +235,20 @@ int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const 
     return put(c, o);
 }
 
+int channel_check(struct channel *c, uint32_t run, char *program)
+{
+    struct init_message m = {.type = INIT_CHECK, .run = run, .n_argv = 1};
+    struct outgoing *o;
+
+    m.len = (uint32_t)strlen(program) + 1;
+    o = outgoing_new(&m);
+    if (o == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(o->data + sizeof(m), program, m.len);
+    return put(c, o);
+}
+
 void channel_signal(struct channel *c, uint32_t run, int signal)
 {
     struct init_message m = {.type = INIT_SIGNAL, .run = run, .value = signal};
@@ -255,7 +270,6 @@ static void closed_cb(uv_handle_t *handle)
         outgoing_free(container_of(it, struct outgoing, link));
     }
     (void)close(c->fd);
-    free(c->in);
     free(c);
     on_closed(data);
 }

@@ -1,3 +1,4 @@
+/* What a function finds in its environment, and its command line. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -54,6 +55,20 @@ static int add_default(struct strings *env, const struct function_spec *spec,
     return user_has(spec, name) ? 0 : strings_add(env, "%s=%s", name, value);
 }
 
+/* As the Knative runtime contract names them. */
+static int add_http(struct strings *env, const struct runtime_instance *in)
+{
+    const struct function_spec *spec = in->config.spec;
+    char revision[SPEC_NAME_MAX + 24];
+    int rc = strings_add(env, "PORT=%d", RUNTIME_PORT);
+
+    (void)snprintf(revision, sizeof(revision), "%s-%05" PRIu64, in->config.name,
+                   in->config.version);
+    rc = rc < 0 ? rc : add_default(env, spec, "K_SERVICE", in->config.name);
+    rc = rc < 0 ? rc : add_default(env, spec, "K_CONFIGURATION", in->config.name);
+    return rc < 0 ? rc : add_default(env, spec, "K_REVISION", revision);
+}
+
 static int add_lambda(struct strings *env, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
@@ -75,6 +90,10 @@ static int add_lambda(struct strings *env, const struct runtime_instance *in)
     rc = rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", text);
     (void)snprintf(text, sizeof(text), "%" PRIu64, in->config.version);
     rc = rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_FUNCTION_VERSION", text);
+    if (rc == 0 && spec->concurrency > 1) { /* runtimes then ask for several at once */
+        (void)snprintf(text, sizeof(text), "%u", spec->concurrency);
+        rc = add_default(env, spec, "AWS_LAMBDA_MAX_CONCURRENCY", text);
+    }
     (void)snprintf(text, sizeof(text), "/aws/lambda/%s", in->config.name);
     rc = rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_LOG_GROUP_NAME", text);
     (void)snprintf(text, sizeof(text), "%" PRIu64 "/%" PRIu64, in->config.version,
@@ -106,7 +125,7 @@ int runtime_env(struct strings *env, const struct runtime_instance *in)
         rc = strings_add(env, "MAYFLY_VERSION=%" PRIu64, in->config.version);
     }
     if (rc == 0 && spec->runtime == SPEC_RUNTIME_HTTP) {
-        rc = strings_add(env, "PORT=%d", RUNTIME_PORT);
+        rc = add_http(env, in);
     } else if (rc == 0 && spec->runtime == SPEC_RUNTIME_PROVIDED) {
         rc = add_lambda(env, in);
     }

@@ -1,5 +1,6 @@
-/* What the parts of the runtime share: runtime.c (instances), runtime_call.c (calls and
- * how they end), runtime_channel.c (the way to init), runtime_env.c, and the kinds. */
+/* What the parts of the runtime share: runtime.c (host), runtime_instance.c (instances),
+ * runtime_call.c (calls and how they end), runtime_channel.c (the way to init),
+ * runtime_output.c (what functions print), runtime_env.c, and the three kinds. */
 #ifndef AGENT_RUNTIME_RUNTIME_PRIVATE_H
 #define AGENT_RUNTIME_RUNTIME_PRIVATE_H
 
@@ -13,8 +14,11 @@
 #include "common/buf.h"
 #include "common/list.h"
 
-#define RUNTIME_PORT     8080
-#define RUNTIME_MAIN_RUN 1 /* init's number for the program of an instance */
+#define RUNTIME_PORT       8080
+#define RUNTIME_MAIN_RUN   1  /* init's number for the program of an instance */
+#define RUNTIME_TICK_MS    50 /* of the host's clock for what is a little late */
+#define RUNTIME_SCRATCH    (64 * 1024)
+#define RUNTIME_TEXT_BYTES 256
 
 /* --- channel: the SOCK_SEQPACKET to a sandbox's init ------------------------------- */
 struct channel;
@@ -23,11 +27,14 @@ struct channel_ops {
     void (*on_message)(void *data, const struct init_message *m, const char *text);
     void (*on_lost)(void *data); /* closed by init or broken; once */
 };
+/* fd is taken over, on failure too. */
 int channel_new(struct channel **ret, uv_loop_t *loop, int fd,
                 const struct channel_ops *ops, void *data);
 /* fds are taken over, on failure too. -E2BIG: argv and env do not fit a message. */
 int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const *env,
                 int fds[3]);
+/* Could `program` be run? INIT_STARTED or INIT_FAILED of `run` answers. */
+int channel_check(struct channel *c, uint32_t run, char *program);
 void channel_signal(struct channel *c, uint32_t run, int signal);
 void channel_close(struct channel *c, void (*on_closed)(void *data)); /* frees it */
 
@@ -42,30 +49,45 @@ void strings_free(struct strings *s);
 int runtime_env(struct strings *env, const struct runtime_instance *in);
 /* Words of a command line; '…', "…" and \ quote. -EINVAL: unbalanced quotes or empty. */
 int runtime_argv(struct strings *argv, const struct runtime_instance *in);
+/* A call's facts as CGI/1.1 names them, then the instance's own environment. */
+int runtime_cgi(struct strings *env, const struct runtime_instance *in,
+                const struct runtime_request *r, const struct strings *own);
 
-/* --- instances ------------------------------------------------------------------------
- * *
+/* --- instances ---------------------------------------------------------------------
  *
  *   MAKING ──sandbox──▶ INIT ──ready──▶ READY ──fail/stop──▶ ENDING ──all closed──▶ gone
  *      └───────────────────┴───────────────────────────────────▲
- */
+ *
+ * ENDING: killed at once, or (stop with a grace) when its calls are over and its program
+ * has ended, at the latest after the grace. Gone when the sandbox has ended, no call is
+ * left and all handles are closed. */
 enum instance_phase { PHASE_MAKING, PHASE_INIT, PHASE_READY, PHASE_ENDING };
 
 struct kind {
-    size_t state_size; /* of in->kind_state */
-    size_t call_size;  /* of a call, struct runtime_call first */
+    size_t state_size;    /* of in->kind_state */
+    size_t call_size;     /* of a call, struct runtime_call first */
+    bool runtime_api;     /* wants in->listener */
+    bool survives_oom;    /* the kernel killed one call's process: the others go on */
+    bool term_with_calls; /* SIGTERM comes while calls run: the program finishes them */
+
     /* The sandbox is there. <0: start_failed. May take in->listener. */
     int (*open)(struct runtime_instance *in);
     void (*on_message)(struct runtime_instance *in, const struct init_message *m,
                        const char *text);            /* of runs other than the main one */
     void (*on_started)(struct runtime_instance *in); /* the main run was exec'ed */
-    void (*close)(struct runtime_instance *in);      /* handles: instance_hold/release */
+    /* No call is left. Handles: instance_hold/release. Also called when open failed or
+     * was not reached. */
+    void (*close)(struct runtime_instance *in);
 
     int (*call_start)(struct runtime_call *c, const struct runtime_request *r);
     int (*call_write)(struct runtime_call *c, const char *data, size_t len);
     int (*call_end)(struct runtime_call *c);
     size_t (*call_pending)(const struct runtime_call *c);
     void (*call_pause)(struct runtime_call *c, bool paused);
+    void (*call_due)(struct runtime_call *c); /* what call_wait() asked for */
+    /* Its instance is done for: true if the reply may be whole nonetheless, on its way,
+     * and the call will end by itself. */
+    bool (*call_outlives)(struct runtime_call *c);
     /* Lets go of everything; true if the instance remains usable. */
     bool (*call_drop)(struct runtime_call *c);
 };
@@ -74,7 +96,8 @@ extern const struct kind kind_exec;
 extern const struct kind kind_lambda;
 
 struct runtime_instance {
-    struct list link;
+    struct list link;   /* in host.instances */
+    struct list report; /* in host.failed or host.gone: a callback is due */
     struct runtime_host *host;
     struct runtime_instance_config config;
     const struct kind *kind;
@@ -83,22 +106,28 @@ struct runtime_instance {
     struct channel *channel;
     int listener;
     struct log_sink *sink;
-    uv_pipe_t out[2]; /* the main run's stdout and stderr */
-    uv_timer_t timer; /* init timeout; then grace */
+    struct list outputs;
     struct list calls;
+    uv_timer_t timer; /* making's limit, init's, then the grace */
     struct runtime_phases phases;
     uint64_t began_us;
     uint64_t init_began_us;
     unsigned holds; /* handles and answers that are out */
-    bool sandbox;   /* exists: its on_exit will come */
     bool making;    /* asked for: the answer will come */
+    bool sandbox;   /* exists: its on_exit will come */
     bool main_runs;
-    bool failing; /* the cause is being found out */
-    bool failed;  /* on_failed was called */
-    bool stopping;
-    bool closed;
+    bool failing;  /* cause and text stand; whether memory was the cause is being asked */
+    bool failed;   /* on_failed was called, or is about to be */
+    bool graceful; /* being stopped, and not yet by force */
+    bool termed;   /* SIGTERM was sent */
+    bool killed;   /* the warden was told */
+    bool closing;  /* handles are */
+    bool gone;
+    unsigned n_oom; /* times that the kernel ran out of the sandbox's memory */
+    bool oom;
+    uint64_t peak_bytes;
     enum cause cause;
-    char text[256];
+    char text[RUNTIME_TEXT_BYTES];
 };
 
 struct runtime_host {
@@ -106,14 +135,27 @@ struct runtime_host {
     struct runtime_host_options options;
     char *region;
     struct list instances;
+    char *scratch; /* what is being read, for all */
     bool closing;
-    bool timer_open;
+    unsigned n_timers;
     void (*on_closed)(void *data);
     void *closed_data;
-    struct list ended_calls; /* on_close is due: from the loop */
-    uv_timer_t later;
+
+    uv_timer_t later;        /* callbacks that are due, outside of any function */
+    struct list failed;      /* on_failed, first: the user must not use it any more */
+    struct list ended_calls; /* on_close */
+    struct list gone;        /* on_gone, last */
+    uv_timer_t tick;         /* runs while one of these has members */
+    struct list waits;       /* calls */
+    struct list throttled;   /* outputs */
 };
 
+void host_deliver_soon(struct runtime_host *h);
+void host_tick_soon(struct runtime_host *h);
+void host_check_closed(struct runtime_host *h);
+
+/* runtime_instance.c */
+void instance_free(struct runtime_instance *in);
 void instance_hold(struct runtime_instance *in);
 void instance_release(struct runtime_instance *in);
 void instance_ready(struct runtime_instance *in);
@@ -121,37 +163,65 @@ void instance_ready(struct runtime_instance *in);
  * ran out, it becomes CAUSE_OOM. Kills the sandbox, ends the calls. */
 void instance_fail(struct runtime_instance *in, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Runs argv as run `run`. The kind's pipes: fds as for channel_run; -1 in out and err of
- * the main run: the instance's log. */
+void instance_advance(struct runtime_instance *in); /* a call has left */
+void instance_make(struct runtime_instance *in);
+void instance_on_exit(struct runtime_instance *in, const struct sandbox_exit *e);
+void instance_on_oom(struct runtime_instance *in);
+/* Runs the function's program with its output going to the log. */
 int instance_run_main(struct runtime_instance *in);
-/* A pipe: ours non-blocking, theirs blocking. */
-int instance_pipe(int *ret_ours, int *ret_theirs, bool ours_reads);
-void instance_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+/* "peak 128 MiB of 128 MiB" */
+void instance_oom_text(const struct runtime_instance *in, uint64_t peak_bytes,
+                       char ret[RUNTIME_TEXT_BYTES]);
+/* "exit status 3", "killed by signal 11 (SIGSEGV)" */
 void wait_status_text(int status, char ret[64]);
 
-/* --- calls
- * ------------------------------------------------------------------------------ */
+/* --- output: a pipe whose lines go to the instance's log ---------------------------- */
+struct output;
+/* Takes fd over, on failure too. Lives until the writers have closed it, or the sandbox
+ * has ended. A flood is read slowly: the writer waits, the agent does not. */
+int output_open(struct runtime_instance *in, enum log_stream stream, int fd);
+void outputs_end(struct runtime_instance *in); /* nobody writes any more: the rest */
+void outputs_unthrottle(struct runtime_host *h);
+/* A pipe for a function: our end non-blocking, theirs blocking. */
+int runtime_pipe(int *ret_ours, int *ret_theirs, bool ours_reads);
+void runtime_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+
+/* --- calls ------------------------------------------------------------------------- */
 struct runtime_call {
-    struct list link; /* in instance.calls, or host.ended_calls */
+    struct list link;  /* in instance.calls, or host.ended_calls */
+    struct list waits; /* in host.waits */
+    uint64_t due_ms;
     struct runtime_instance *instance;
     struct runtime_host *host;
     const struct runtime_call_ops *ops;
     void *data;
     bool responded;
-    bool ended;  /* on_close is due; nothing else will be called */
-    bool paused; /* the response */
+    bool calling;   /* its user is being told something */
+    bool cancelled; /* from within that */
+    bool paused;    /* the response */
+    bool over;      /* the kind has let go of it: cause and text are provisional */
+    bool doomed;    /* its instance failed: cause and text are that failure's */
     enum cause cause;
-    char text[256];
+    char text[RUNTIME_TEXT_BYTES];
     uint64_t cpu_us;
 };
 
-void call_respond(struct runtime_call *c, int status, struct http_headers headers,
+/* False: the user has cancelled the call, which is no more. */
+bool call_respond(struct runtime_call *c, int status, struct http_headers headers,
                   uint64_t content_length);
-void call_body(struct runtime_call *c, const char *data, size_t len);
+bool call_body(struct runtime_call *c, const char *data, size_t len);
+void call_drained(struct runtime_call *c); /* the call may be no more */
+/* The kind's call_due comes in ms (or a tick later), unless the call ends before. */
+void call_wait(struct runtime_call *c, uint32_t ms);
+void call_wait_no_more(struct runtime_call *c);
 /* The kind is done with the call: on_close comes from the loop. */
 void call_finish(struct runtime_call *c, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same, when the connection was lost but the news of the program's end, which would
+ * be the cause, may still be on its way. */
+void call_finish_unless_crashed(struct runtime_call *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 void calls_fail_all(struct runtime_instance *in, enum cause cause, const char *text);
-void calls_deliver_cb(uv_timer_t *timer);
+void calls_due(struct runtime_host *h);
 
 #endif /* AGENT_RUNTIME_RUNTIME_PRIVATE_H */

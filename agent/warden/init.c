@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -92,7 +93,26 @@ static void offer_to_oom_killer(void)
     }
 }
 
-static void execute(char *const *argv, char *const *envp)
+/* execve(2), or with envp NULL: would it find something that it may run? */
+static int try_one(const char *path, char *const *argv, char *const *envp)
+{
+    struct stat st;
+
+    if (envp != NULL) {
+        return execve(path, argv, envp);
+    }
+    if (stat(path, &st) < 0) {
+        return -1;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        errno = EACCES; /* as execve(2) has it */
+        return -1;
+    }
+    return faccessat(AT_FDCWD, path, X_OK, 0);
+}
+
+/* 0: found, of a check only. -1: errno says why not. */
+static int execute(char *const *argv, char *const *envp)
 {
     static const char *const folders[] = {
         "/var/task", "/usr/local/sbin", "/usr/local/bin",
@@ -102,18 +122,20 @@ static void execute(char *const *argv, char *const *envp)
     int error = ENOENT;
 
     if (strchr(argv[0], '/') != NULL) {
-        (void)execve(argv[0], argv, envp);
-        return;
+        return try_one(argv[0], argv, envp);
     }
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
         (void)snprintf(path, sizeof(path), "%s/%s", folders[i], argv[0]);
-        (void)execve(path, argv, envp);
+        if (try_one(path, argv, envp) == 0) {
+            return 0;
+        }
         if (errno != ENOENT && errno != ENOTDIR) {
             error = errno;
             break;
         }
     }
     errno = error;
+    return -1;
 }
 
 static void become(char *const *argv, char *const *envp, const int fds[3], int tell_fd)
@@ -134,7 +156,7 @@ static void become(char *const *argv, char *const *envp, const int fds[3], int t
     /* From here on other processes of the function may look into this one. */
     (void)close(CONTROL);
     offer_to_oom_killer();
-    execute(argv, envp);
+    (void)execute(argv, envp);
     give_up(tell_fd, "execute");
 }
 
@@ -234,6 +256,20 @@ static void on_run(const struct init_message *m, char *text, const int fds[3])
     start(m, argv, envp, fds);
 }
 
+static void on_check(const struct init_message *m, char *text)
+{
+    struct init_message found = {.type = INIT_STARTED, .run = m->run};
+    char *argv[2], *rest;
+
+    if (m->n_argv != 1 || !split(text, m->len, 1, argv, &rest)) {
+        tell_failed(m->run, EINVAL, "malformed request", "");
+    } else if (execute(argv, NULL) < 0) {
+        tell_failed(m->run, errno, "execute", argv[0]);
+    } else {
+        tell(&found, "");
+    }
+}
+
 static void on_signal_request(const struct init_message *m)
 {
     for (size_t i = 0; i < RUNS_MAX; i++) {
@@ -282,6 +318,8 @@ static void receive(void)
         on_run(&m, message, fds);
     } else if (m.type == INIT_SIGNAL) {
         on_signal_request(&m);
+    } else if (m.type == INIT_CHECK) {
+        on_check(&m, message);
     }
     for (int i = 0; i < 3; i++) {
         if (fds[i] >= 0) {

@@ -18,12 +18,14 @@ enum init_message_type {
     INIT_STARTED, /* init → agent: exec succeeded */
     INIT_FAILED,  /* init → agent: no process; value = errno, text = step and path */
     INIT_EXITED,  /* init → agent: value = wait status */
+    INIT_CHECK,   /* agent → init: could argv[0] be run? INIT_STARTED or INIT_FAILED */
 };
 
 /* Followed in the same message by `len` bytes.
  * INIT_RUN: n_argv strings, then n_env strings "K=V", each NUL-terminated. argv[0] is the
  * program: absolute, or relative to the working directory /var/task, or (without a slash)
  * looked up in /var/task and then in PATH. The process leads a process group of its own.
+ * INIT_CHECK: the one string argv[0], looked up in the same way; nothing is run.
  * INIT_FAILED: text. */
 struct init_message {
     uint32_t type;

@@ -42,6 +42,9 @@ static void on_exit_event(void *data, uint64_t id, const struct sandbox_exit *e)
     b->exit_id = id;
     b->exit = *e;
     b->n_exits++;
+    if (b->exit_hook != NULL) {
+        b->exit_hook(b->hook_data, id, e);
+    }
 }
 
 static void on_oom(void *data, uint64_t id)
@@ -50,6 +53,9 @@ static void on_oom(void *data, uint64_t id)
 
     b->oom_id = id;
     b->n_ooms++;
+    if (b->oom_hook != NULL) {
+        b->oom_hook(b->hook_data, id);
+    }
 }
 
 static void on_lost(void *data, const char *reason)

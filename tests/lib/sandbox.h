@@ -32,6 +32,10 @@ struct sandbox_bench {
     int warden_status; /* once closed */
     unsigned n_exits;
     unsigned n_ooms;
+    /* Also told, if set. */
+    void (*exit_hook)(void *data, uint64_t id, const struct sandbox_exit *e);
+    void (*oom_hook)(void *data, uint64_t id);
+    void *hook_data;
 };
 
 struct sandbox_bench_options {

@@ -1,0 +1,321 @@
+/* Calls proxied to the function's server. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/runtime/runtime_http.h"
+#include "common/check.h"
+#include "common/cleanup.h"
+
+#define HEADERS_ADDED 6
+
+/* The client's call may outlive ours by a moment. */
+struct http_link {
+    struct runtime_instance *instance;
+    struct http_runtime_call *call; /* NULL: let go */
+};
+
+static struct http_runtime_call *call_of(struct runtime_call *c)
+{
+    return container_of(c, struct http_runtime_call, call);
+}
+
+/* --- the request's head ------------------------------------------------------------ */
+
+struct head {
+    struct http_header *list;
+    size_t n;
+    struct buf forwarded;
+    struct buf forwarded_for;
+    struct buf target;
+};
+
+static void head_free(struct head *h)
+{
+    free(h->list);
+    buf_free(&h->forwarded);
+    buf_free(&h->forwarded_for);
+    buf_free(&h->target);
+}
+
+static struct http_str str_of(const struct buf *b)
+{
+    return (struct http_str){b->data, b->len};
+}
+
+static void put(struct head *h, const char *name, struct http_str value)
+{
+    h->list[h->n++] = (struct http_header){http_str(name), value};
+}
+
+/* All values of `name`, then one more. */
+static int gather(struct buf *b, struct http_headers headers, const char *name)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < headers.n; i++) {
+        if (http_str_ieq(headers.list[i].name, name)) {
+            rc = buf_append(b, headers.list[i].value.at, headers.list[i].value.len);
+            rc = rc < 0 ? rc : buf_append_str(b, ", ");
+        }
+    }
+    return rc;
+}
+
+static bool host_is_plain(struct http_str host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        unsigned char c = (unsigned char)host.at[i];
+
+        if (!isalnum(c) && strchr(".-_:[]", c) == NULL) {
+            return false;
+        }
+    }
+    return host.len > 0;
+}
+
+/* RFC 7239, and the X-Forwarded-For that came before it. */
+static int add_forwarded(struct head *h, const struct runtime_request *r)
+{
+    const struct http_header *host = http_headers_find(r->headers, "Host");
+    bool v6 = strchr(r->peer, ':') != NULL;
+    const char *peer = *r->peer != '\0' ? r->peer : "unknown";
+    int rc = gather(&h->forwarded, r->headers, "Forwarded");
+
+    rc = rc < 0 ? rc : buf_printf(&h->forwarded, v6 ? "for=\"[%s]\"" : "for=%s", peer);
+    if (rc == 0 && host != NULL && host_is_plain(host->value)) {
+        rc = buf_printf(&h->forwarded, ";host=\"%.*s\"", (int)host->value.len,
+                        host->value.at);
+    }
+    rc = rc < 0 ? rc : buf_append_str(&h->forwarded, ";proto=http");
+    rc = rc < 0 ? rc : gather(&h->forwarded_for, r->headers, "X-Forwarded-For");
+    rc = rc < 0 ? rc : buf_append_str(&h->forwarded_for, peer);
+    if (rc < 0) {
+        return rc;
+    }
+    put(h, "Forwarded", str_of(&h->forwarded));
+    put(h, "X-Forwarded-For", str_of(&h->forwarded_for));
+    /* A proxy in front of the gateway knows these better. */
+    if (http_headers_find(r->headers, "X-Forwarded-Proto") == NULL) {
+        put(h, "X-Forwarded-Proto", HTTP_STR("http"));
+    }
+    if (http_headers_find(r->headers, "X-Forwarded-Host") == NULL && host != NULL) {
+        put(h, "X-Forwarded-Host", host->value);
+    }
+    return 0;
+}
+
+static bool is_replaced(struct http_str name)
+{
+    return http_str_ieq(name, "Forwarded") || http_str_ieq(name, "X-Forwarded-For") ||
+           http_str_ieq(name, "X-Mayfly-Request-Id");
+}
+
+static struct http_str connection_of(struct http_headers headers)
+{
+    const struct http_header *h = http_headers_find(headers, "Connection");
+
+    return h != NULL ? h->value : HTTP_STR("");
+}
+
+static int head_build(struct head *h, const struct runtime_request *r)
+{
+    struct http_str connection = connection_of(r->headers);
+    int rc;
+
+    h->list = calloc(r->headers.n + HEADERS_ADDED, sizeof(*h->list));
+    if (h->list == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < r->headers.n; i++) {
+        struct http_str name = r->headers.list[i].name;
+
+        if (!http_header_is_hop(name, connection) && !is_replaced(name)) {
+            h->list[h->n++] = r->headers.list[i];
+        }
+    }
+    put(h, "X-Mayfly-Request-Id", http_str(r->request_id));
+    rc = add_forwarded(h, r);
+    rc = rc < 0 ? rc : buf_append(&h->target, r->path.at, r->path.len);
+    if (rc == 0 && r->query.len > 0) {
+        rc = buf_append_str(&h->target, "?");
+        rc = rc < 0 ? rc : buf_append(&h->target, r->query.at, r->query.len);
+    }
+    return rc;
+}
+
+/* --- the client's news ---------------------------------------------------------------
+ */
+
+static void on_response(struct http_call *http, int status, struct http_headers headers,
+                        uint64_t content_length)
+{
+    struct http_link *link = http_call_data(http);
+    struct http_str connection = connection_of(headers);
+    struct http_header *list = calloc(headers.n + 1, sizeof(*list));
+    size_t n = 0;
+
+    if (list == NULL) {
+        http_call_cancel(http);
+        return;
+    }
+    for (size_t i = 0; i < headers.n; i++) {
+        struct http_str name = headers.list[i].name;
+
+        if (!http_header_is_hop(name, connection) && !http_str_ieq(name, "Date")) {
+            list[n++] = headers.list[i]; /* the gateway dates its responses itself */
+        }
+    }
+    if (call_respond(&link->call->call, status, (struct http_headers){list, n},
+                     content_length) &&
+        link->call->call.paused) {
+        http_call_pause(http);
+    }
+    free(list);
+}
+
+static void on_body(struct http_call *http, const char *data, size_t len)
+{
+    const struct http_link *link = http_call_data(http);
+
+    if (link->call != NULL) {
+        (void)call_body(&link->call->call, data, len);
+    }
+}
+
+static void on_drain(struct http_call *http)
+{
+    const struct http_link *link = http_call_data(http);
+
+    if (link->call != NULL && !link->call->starting) {
+        call_drained(&link->call->call);
+    }
+}
+
+static void on_close(struct http_call *http, int status)
+{
+    struct http_link *link = http_call_data(http);
+    struct http_runtime_call *h = link->call;
+    struct runtime_instance *in = link->instance;
+
+    free(link);
+    if (h != NULL) {
+        h->link = NULL;
+        h->http = NULL;
+        if (status == 0) {
+            call_finish(&h->call, CAUSE_NONE, "%s", "");
+        } else if (status == -ECANCELED || status == -ENOMEM) {
+            call_finish(&h->call, CAUSE_INTERNAL, "%s", strerror(-status));
+        } else if (status == -EPROTO) {
+            call_finish(&h->call, CAUSE_FUNCTION_ERROR,
+                        "the function's HTTP response is malformed");
+        } else if (h->call.responded) {
+            call_finish_unless_crashed(
+                &h->call, "the function closed the connection before its reply's end");
+        } else if (status == -ECONNRESET || status == -EPIPE) {
+            call_finish_unless_crashed(
+                &h->call, "the function closed the connection without a reply");
+        } else {
+            call_finish_unless_crashed(&h->call, "connection to the function's port: %s",
+                                       strerror(-status));
+        }
+    }
+    instance_release(in);
+}
+
+static const struct http_call_ops client_ops = {
+    .on_response = on_response,
+    .on_body = on_body,
+    .on_drain = on_drain,
+    .on_close = on_close,
+};
+
+/* --- calls ---------------------------------------------------------------------------
+ */
+
+int http_runtime_call_start(struct runtime_call *c, const struct runtime_request *r)
+{
+    struct http_runtime_call *h = call_of(c);
+    struct http_state *s = c->instance->kind_state;
+    struct head head = {0};
+    int rc = head_build(&head, r);
+
+    if (rc == 0 && (h->link = malloc(sizeof(*h->link))) == NULL) {
+        rc = -ENOMEM;
+    }
+    if (rc == 0) {
+        *h->link = (struct http_link){c->instance, h};
+        instance_hold(c->instance);
+        h->starting = true;
+        rc = http_call_start(&s->client, &h->http, r->method, str_of(&head.target),
+                             (struct http_headers){head.list, head.n}, NULL,
+                             r->content_length, &client_ops, h->link);
+        h->starting = false;
+        if (rc < 0) {
+            free(steal(h->link));
+            instance_release(c->instance);
+        }
+    }
+    head_free(&head);
+    if (rc == -EINVAL) {
+        call_finish(c, CAUSE_BAD_REQUEST, "the request's head cannot be passed on");
+        return 0;
+    }
+    return rc;
+}
+
+int http_runtime_call_write(struct runtime_call *c, const char *data, size_t len)
+{
+    const struct http_runtime_call *h = call_of(c);
+    int rc = http_call_write(h->http, data, len);
+
+    return rc == -EPIPE ? 0 : rc; /* answered already: the body is of no use */
+}
+
+int http_runtime_call_end(struct runtime_call *c)
+{
+    const struct http_runtime_call *h = call_of(c);
+    int rc = http_call_end(h->http, (struct http_headers){NULL, 0});
+
+    return rc == -EPIPE ? 0 : rc;
+}
+
+size_t http_runtime_call_pending(const struct runtime_call *c)
+{
+    return http_call_pending(container_of(c, const struct http_runtime_call, call)->http);
+}
+
+void http_runtime_call_pause(struct runtime_call *c, bool paused)
+{
+    const struct http_runtime_call *h = call_of(c);
+
+    if (paused) {
+        http_call_pause(h->http);
+    } else {
+        http_call_resume(h->http);
+    }
+}
+
+void http_runtime_call_due(struct runtime_call *c)
+{
+}
+
+/* Its connection tells: what the server wrote before its end is still in there. */
+bool http_runtime_call_outlives(struct runtime_call *c)
+{
+    return true;
+}
+
+/* A closed connection is all that HTTP has to say "stop"; where no other call is
+ * disturbed the sandbox goes. */
+bool http_runtime_call_drop(struct runtime_call *c)
+{
+    struct http_runtime_call *h = call_of(c);
+
+    h->link->call = NULL;
+    http_call_cancel(h->http);
+    h->link = NULL;
+    h->http = NULL;
+    return c->instance->config.spec->concurrency > 1;
+}

@@ -1,0 +1,440 @@
+/* One instance from its sandbox's making to its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/runtime/runtime_private.h"
+#include "common/check.h"
+#include "common/clock.h"
+
+#define MAKING_LIMIT_MS 10000
+#define MIB             (1024 * 1024)
+
+/* --- words --------------------------------------------------------------------- */
+
+void wait_status_text(int status, char ret[64])
+{
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+
+        if (name != NULL) {
+            (void)snprintf(ret, 64, "killed by signal %d (SIG%s)", WTERMSIG(status),
+                           name);
+        } else {
+            (void)snprintf(ret, 64, "killed by signal %d", WTERMSIG(status));
+        }
+    } else {
+        (void)snprintf(ret, 64, "exit status %d", WEXITSTATUS(status));
+    }
+}
+
+static void duration_text(uint32_t ms, char ret[32])
+{
+    if (ms % 1000 == 0) {
+        (void)snprintf(ret, 32, "%u s", ms / 1000);
+    } else {
+        (void)snprintf(ret, 32, "%u ms", ms);
+    }
+}
+
+void instance_oom_text(const struct runtime_instance *in, uint64_t peak_bytes,
+                       char ret[RUNTIME_TEXT_BYTES])
+{
+    (void)snprintf(ret, RUNTIME_TEXT_BYTES, "peak %llu MiB of %u MiB",
+                   (unsigned long long)((peak_bytes + MIB - 1) / MIB),
+                   in->config.spec->memory_mib);
+}
+
+/* --- the end ------------------------------------------------------------------- */
+
+void instance_free(struct runtime_instance *in)
+{
+    in->sink = log_sink_free(in->sink);
+    free(in->kind_state);
+    free(in);
+}
+
+void instance_hold(struct runtime_instance *in)
+{
+    in->holds++;
+}
+
+void instance_release(struct runtime_instance *in)
+{
+    CHECK(in->holds > 0);
+    in->holds--;
+    instance_advance(in);
+}
+
+static void channel_closed(void *data)
+{
+    instance_release(data);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    instance_release(container_of((uv_timer_t *)handle, struct runtime_instance, timer));
+}
+
+/* Nothing runs in there any more and nobody wants anything from it. */
+static void close_all(struct runtime_instance *in)
+{
+    in->closing = true;
+    instance_hold(in); /* until all are asked */
+    outputs_end(in);
+    in->kind->close(in);
+    if (in->channel != NULL) {
+        instance_hold(in);
+        channel_close(in->channel, channel_closed);
+        in->channel = NULL;
+    }
+    if (in->listener >= 0) {
+        (void)close(in->listener);
+        in->listener = -1;
+    }
+    instance_hold(in);
+    uv_close((uv_handle_t *)&in->timer, timer_closed);
+    instance_release(in);
+}
+
+static void kill_now(struct runtime_instance *in)
+{
+    struct runtime_host *h = in->host;
+
+    in->graceful = false;
+    (void)uv_timer_stop(&in->timer);
+    if (in->sandbox && !in->killed) {
+        warden_kill(h->options.warden, in->config.id);
+    }
+    in->killed = true;
+    if (in->failing || in->failed || in->cause != CAUSE_NONE) {
+        calls_fail_all(in, in->cause, in->text);
+    } else if (h->closing) {
+        calls_fail_all(in, CAUSE_NODE_LOST, "the agent is ending");
+    } else {
+        calls_fail_all(in, CAUSE_CRASHED, "the instance was stopped");
+    }
+}
+
+static void ask_to_end(struct runtime_instance *in)
+{
+    if (!in->termed && in->main_runs && in->channel != NULL) {
+        in->termed = true;
+        channel_signal(in->channel, RUNTIME_MAIN_RUN, SIGTERM);
+    }
+}
+
+void instance_advance(struct runtime_instance *in)
+{
+    if (in->phase == PHASE_READY && in->oom && !in->failing && list_empty(&in->calls)) {
+        instance_fail(in, CAUSE_OOM, "out of memory"); /* a clean one takes its place */
+        return;
+    }
+    if (in->phase != PHASE_ENDING) {
+        return;
+    }
+    if (in->sandbox && !in->killed && list_empty(&in->calls)) {
+        if (in->graceful && in->main_runs) {
+            ask_to_end(in);
+        } else {
+            kill_now(in);
+        }
+    }
+    if (in->making || in->sandbox || !list_empty(&in->calls)) {
+        return;
+    }
+    if (!in->closing) {
+        close_all(in);
+    } else if (in->holds == 0 && !in->gone) {
+        in->gone = true;
+        list_push_back(&in->host->gone, &in->report);
+        host_deliver_soon(in->host);
+    }
+}
+
+static void conclude(struct runtime_instance *in)
+{
+    in->failing = false;
+    host_deliver_soon(in->host);
+    if (in->phase == PHASE_ENDING) { /* stopped meanwhile: nobody waits for the news */
+        return;
+    }
+    if (in->oom) {
+        in->cause = CAUSE_OOM;
+        instance_oom_text(in, in->peak_bytes, in->text);
+    }
+    in->failed = true;
+    in->phase = PHASE_ENDING;
+    instance_hold(in); /* until on_failed was called */
+    list_push_back(&in->host->failed, &in->report);
+    kill_now(in);
+}
+
+static void usage_cb(void *data, int status, const struct sandbox_usage *u)
+{
+    struct runtime_instance *in = data;
+
+    if (status == 0 && u->oom) {
+        in->oom = true;
+        in->peak_bytes = u->memory_peak_bytes;
+    }
+    conclude(in);
+    instance_release(in);
+}
+
+void instance_fail(struct runtime_instance *in, enum cause cause, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (in->failing || in->phase == PHASE_ENDING) {
+        return;
+    }
+    va_start(ap, fmt);
+    (void)vsnprintf(in->text, sizeof(in->text), fmt, ap);
+    va_end(ap);
+    in->cause = cause;
+    in->failing = true;
+    instance_hold(in);
+    if (in->sandbox && cause != CAUSE_START_FAILED) {
+        instance_hold(in);
+        warden_usage(in->host->options.warden, in->config.id, usage_cb, in);
+    } else {
+        conclude(in);
+    }
+    instance_release(in);
+}
+
+static void grace_cb(uv_timer_t *timer)
+{
+    struct runtime_instance *in = container_of(timer, struct runtime_instance, timer);
+
+    kill_now(in);
+    instance_advance(in);
+}
+
+void runtime_instance_stop(struct runtime_instance *in, uint32_t grace_ms)
+{
+    bool was_ready = in->phase == PHASE_READY && !in->failing;
+
+    if (in->phase == PHASE_ENDING && (!in->graceful || grace_ms > 0)) {
+        return;
+    }
+    in->phase = PHASE_ENDING;
+    instance_hold(in);
+    if (grace_ms == 0 || !was_ready) {
+        kill_now(in);
+    } else {
+        in->graceful = true;
+        CHECK(uv_timer_start(&in->timer, grace_cb, grace_ms, 0) == 0);
+        if (in->kind->term_with_calls) {
+            ask_to_end(in);
+        }
+    }
+    instance_release(in);
+}
+
+/* --- init's news ----------------------------------------------------------------- */
+
+static void on_main_exited(struct runtime_instance *in, int status)
+{
+    char text[64];
+
+    in->main_runs = false;
+    wait_status_text(status, text);
+    if (in->phase == PHASE_READY) {
+        instance_fail(in, CAUSE_CRASHED, "%s", text);
+    } else if (in->phase == PHASE_INIT && WIFEXITED(status)) {
+        instance_fail(in, CAUSE_INIT_FAILED, "exited with status %d before it was ready",
+                      WEXITSTATUS(status));
+    } else if (in->phase == PHASE_INIT) {
+        instance_fail(in, CAUSE_INIT_FAILED, "%s before it was ready", text);
+    } else if (!in->killed) {
+        in->cause = CAUSE_CRASHED; /* of the calls that its stop left unfinished */
+        (void)snprintf(in->text, sizeof(in->text), "%s", text);
+        kill_now(in);
+    }
+}
+
+static void on_message(void *data, const struct init_message *m, const char *text)
+{
+    struct runtime_instance *in = data;
+
+    if (in->closing) {
+        return;
+    }
+    if (m->run != RUNTIME_MAIN_RUN) {
+        in->kind->on_message(in, m, text);
+    } else if (m->type == INIT_STARTED) {
+        in->main_runs = true;
+        if (in->phase == PHASE_INIT) {
+            in->kind->on_started(in);
+        }
+    } else if (m->type == INIT_FAILED) {
+        instance_fail(in, CAUSE_START_FAILED, "%s: %s", text, strerror(m->value));
+    } else if (m->type == INIT_EXITED) {
+        on_main_exited(in, m->value);
+    }
+}
+
+static void on_lost(void *data)
+{
+    /* The sandbox's end, which says more, usually follows. */
+    instance_fail(data, CAUSE_CRASHED, "the sandbox's first process is gone");
+}
+
+/* --- the warden's news ------------------------------------------------------------ */
+
+void instance_on_exit(struct runtime_instance *in, const struct sandbox_exit *e)
+{
+    char text[64];
+
+    in->sandbox = false;
+    in->main_runs = false;
+    if (e->oom) {
+        in->oom = true;
+        in->peak_bytes = e->memory_peak_bytes;
+    }
+    wait_status_text(e->wait_status, text);
+    instance_hold(in);
+    instance_fail(in, CAUSE_CRASHED, "the sandbox's first process: %s", text);
+    instance_release(in);
+}
+
+void instance_on_oom(struct runtime_instance *in)
+{
+    in->n_oom++;
+    if (in->phase != PHASE_INIT && in->phase != PHASE_READY) {
+        return;
+    }
+    if (in->kind->survives_oom && in->phase == PHASE_READY) {
+        in->oom = true; /* told when its calls are over: instance_advance() */
+        instance_advance(in);
+    } else {
+        instance_fail(in, CAUSE_OOM, "out of memory");
+    }
+}
+
+/* --- the beginning ---------------------------------------------------------------- */
+
+int instance_run_main(struct runtime_instance *in)
+{
+    struct strings argv = {0};
+    struct strings env = {0};
+    int fds[3] = {-1, -1, -1};
+    int out = -1;
+    int err = -1;
+    int rc = runtime_argv(&argv, in);
+
+    rc = rc < 0 ? rc : runtime_env(&env, in);
+    if (rc == 0 && (fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) {
+        rc = -errno;
+    }
+    rc = rc < 0 ? rc : runtime_pipe(&out, &fds[1], true);
+    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDOUT, out);
+    rc = rc < 0 ? rc : runtime_pipe(&err, &fds[2], true);
+    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, err);
+    if (rc == 0) {
+        rc = channel_run(in->channel, RUNTIME_MAIN_RUN, argv.list, env.list, fds);
+    } else {
+        for (int i = 0; i < 3; i++) {
+            if (fds[i] >= 0) {
+                (void)close(fds[i]);
+            }
+        }
+    }
+    strings_free(&argv);
+    strings_free(&env);
+    return rc;
+}
+
+static void init_late_cb(uv_timer_t *timer)
+{
+    struct runtime_instance *in = container_of(timer, struct runtime_instance, timer);
+    char limit[32];
+
+    duration_text(in->config.spec->init_timeout_ms, limit);
+    instance_fail(in, CAUSE_INIT_FAILED, "not ready within %s", limit);
+}
+
+void instance_ready(struct runtime_instance *in)
+{
+    if (in->phase != PHASE_INIT || in->failing) {
+        return;
+    }
+    (void)uv_timer_stop(&in->timer);
+    in->phase = PHASE_READY;
+    in->phases.init_us = clock_mono_us() - in->init_began_us;
+    in->host->options.on_ready(in->host->options.data, in);
+}
+
+static void open_sandbox(struct runtime_instance *in, int control)
+{
+    static const struct channel_ops ops = {.on_message = on_message, .on_lost = on_lost};
+    int rc;
+
+    in->phase = PHASE_INIT;
+    in->init_began_us = clock_mono_us();
+    in->phases.sandbox_us = in->init_began_us - in->began_us;
+    CHECK(uv_timer_start(&in->timer, init_late_cb, in->config.spec->init_timeout_ms, 0) ==
+          0);
+    rc = channel_new(&in->channel, in->host->loop, control, &ops, in);
+    rc = rc < 0 ? rc : in->kind->open(in);
+    if (rc < 0) {
+        instance_fail(in, CAUSE_START_FAILED, "%s",
+                      rc == -EINVAL  ? "the handler is not a command line"
+                      : rc == -E2BIG ? "handler and environment are too long"
+                                     : strerror(-rc));
+    }
+}
+
+static void created_cb(void *data, int status, const struct error *err, int control,
+                       int listener)
+{
+    struct runtime_instance *in = data;
+
+    in->making = false;
+    in->listener = listener;
+    in->sandbox = status == 0;
+    instance_hold(in);
+    if (status == 0 && in->phase == PHASE_MAKING) {
+        open_sandbox(in, control);
+    } else if (status == 0) { /* stopped, or too late */
+        in->killed = false;
+        (void)close(control);
+    } else {
+        instance_fail(in, CAUSE_START_FAILED, "%s", err->text);
+    }
+    instance_release(in);
+}
+
+static void making_late_cb(uv_timer_t *timer)
+{
+    instance_fail(container_of(timer, struct runtime_instance, timer), CAUSE_START_FAILED,
+                  "no sandbox was made within %d s", MAKING_LIMIT_MS / 1000);
+}
+
+void instance_make(struct runtime_instance *in)
+{
+    const struct function_spec *spec = in->config.spec;
+    const struct sandbox_config config = {
+        .id = in->config.id,
+        .uid_index = in->config.namespace_index,
+        .package = in->config.package->digest,
+        .memory_bytes = (uint64_t)spec->memory_mib * MIB,
+        .cpu_millis = spec->cpu_millis,
+        .pids_max = spec->pids_max,
+        .tmp_bytes = (uint64_t)spec->tmp_mib * MIB,
+        .runtime_api = in->kind->runtime_api,
+    };
+
+    CHECK(uv_timer_init(in->host->loop, &in->timer) == 0);
+    CHECK(uv_timer_start(&in->timer, making_late_cb, MAKING_LIMIT_MS, 0) == 0);
+    in->making = true;
+    warden_create(in->host->options.warden, &config, created_cb, in);
+}
