@@ -16,7 +16,9 @@
 #include "common/clock.h"
 #include "common/spec.h"
 
-#define N_STREAMS 3
+#define N_STREAMS      3
+#define LOG_OUT_MAX    (64 * 1024)
+#define LOG_LINE_LEAST 64 /* what an empty line takes in the file, about */
 
 struct log_sink {
     struct logs *logs;
@@ -33,7 +35,7 @@ struct log_sink {
     uint64_t second;               /* of the rate's window */
     size_t second_bytes;
     uint64_t dropped_bytes;
-    struct buf out;
+    struct buf out; /* lines not yet written; empty between calls */
 };
 
 static const char *const stream_names[N_STREAMS] = {"stdout", "stderr", "system"};
@@ -251,8 +253,32 @@ static int append_json(struct buf *b, const char *text, size_t len)
     return rc;
 }
 
-static void store(struct log_sink *s, enum log_stream stream, const char *text,
-                  size_t len)
+/* What waits goes to the file, in one write. A disk that takes only a part of it gets it
+ * taken back, so that the next line is not glued to half a line. */
+static void flush_out(struct log_sink *s)
+{
+    ssize_t n;
+
+    if (s->out.len == 0) {
+        return;
+    }
+    if (s->fd < 0 || s->file_bytes + s->out.len > LOG_FILE_MAX) {
+        rotate(s);
+    }
+    if (s->fd >= 0) {
+        n = write(s->fd, s->out.data, s->out.len);
+        if (n == (ssize_t)s->out.len) {
+            s->file_bytes += s->out.len;
+        } else if (n > 0 && ftruncate(s->fd, (off_t)s->file_bytes) < 0) {
+            s->file_bytes += (size_t)n;
+        }
+    }
+    s->out.len = 0;
+}
+
+/* Returns what it takes in the file. */
+static size_t store(struct log_sink *s, enum log_stream stream, const char *text,
+                    size_t len)
 {
     struct log_line line = {
         .wall_ms = clock_wall_ms(),
@@ -261,23 +287,20 @@ static void store(struct log_sink *s, enum log_stream stream, const char *text,
         .text = text,
         .len = len,
     };
-    ssize_t n;
+    size_t before = s->out.len;
 
     (void)snprintf(line.instance, sizeof(line.instance), "%" PRIu64, s->instance);
     log_readers_push(s->logs, s->namespace_, s->name, &line);
-    s->out.len = 0;
     if (buf_printf(&s->out, "{\"ts\":%" PRIu64 ",\"stream\":\"%s\",\"text\":\"",
                    line.wall_ms, stream_names[stream]) < 0 ||
         append_json(&s->out, text, len) < 0 || buf_append_str(&s->out, "\"}\n") < 0) {
-        return;
+        s->out.len = before;
     }
-    if (s->fd < 0 || s->file_bytes + s->out.len > LOG_FILE_MAX) {
-        rotate(s);
+    before = s->out.len - before;
+    if (s->out.len >= LOG_OUT_MAX) {
+        flush_out(s);
     }
-    if (s->fd >= 0) {
-        n = write(s->fd, s->out.data, s->out.len);
-        s->file_bytes += n > 0 ? (size_t)n : 0;
-    }
+    return before;
 }
 
 static void say_dropped(struct log_sink *s)
@@ -286,16 +309,26 @@ static void say_dropped(struct log_sink *s)
     int len;
 
     if (s->dropped_bytes > 0) {
-        len = snprintf(text, sizeof(text),
-                       "%" PRIu64 " bytes of output dropped: more than 1 MiB in a second",
+        len = snprintf(text, sizeof(text), "%" PRIu64 " bytes of output were dropped",
                        s->dropped_bytes);
         s->dropped_bytes = 0;
-        store(s, LOG_STREAM_SYSTEM, text, (size_t)len);
+        (void)store(s, LOG_STREAM_SYSTEM, text, (size_t)len);
     }
 }
 
-static void put_line(struct log_sink *s, enum log_stream stream, const char *text,
-                     size_t len)
+static void count_dropped(struct log_sink *s, size_t bytes)
+{
+    static const char text[] =
+        "more than 1 MiB of output in a second: the rest is dropped";
+
+    if (s->dropped_bytes == 0) {
+        (void)store(s, LOG_STREAM_SYSTEM, text, sizeof(text) - 1);
+    }
+    s->dropped_bytes += bytes;
+}
+
+/* The rate counts anew each second. */
+static void look_at_clock(struct log_sink *s)
 {
     uint64_t second = clock_mono_ms() / 1000;
 
@@ -304,12 +337,16 @@ static void put_line(struct log_sink *s, enum log_stream stream, const char *tex
         s->second_bytes = 0;
         say_dropped(s);
     }
+}
+
+static void put_line(struct log_sink *s, enum log_stream stream, const char *text,
+                     size_t len)
+{
     if (s->second_bytes + len > LOG_RATE_BYTES && stream != LOG_STREAM_SYSTEM) {
-        s->dropped_bytes += len + 1;
+        count_dropped(s, len + 1);
         return;
     }
-    s->second_bytes += len + 1;
-    store(s, stream, text, len);
+    s->second_bytes += store(s, stream, text, len);
 }
 
 static void flush_partial(struct log_sink *s, enum log_stream stream)
@@ -323,8 +360,7 @@ static void flush_partial(struct log_sink *s, enum log_stream stream)
     b->len = 0;
 }
 
-void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data,
-                    size_t len)
+static void take(struct log_sink *s, enum log_stream stream, const char *data, size_t len)
 {
     struct buf *b = &s->partial[stream];
 
@@ -353,6 +389,36 @@ void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data
     }
 }
 
+/* In a flood: all whole lines at once, unseen. Returns how much that was. */
+static size_t drop(struct log_sink *s, enum log_stream stream, const char *data,
+                   size_t len)
+{
+    const char *last = memrchr(data, '\n', len);
+    size_t n = last != NULL ? (size_t)(last - data) + 1 : 0;
+
+    if (n > 0) {
+        count_dropped(s, s->partial[stream].len + n);
+        s->partial[stream].len = 0;
+        s->skipping[stream] = false;
+    }
+    return n;
+}
+
+void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data,
+                    size_t len)
+{
+    look_at_clock(s);
+    if (s->second_bytes + LOG_LINE_LEAST > LOG_RATE_BYTES &&
+        stream != LOG_STREAM_SYSTEM) {
+        size_t n = drop(s, stream, data, len);
+
+        data += n;
+        len -= n;
+    }
+    take(s, stream, data, len);
+    flush_out(s);
+}
+
 struct log_sink *log_sink_free(struct log_sink *s)
 {
     if (s != NULL) {
@@ -363,6 +429,7 @@ struct log_sink *log_sink_free(struct log_sink *s)
             buf_free(&s->partial[i]);
         }
         say_dropped(s);
+        flush_out(s);
         buf_free(&s->out);
         if (s->fd >= 0) {
             (void)close(s->fd);

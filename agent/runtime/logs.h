@@ -3,8 +3,9 @@
  *   <dir>/<namespace>/<name>/<version>-<instance>.log     one JSON line a line
  *
  * Bounded: lines are cut at 16 KiB, an instance keeps two files of 512 KiB (older output
- * is dropped and says so), a function's oldest files go past 16 MiB, and a flood past 1
- * MiB/s is dropped with a line that says how much. Kept after the instance died. */
+ * is dropped and says so), a function's oldest files go past 16 MiB, and what
+ * takes more than 1 MiB of file in a second is dropped, with a line that says so at once
+ * and one that says how much it was. Kept after the instance died. */
 #ifndef AGENT_RUNTIME_LOGS_H
 #define AGENT_RUNTIME_LOGS_H
 

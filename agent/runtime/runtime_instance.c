@@ -165,7 +165,7 @@ static void conclude(struct runtime_instance *in)
     if (in->phase == PHASE_ENDING) { /* stopped meanwhile: nobody waits for the news */
         return;
     }
-    if (in->oom) {
+    if (in->oom || in->cause == CAUSE_OOM) {
         in->cause = CAUSE_OOM;
         instance_oom_text(in, in->peak_bytes, in->text);
     }
@@ -180,8 +180,8 @@ static void usage_cb(void *data, int status, const struct sandbox_usage *u)
 {
     struct runtime_instance *in = data;
 
-    if (status == 0 && u->oom) {
-        in->oom = true;
+    if (status == 0) {
+        in->oom = in->oom || u->oom;
         in->peak_bytes = u->memory_peak_bytes;
     }
     conclude(in);

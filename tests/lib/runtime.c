@@ -353,7 +353,7 @@ void bench_log_has(struct runtime_bench *b, const char *text)
         found = strstr(log.data, text) != NULL;
     }
     if (!found) {
-        print_error("not in the log: %s\n%s\n", text, log.data);
+        print_error("not in the log: %s\n%.2000s\n", text, log.data);
     }
     assert_true(found);
     buf_free(&log);
