@@ -5,3 +5,7 @@ foreach(kind exec http lambda)
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_bench TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)
 endforeach()
+mayfly_test(test_runtime_packages integration
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_packages.c
+          ${CMAKE_SOURCE_DIR}/tests/unit/archive_make.c
+  LIBS agent_runtime PkgConfig::ARCHIVE TIMEOUT 120)

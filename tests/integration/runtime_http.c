@@ -281,11 +281,13 @@ static void tells_an_exit(void **state)
     assert_string_equal(c.text, "exit status 3");
     assert_int_equal(c.status, 0);
     bench_log_has(&bench, "stdout dying words\n");
+    bench_call_free(&c);
 
     c = (struct bench_call){0};
     dies(&c, "/crash");
     assert_int_equal(c.cause, CAUSE_CRASHED);
     assert_string_equal(c.text, "killed by signal 11 (SIGSEGV)");
+    bench_call_free(&c);
 }
 
 /* A reply that has begun is cut, with the cause. */

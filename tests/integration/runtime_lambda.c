@@ -270,11 +270,13 @@ static void bounds_events(void **state)
     WAIT_FOR(&bench, c.n_closed == 1);
     assert_int_equal(c.cause, CAUSE_NONE);
     assert_int_equal(c.seen_bytes, 4096 * 1024);
+    bench_call_free(&c);
     c = (struct bench_call){0};
     assert_int_equal(bench_call_start(&bench, &i, &c, &chunked), 0);
     bench_call_send(&bench, &c, 4096 * 1024 + 1);
     WAIT_FOR(&bench, c.n_closed == 1);
     assert_int_equal(c.cause, CAUSE_PAYLOAD_TOO_LARGE);
+    bench_call_free(&c);
     bench_call_expect(&bench, &i, "on", "on");
     bench_instance_end(&bench, &i);
 }
@@ -404,6 +406,7 @@ static void cancels(void **state)
     begin(&i, &c, "stream");
     WAIT_FOR(&bench, c.c == NULL);
     assert_false(c.usable);
+    bench_call_free(&c);
     bench_instance_end(&bench, &i);
     assert_int_equal(c.n_closed, 0);
 }

@@ -1,0 +1,4 @@
+foreach(part env logs)
+  mayfly_test(test_runtime_${part} unit
+    SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${part}.c LIBS agent_runtime)
+endforeach()
