@@ -34,6 +34,7 @@ struct runtime_host_options {
     void *data;
 };
 
+/* Ignores SIGPIPE in the process: functions close their stdin as they like. */
 int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
                      const struct runtime_host_options *options);
 void runtime_host_close(struct runtime_host *h, void (*on_closed)(void *data),
@@ -62,7 +63,9 @@ struct runtime_phases {
 
 int runtime_instance_start(struct runtime_host *h, struct runtime_instance **ret,
                            const struct runtime_instance_config *config);
-/* grace_ms 0: SIGKILL at once; else SIGTERM, then SIGKILL after it. */
+/* grace_ms 0: SIGKILL at once, and the calls in it end. Else no new calls, and the calls
+ * in it may end by themselves; SIGTERM (http: at once; else after the last call), and
+ * SIGKILL when the program has ended or the grace is over. */
 void runtime_instance_stop(struct runtime_instance *in, uint32_t grace_ms);
 void *runtime_instance_data(const struct runtime_instance *in);
 const struct runtime_phases *runtime_instance_phases(const struct runtime_instance *in);
@@ -85,11 +88,15 @@ struct runtime_call_ops {
     void (*on_drain)(struct runtime_call *c);
     /* Last; the call is gone when it returns. CAUSE_NONE: the response is whole. If
      * on_response was not called the gateway makes the error reply from cause and text.
-     */
+     * A function's own error document (`provided`) is a whole response as well: status
+     * 502, X-Mayfly-Error among its headers, all of the announced length, then
+     * CAUSE_FUNCTION_ERROR. Any other cause after on_response: the reply is cut. */
     void (*on_close)(struct runtime_call *c, enum cause cause, const char *text,
                      uint64_t cpu_us);
 };
 
+/* -EAGAIN: not ready, or failing: on_failed is about to come. -ENOMEM. What is wrong with
+ * the request itself is told by on_close. */
 int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
                        const struct runtime_request *request,
                        const struct runtime_call_ops *ops, void *data);
@@ -99,7 +106,9 @@ int runtime_call_end(struct runtime_call *c);
 size_t runtime_call_pending(const struct runtime_call *c);
 void runtime_call_pause(struct runtime_call *c);
 void runtime_call_resume(struct runtime_call *c);
-/* No more callbacks after this. Returns true if the instance remains usable. */
+/* No more callbacks after this; may be called from within one of the call's callbacks.
+ * Returns true if the instance remains usable. Alone in its instance (concurrency 1) a
+ * call that the function has begun is certainly stopped only with its sandbox: false. */
 bool runtime_call_cancel(struct runtime_call *c);
 
 #endif /* AGENT_RUNTIME_RUNTIME_H */

@@ -198,6 +198,7 @@ static int http_open(struct runtime_instance *in)
         .socket_get = socket_get,
         .connect_timeout_ms = CONNECT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
+        .quick_ack = true,
         .connections_max = in->config.spec->concurrency,
     };
     int rc;

@@ -198,7 +198,9 @@ void instance_fail(struct runtime_instance *in, enum cause cause, const char *fm
     va_start(ap, fmt);
     (void)vsnprintf(in->text, sizeof(in->text), fmt, ap);
     va_end(ap);
-    in->cause = cause;
+    /* Who was never ready cannot crash. */
+    in->cause =
+        cause == CAUSE_CRASHED && in->phase == PHASE_INIT ? CAUSE_INIT_FAILED : cause;
     in->failing = true;
     instance_hold(in);
     if (in->sandbox && cause != CAUSE_START_FAILED) {

@@ -1,5 +1,7 @@
 /* The client's connections: pool, connect, read, time limits. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -334,6 +336,18 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(conn->client->scratch, HTTP_CLIENT_SCRATCH);
 }
 
+/* Holds for what has come; the kernel falls back to delaying by itself: tcp(7). */
+static void acknowledge(struct client_conn *conn)
+{
+    const int on = 1;
+    uv_os_fd_t fd;
+
+    if (conn->client->options.unix_path == NULL &&
+        uv_fileno(&conn->io.handle, &fd) == 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+    }
+}
+
 static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct client_conn *conn = container_of(stream, struct client_conn, io.stream);
@@ -362,6 +376,9 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     if (conn->client->options.idle_timeout_ms > 0 &&
         conn->in.state != HTTP_MESSAGE_HEAD) {
         conn->deadline_ms = uv_now(stream->loop) + conn->client->options.idle_timeout_ms;
+    }
+    if (conn->client->options.quick_ack) {
+        acknowledge(conn);
     }
     feed(conn, buf->base, (size_t)nread);
     if (conn->state == CONN_ACTIVE) {

@@ -36,6 +36,10 @@ struct http_client_options {
     uint32_t keep_alive_ms;       /* an idle connection is kept so long; default 60 s */
     uint32_t connections_max;     /* calls beyond it wait in line; default 1024 */
     uint32_t head_max_bytes;      /* of a response; default 64 KiB */
+    /* Acknowledge what was read at once. A server that writes a response in pieces without
+     * TCP_NODELAY (Python's http.server) otherwise waits 40 ms between them for the
+     * kernel's delayed acknowledgement. */
+    bool quick_ack;
 };
 
 struct http_client {

@@ -45,6 +45,7 @@ static void says_hello(void **state)
     bench_call_free(&c);
     bench_call_expect(&bench, &i, "again", "Hello, again\n");
     bench_call_expect(&bench, &i, "", "Hello, \n");
+    bench_timings(&bench, &i, "exec");
     bench_instance_end(&bench, &i);
     assert_int_equal(i.n_failed, 0);
 }
@@ -248,6 +249,39 @@ static void ignores_input_that_nobody_reads(void **state)
     assert_int_equal(c.cause, CAUSE_NONE);
     assert_int_equal(c.seen_bytes, 5);
     bench_call_free(&c);
+    bench_instance_end(&bench, &i);
+}
+
+/* Input that a living program never reads waits within bounds, and holds nobody else up.
+ */
+static void bears_a_program_that_does_not_read(void **state)
+{
+    const struct bench_request r = {.content_length = HTTP_BODY_CHUNKED};
+    static const char block[65536];
+    struct bench_instance i;
+    struct bench_call c = {0};
+    (void)state;
+
+    init(&i, "#!/bin/sh\n[ \"$REQUEST_METHOD\" = GET ] || exec sleep 1000\necho got\n");
+    i.spec.concurrency = 2;
+    bench_instance_run(&bench, &i);
+    assert_int_equal(bench_call_start(&bench, &i, &c, &r), 0);
+    for (int n = 0; n < 8; n++) {
+        assert_int_equal(runtime_call_write(c.c, block, sizeof(block)), 0);
+    }
+    assert_true(runtime_call_pending(c.c) > 256 * 1024);
+    {
+        const struct bench_request get = {.method = "GET"};
+        struct bench_call other = {0};
+
+        assert_int_equal(bench_call_start(&bench, &i, &other, &get), 0);
+        assert_int_equal(runtime_call_end(other.c), 0);
+        WAIT_FOR(&bench, other.n_closed == 1);
+        assert_int_equal(other.cause, CAUSE_NONE);
+        bench_call_free(&other);
+    }
+    assert_int_equal(c.n_drains + c.n_closed, 0);
+    assert_true(bench_call_cancel(&c));
     bench_instance_end(&bench, &i);
 }
 
@@ -502,6 +536,7 @@ int main(void)
         cmocka_unit_test(streams_both_ways),
         cmocka_unit_test(waits_for_a_slow_caller),
         cmocka_unit_test(ignores_input_that_nobody_reads),
+        cmocka_unit_test(bears_a_program_that_does_not_read),
         cmocka_unit_test(does_not_wait_for_children),
         cmocka_unit_test(runs_calls_side_by_side),
         cmocka_unit_test(cancels_one_of_two),

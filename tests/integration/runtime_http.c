@@ -130,6 +130,7 @@ static void proxies_calls(void **state)
     for (int n = 0; n < 5; n++) {
         bench_call_expect(&bench, &i, "ping", "ping");
     }
+    bench_timings(&bench, &i, "http");
     get_all(&i, &c, "/missing"); /* the function's own status is its reply */
     assert_int_equal(c.cause, CAUSE_NONE);
     assert_int_equal(c.status, 404);

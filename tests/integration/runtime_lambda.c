@@ -175,6 +175,7 @@ static void serves_events(void **state)
     bench_call_expect(&bench, &i, "echo", "echo");
     bench_call_expect(&bench, &i, "", "{}"); /* as Lambda has it */
     bench_call_expect(&bench, &i, "empty", "");
+    bench_timings(&bench, &i, "provided");
     bench_log_has(&bench, "stdout begun\n");
     bench_instance_end(&bench, &i);
     assert_int_equal(i.n_failed, 0);

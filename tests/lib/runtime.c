@@ -214,6 +214,7 @@ static void call_close(struct runtime_call *call, enum cause cause, const char *
     c->cause = cause;
     c->cpu_us = cpu_us;
     c->closed_at = ++event;
+    c->ended_us = clock_mono_us();
     (void)snprintf(c->text, sizeof(c->text), "%s", text);
 }
 
@@ -236,6 +237,7 @@ int bench_call_start(struct runtime_bench *b, struct bench_instance *i,
 
     random_uuid(c->id);
     request.request_id = c->id;
+    c->began_us = clock_mono_us();
     rc = runtime_call_start(i->in, &c->c, &request, &call_ops, c);
     if (rc < 0) {
         c->c = NULL;
@@ -269,6 +271,23 @@ void bench_call_expect(struct runtime_bench *b, struct bench_instance *i,
     assert_int_equal(c.status, 200);
     assert_string_equal(c.body.data != NULL ? c.body.data : "", reply);
     bench_call_free(&c);
+}
+
+void bench_timings(struct runtime_bench *b, struct bench_instance *i, const char *kind)
+{
+    const struct runtime_phases *p = runtime_instance_phases(i->in);
+    uint64_t sum_us = 0;
+
+    for (int n = 0; n < 20; n++) {
+        struct bench_call c = {0};
+
+        bench_call_do(b, i, &c, "x");
+        sum_us += c.ended_us - c.began_us;
+        bench_call_free(&c);
+    }
+    print_message("# %s: sandbox %llu us, init %llu us, then a call %llu us\n", kind,
+                  (unsigned long long)p->sandbox_us, (unsigned long long)p->init_us,
+                  (unsigned long long)sum_us / 20);
 }
 
 void bench_call_send(struct runtime_bench *b, struct bench_call *c, uint64_t bytes)

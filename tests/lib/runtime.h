@@ -46,6 +46,8 @@ struct bench_call {
     char text[256];
     uint64_t cpu_us;
     uint64_t closed_at;
+    uint64_t began_us;
+    uint64_t ended_us;
 };
 
 void runtime_bench_open(struct runtime_bench *b);
@@ -88,6 +90,8 @@ void bench_call_do(struct runtime_bench *b, struct bench_instance *i,
 /* … which must succeed with that body. */
 void bench_call_expect(struct runtime_bench *b, struct bench_instance *i,
                        const char *body, const char *reply);
+/* Prints how long the start took and what a call takes now. */
+void bench_timings(struct runtime_bench *b, struct bench_instance *i, const char *kind);
 /* Writes `bytes` of a pattern as back-pressure allows, then ends the body. */
 void bench_call_send(struct runtime_bench *b, struct bench_call *c, uint64_t bytes);
 bool bench_call_cancel(struct bench_call *c);
