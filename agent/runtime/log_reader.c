@@ -1,3 +1,4 @@
+/* Reading functions' logs: what is kept, then what comes. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,7 @@ struct file {
     size_t bytes; /* what was there when the reader began; later lines are pushed */
     uint64_t version;
     uint64_t instance;
+    bool older; /* the half that was rotated away */
 };
 
 /* opened ─▶ worker loads history ─▶ batches, one a next() ─▶ follows or ends
@@ -317,6 +319,21 @@ void log_readers_push(struct logs *l, const char *namespace_, const char *name,
 /* --- life ----------------------------------------------------------------------------
  */
 
+/* An instance's older half first: lines of the same millisecond keep their order. */
+static int by_age(const void *a, const void *b)
+{
+    const struct file *x = a;
+    const struct file *y = b;
+
+    if (x->instance != y->instance) {
+        return x->instance < y->instance ? -1 : 1;
+    }
+    if (x->version != y->version) {
+        return x->version < y->version ? -1 : 1;
+    }
+    return (int)y->older - (int)x->older;
+}
+
 static void open_files(struct log_reader *r)
 {
     _cleanup_closedir_ DIR *dir = NULL;
@@ -343,8 +360,10 @@ static void open_files(struct log_reader *r)
             continue;
         }
         f.bytes = (size_t)st.st_size;
+        f.older = e->d_name[strlen(e->d_name) - 1] == '1';
         r->files[r->n_files++] = f;
     }
+    qsort(r->files, r->n_files, sizeof(*r->files), by_age);
 }
 
 int log_reader_new(struct log_reader **ret, struct logs *l, const char *namespace_,
