@@ -41,6 +41,10 @@ struct http_server_options {
     /* A client that shuts down its sending side while its complete request is worked on
      * has gone: on_close(-ECONNRESET). Otherwise it still gets its response. */
     bool fin_is_gone;
+    /* With fin_is_gone: one that comes within so long of the request's end is not a hang-up
+     * but the way of clients that say at once that they have nothing more to ask (`nc -N`):
+     * they get their response. A client that hangs up looks the same, only later. */
+    uint32_t fin_grace_ms;
     void (*on_request)(struct http_server *s, struct http_exchange *x);
     void *data;
 };

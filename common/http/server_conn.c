@@ -9,6 +9,9 @@
 #define REST_MAX  (64 * 1024)  /* pipelined bytes kept while an exchange runs */
 #define DRAIN_MAX (256 * 1024) /* of a body that nobody wants */
 #define LINGER_MS 2000
+/* Read and thrown away meanwhile: a client that sends all of a refused body before it looks
+ * for the answer gets that answer, not a reset. Bounded by the time as well. */
+#define LINGER_BYTES_MAX (64ull * 1024 * 1024)
 
 /* --- end ---------------------------------------------------------------------- */
 
@@ -150,6 +153,7 @@ static void on_done(struct http_message *m)
 {
     struct http_conn *c = conn_of(m);
 
+    c->done_ms = uv_now(c->server->loop);
     if (c->x.open && !c->x.ended && c->x.ops.on_end != NULL) {
         c->x.ops.on_end(&c->x);
     }
@@ -257,7 +261,8 @@ static void ended(struct http_conn *c)
         http_conn_close(c, 0, false);
     } else if (c->in.state != HTTP_MESSAGE_DONE && !c->x.ended) {
         http_conn_close(c, -ECONNRESET, false);
-    } else if (c->server->options.fin_is_gone && !c->x.ended) {
+    } else if (c->server->options.fin_is_gone && !c->x.ended &&
+               uv_now(c->server->loop) - c->done_ms > c->server->options.fin_grace_ms) {
         http_conn_close(c, -ECONNRESET, false);
     }
 }
@@ -284,7 +289,7 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         http_conn_close(c, -ECONNRESET, false);
     } else if (c->lingering) {
         c->drained += (uint64_t)nread;
-        if (c->drained > 4 * DRAIN_MAX) {
+        if (c->drained > LINGER_BYTES_MAX) {
             http_conn_close(c, 0, false);
         }
         return;

@@ -41,6 +41,7 @@ struct http_conn {
     struct http_exchange x;
     char peer[46];
     uint64_t deadline_ms; /* 0: none */
+    uint64_t done_ms;     /* when the request was complete */
     size_t write_left;    /* of the write queue, when last looked at */
     enum {
         HTTP_WAIT_IDLE,

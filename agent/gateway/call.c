@@ -1,0 +1,441 @@
+/* A call's life: asked for, decided, answered, counted. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/gateway/gateway_private.h"
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+/* --- what is to be done later ------------------------------------------------------- */
+
+void call_later(struct gateway_call *c, enum call_todo todo)
+{
+    struct gateway *g = c->gateway;
+
+    c->todo = todo;
+    if (!c->asking && list_empty(&c->due)) {
+        list_push_back(&g->due, &c->due);
+        gateway_arm(g);
+    }
+}
+
+static void set_failure(struct gateway_call *c, enum cause cause, const char *fmt,
+                        va_list ap)
+{
+    c->cause = cause;
+    c->retry_after_s = 0;
+    (void)vsnprintf(c->text, sizeof(c->text), fmt, ap);
+}
+
+void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_failure(c, cause, fmt, ap);
+    va_end(ap);
+    call_later(c, TODO_FAIL);
+}
+
+void call_again_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    set_failure(c, cause, fmt, ap);
+    va_end(ap);
+    call_later(c, c->again ? TODO_FAIL : TODO_ASK);
+    c->again = true;
+}
+
+/* --- ends -----------------------------------------------------------------------------
+ */
+
+void call_maybe_free(struct gateway_call *c)
+{
+    struct gateway *g = c->gateway;
+
+    if (c->phase != PHASE_OVER || c->exchange != NULL || c->hop != NULL) {
+        return;
+    }
+    CHECK(!c->core_open && c->run == NULL && c->use.peer == NULL);
+    list_remove(&c->due);
+    list_remove(&c->link);
+    buf_free(&c->prefix);
+    free(c);
+    gateway_call_gone(g);
+}
+
+static void count(const struct gateway_call *c, const char *outcome)
+{
+    const struct gateway *g = c->gateway;
+    const struct call_record r = {
+        .namespace_ = call_target(c)->namespace_,
+        .function = c->version > 0 ? call_target(c)->name : NULL,
+        .version = c->version,
+        .outcome = outcome,
+        .timing = &c->timing,
+        .dispatched = c->dispatched_us > 0,
+        .cold = c->timing.cold,
+        .duration_us = clock_mono_us() - c->arrived_us,
+    };
+
+    gateway_metrics_in_flight(g->metrics, -1);
+    if (c->phase == PHASE_HOP) {
+        gateway_metrics_forward(g->metrics, outcome);
+        if (c->cause == CAUSE_NONE) {
+            return; /* it is counted where it ran */
+        }
+    }
+    gateway_metrics_call(g->metrics, &r);
+}
+
+void call_over(struct gateway_call *c, const char *outcome)
+{
+    CHECK(c->phase != PHASE_OVER);
+    count(c, outcome);
+    c->phase = PHASE_OVER;
+    c->todo = TODO_NONE;
+    list_remove(&c->due);
+}
+
+void call_done(struct gateway_call *c, enum cause cause, uint64_t cpu_us)
+{
+    if (c->core_open) {
+        c->core_open = false;
+        agent_core_call_done(c->gateway->core, &c->call, cause, cpu_us);
+    }
+    call_maybe_free(c);
+}
+
+static void cancel(struct gateway_call *c, bool can_drop)
+{
+    if (c->core_open) {
+        c->core_open = false;
+        agent_core_call_cancel(c->gateway->core, &c->call, can_drop);
+    }
+}
+
+/* Lets go of whatever works on the call. True: what did can take others. */
+static bool drop_work(struct gateway_call *c)
+{
+    bool usable = c->run == NULL || call_run_drop(c);
+
+    call_hop_drop(c);
+    return usable;
+}
+
+static void log_failure(const struct gateway_call *c)
+{
+    struct gateway *g = c->gateway;
+    uint64_t second = clock_mono_ms() / 1000;
+
+    if (cause_http_status(c->cause) < 500) {
+        return; /* the caller's, and told to the caller */
+    }
+    if (second != g->log_second) {
+        g->log_second = second;
+        g->log_lines = 0;
+    }
+    if (g->log_lines++ < LOG_LINES_MAX) {
+        log_info("call failed", LOG_STR("request_id", c->request_id),
+                 LOG_STR("namespace", call_target(c)->namespace_),
+                 LOG_STR("function", call_target(c)->name),
+                 LOG_INT("version", c->version), LOG_STR("cause", cause_name(c->cause)),
+                 LOG_STR("text", c->text));
+    }
+}
+
+/* Answers with c->cause, and ends all that is still going on. */
+static void fail(struct gateway_call *c)
+{
+    bool idle = c->phase == PHASE_WAIT || c->phase == PHASE_ASK;
+    enum cause cause = c->cause;
+    bool usable = drop_work(c);
+
+    if (c->dispatched_us > 0 && !c->timing.ran) {
+        c->timing.run_us = clock_mono_us() - c->dispatched_us;
+        c->timing.ran = true;
+    }
+    if (c->replied) {
+        http_exchange_abort(c->exchange);
+    } else {
+        reply_error(c->exchange, c->gateway->node, c->request_id, c->cause, c->text,
+                    c->retry_after_s, c->dispatched_us > 0 ? &c->timing : NULL);
+    }
+    log_failure(c);
+    call_over(c, cause_name(c->cause));
+    if (idle || !usable) {
+        cancel(c, usable);
+    }
+    call_done(c, cause, c->cpu_us);
+}
+
+/* The caller has gone away. */
+static void gone(struct gateway_call *c)
+{
+    bool usable = drop_work(c);
+
+    call_over(c, "canceled");
+    cancel(c, usable);
+}
+
+/* --- asking the core
+ * -------------------------------------------------------------------- */
+
+bool call_body_too_large(const struct gateway_call *c)
+{
+    uint64_t announced = http_exchange_content_length(c->exchange);
+
+    return c->body_seen > c->body_max ||
+           (announced != HTTP_BODY_CHUNKED && announced > c->body_max);
+}
+
+static void ask(struct gateway_call *c)
+{
+    const struct route_target *t = call_target(c);
+
+    cancel(c, drop_work(c)); /* of an attempt before */
+    c->phase = PHASE_WAIT;
+    c->cause = CAUSE_NONE;
+    c->dispatched_us = 0;
+    c->call = (struct call){0};
+    c->core_open = c->asking = true;
+    agent_core_call(c->gateway->core, &c->call, t->namespace_, t->name, 0,
+                    c->trust != MARK_NONE);
+    c->asking = false;
+    if (!c->core_open) {
+        return;
+    }
+    c->version = version_number(c->call.version);
+    c->body_max = version_spec(c->call.version)->body_max_kib * 1024ull;
+    if (call_body_too_large(c)) {
+        call_fail_later(c, CAUSE_PAYLOAD_TOO_LARGE,
+                        "the body is over the function's limit of %llu KiB",
+                        (unsigned long long)(c->body_max / 1024));
+    }
+}
+
+void call_act(struct gateway_call *c)
+{
+    while (c->todo != TODO_NONE) {
+        enum call_todo todo = c->todo;
+
+        c->todo = TODO_NONE;
+        list_remove(&c->due);
+        switch (todo) {
+        case TODO_ASK:
+            ask(c);
+            break;
+        case TODO_DISPATCH:
+            call_run_start(c);
+            break;
+        case TODO_FORWARD:
+            call_hop_start(c);
+            break;
+        case TODO_FAIL:
+            fail(c);
+            return; /* it may be no more */
+        case TODO_NONE:
+        default:
+            break;
+        }
+    }
+}
+
+/* --- the core's answers
+ * ------------------------------------------------------------------- */
+
+static void decided(struct gateway_call *c, enum call_todo todo)
+{
+    if (c->todo == TODO_FAIL) {
+        return; /* it is lost already, and the core hears of it next */
+    }
+    c->todo = todo;
+    if (!c->asking) {
+        call_act(c);
+    }
+}
+
+void gateway_call_dispatch(struct gateway *g, struct call *call)
+{
+    struct gateway_call *c = gateway_call_of(call);
+
+    decided(c, TODO_DISPATCH);
+}
+
+void gateway_call_forward(struct gateway *g, struct call *call, const char *node,
+                          const char *gateway)
+{
+    struct gateway_call *c = gateway_call_of(call);
+
+    (void)snprintf(c->hop_node, sizeof(c->hop_node), "%s", node);
+    (void)snprintf(c->hop_gateway, sizeof(c->hop_gateway), "%s", gateway);
+    decided(c, TODO_FORWARD);
+}
+
+void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
+                         const char *text, uint32_t retry_after_s)
+{
+    struct gateway_call *c = gateway_call_of(call);
+
+    CHECK(c->core_open);
+    c->core_open = false;
+    if (cause == CAUSE_NOT_FOUND && c->reading + 1 < c->route.n) {
+        c->reading++;
+        call_later(c, TODO_ASK);
+        return;
+    }
+    call_fail_later(c, cause, "%s", text);
+    c->retry_after_s = retry_after_s;
+}
+
+void gateway_call_timeout(struct gateway *g, struct call *call)
+{
+    struct gateway_call *c = gateway_call_of(call);
+
+    CHECK(c->core_open);
+    c->core_open = false;
+    (void)drop_work(c); /* the core stops the instance if it must be */
+    if (call->version != NULL) {
+        call_fail_later(c, CAUSE_TIMEOUT, "the function ran past its timeout of %u ms",
+                        version_spec(call->version)->timeout_ms);
+    } else {
+        call_fail_later(c, CAUSE_TIMEOUT, "the function ran past its timeout");
+    }
+}
+
+/* --- the caller's side
+ * ------------------------------------------------------------------- */
+
+static void on_body(struct http_exchange *x, const char *data, size_t len)
+{
+    struct gateway_call *c = http_exchange_data(x);
+
+    if (c->phase == PHASE_OVER || c->todo == TODO_FAIL) {
+        return;
+    }
+    c->body_seen += len;
+    if (c->version > 0 && call_body_too_large(c)) {
+        call_fail_later(c, CAUSE_PAYLOAD_TOO_LARGE,
+                        "the body is over the function's limit of %llu KiB",
+                        (unsigned long long)(c->body_max / 1024));
+        call_act(c);
+    } else if (c->phase == PHASE_RUN) {
+        call_run_body(c, data, len);
+    } else if (c->phase == PHASE_HOP && c->hop_connected) {
+        call_hop_body(c, data, len);
+    } else if (buf_append(&c->prefix, data, len) < 0) {
+        call_fail_later(c, CAUSE_INTERNAL, "out of memory");
+    } else if (c->prefix.len >= PREFIX_MAX) {
+        http_exchange_pause(x);
+    }
+}
+
+static void on_end(struct http_exchange *x)
+{
+    struct gateway_call *c = http_exchange_data(x);
+
+    if (c->body_done) {
+        return; /* there was none */
+    }
+    c->body_done = true;
+    if (c->phase == PHASE_RUN && c->run != NULL) {
+        (void)runtime_call_end(c->run);
+    } else if (c->phase == PHASE_HOP && c->hop_connected) {
+        (void)http_call_end(c->hop, (struct http_headers){NULL, 0});
+    }
+}
+
+static void on_drain(struct http_exchange *x)
+{
+    struct gateway_call *c = http_exchange_data(x);
+
+    if (c->phase == PHASE_RUN && c->run != NULL) {
+        runtime_call_resume(c->run);
+    } else if (c->phase == PHASE_HOP && c->hop != NULL) {
+        http_call_resume(c->hop);
+    }
+}
+
+static void on_close(struct http_exchange *x, int status)
+{
+    struct gateway_call *c = http_exchange_data(x);
+
+    c->exchange = NULL;
+    if (c->phase != PHASE_OVER) {
+        gone(c);
+    }
+    call_maybe_free(c);
+}
+
+static const struct http_exchange_ops exchange_ops = {on_body, on_end, on_drain,
+                                                      on_close};
+
+/* --- begin
+ * ----------------------------------------------------------------------------------- */
+
+static void read_mark(struct gateway_call *c)
+{
+    struct http_exchange *x = c->exchange;
+    const struct http_header *h =
+        http_headers_find(http_exchange_headers(x), MARK_HEADER);
+
+    if (h != NULL) {
+        c->trust = mark_read(&c->mark, h->value, c->gateway->secret,
+                             http_exchange_method(x), http_exchange_target(x));
+    }
+    if (c->trust == MARK_TRUSTED) {
+        memcpy(c->request_id, c->mark.request_id, sizeof(c->request_id));
+        c->route.n = 1; /* another agent names the function whole */
+    } else {
+        random_uuid(c->request_id);
+        c->mark = (struct mark){.left_ms = MARK_LEFT_NONE};
+        (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
+    }
+}
+
+static void refuse(struct gateway *g, struct http_exchange *x, enum cause cause,
+                   const char *text)
+{
+    char request_id[RANDOM_UUID_SIZE];
+
+    random_uuid(request_id);
+    reply_error(x, g->node, request_id, cause, text, 0, NULL);
+}
+
+void call_begin(struct gateway *g, struct http_exchange *x)
+{
+    struct gateway_call *c;
+    struct route route;
+
+    if (route_parse(&route, http_exchange_path(x)) < 0) {
+        refuse(g, x, CAUSE_NOT_FOUND,
+               "no function has this path: call /fn/<name> or /fn/<namespace>/<name>");
+        return;
+    }
+    c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        refuse(g, x, CAUSE_INTERNAL, "out of memory");
+        return;
+    }
+    c->gateway = g;
+    c->exchange = x;
+    c->route = route;
+    c->arrived_us = http_exchange_started_us(x);
+    list_init(&c->due);
+    list_init(&c->use.node);
+    list_push_back(&g->calls, &c->link);
+    http_exchange_set(x, &exchange_ops, c);
+    read_mark(c);
+    gateway_metrics_in_flight(g->metrics, 1);
+    c->body_done = http_exchange_content_length(x) == 0;
+    if (!c->body_done && http_headers_find(http_exchange_headers(x), "Expect") != NULL) {
+        http_exchange_pause(x); /* 100 Continue goes out once somebody takes the body */
+    }
+    c->todo = TODO_ASK;
+    call_act(c);
+}

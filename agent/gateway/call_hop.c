@@ -1,0 +1,231 @@
+/* A call on another agent: its gateway is asked in this one's place, and its answer,
+ * which names the node, the timing and the cause already, is passed on as it is. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/gateway/gateway_private.h"
+#include "common/clock.h"
+
+/* --- the reply
+ * -------------------------------------------------------------------------- */
+
+static void on_response(struct http_call *hop, int status, struct http_headers headers,
+                        uint64_t content_length)
+{
+    struct gateway_call *c = http_call_data(hop);
+
+    if (c->phase != PHASE_HOP || c->todo == TODO_FAIL) {
+        return;
+    }
+    if (reply_relay(c, status, headers, content_length) == -EINVAL) {
+        call_fail_later(c, CAUSE_INTERNAL, "%s sent a reply that cannot be passed on",
+                        c->hop_node);
+    }
+}
+
+static void on_body(struct http_call *hop, const char *data, size_t len)
+{
+    struct gateway_call *c = http_call_data(hop);
+
+    if (c->phase != PHASE_HOP || c->todo == TODO_FAIL) {
+        return;
+    }
+    if (http_exchange_write(c->exchange, data, len) == -EMSGSIZE) {
+        call_fail_later(c, CAUSE_INTERNAL, "%s sent more than it announced", c->hop_node);
+    } else if (http_exchange_pending(c->exchange) > HTTP_HIGH_WATER) {
+        http_call_pause(hop);
+    }
+}
+
+static void on_end(struct http_call *hop, struct http_headers trailers)
+{
+    struct gateway_call *c = http_call_data(hop);
+
+    if (c->phase == PHASE_HOP && c->todo != TODO_FAIL && c->replied) {
+        c->reply_whole = true;
+        (void)http_exchange_end(c->exchange, trailers);
+    }
+}
+
+static void send_prefix(struct gateway_call *c)
+{
+    if (c->prefix.len > 0) {
+        call_hop_body(c, c->prefix.data, c->prefix.len);
+        buf_free(&c->prefix);
+    }
+    if (c->body_done) {
+        (void)http_call_end(c->hop, (struct http_headers){NULL, 0});
+    }
+}
+
+/* The first time it is connected: from then on the body is on its way. */
+static void on_drain(struct http_call *hop)
+{
+    struct gateway_call *c = http_call_data(hop);
+
+    if (c->phase != PHASE_HOP || c->todo == TODO_FAIL) {
+        return;
+    }
+    if (!c->hop_connected) {
+        c->hop_connected = true;
+        send_prefix(c);
+    }
+    if (http_call_pending(hop) <= HTTP_HIGH_WATER) {
+        http_exchange_resume(c->exchange);
+    }
+}
+
+/* Did the failure happen before a byte of the request was sent? */
+static bool never_connected(const struct gateway_call *c, int status)
+{
+    switch (status) {
+    case -ECONNRESET: /* also what the client makes of a connection that broke */
+    case -EPROTO:
+    case -ENOMEM:
+    case -ECANCELED:
+        return false;
+    default:
+        return !c->hop_connected && !c->replied;
+    }
+}
+
+static void hop_failed(struct gateway_call *c, int status)
+{
+    if (status == -ENOMEM) {
+        call_fail_later(c, CAUSE_INTERNAL, "out of memory");
+    } else if (never_connected(c, status)) {
+        peers_failed(&c->use);
+        call_again_later(c, CAUSE_NODE_LOST, "%s cannot be reached: %s", c->hop_node,
+                         uv_strerror(status));
+    } else {
+        call_fail_later(c, CAUSE_NODE_LOST, "%s was lost while it had the call",
+                        c->hop_node);
+    }
+}
+
+static void on_close(struct http_call *hop, int status)
+{
+    struct gateway_call *c = http_call_data(hop);
+
+    c->hop = NULL;
+    if (c->phase == PHASE_HOP && c->todo != TODO_FAIL) {
+        if (status == 0 && c->reply_whole) {
+            peers_release(&c->use);
+            call_over(c, "ok");
+            call_done(c, CAUSE_NONE, 0);
+            return;
+        }
+        hop_failed(c, status);
+    }
+    peers_release(&c->use);
+    call_maybe_free(c);
+}
+
+static const struct http_call_ops ops = {on_response, on_body, on_end, on_drain,
+                                         on_close};
+
+/* --- the request
+ * ------------------------------------------------------------------------ */
+
+void call_hop_body(struct gateway_call *c, const char *data, size_t len)
+{
+    if (c->hop == NULL) {
+        return;
+    }
+    if (http_call_write(c->hop, data, len) == -ENOMEM) {
+        call_fail_later(c, CAUSE_INTERNAL, "out of memory");
+    } else if (http_call_pending(c->hop) > HTTP_HIGH_WATER) {
+        http_exchange_pause(c->exchange);
+    }
+}
+
+/* The function's whole name: the other agent has nothing to guess. */
+static int make_target(const struct gateway_call *c, struct buf *b)
+{
+    const struct route_target *t = call_target(c);
+    struct http_str query = http_exchange_query(c->exchange);
+    int rc = buf_printf(b, "/fn/%s/%s", t->namespace_, t->name);
+
+    rc = rc < 0 ? rc : buf_append(b, t->path.at, t->path.len);
+    if (rc == 0 && query.len > 0) {
+        rc = buf_append(b, "?", 1);
+        rc = rc < 0 ? rc : buf_append(b, query.at, query.len);
+    }
+    return rc;
+}
+
+static int make_mark(const struct gateway_call *c, char ret[MARK_SIZE],
+                     struct http_str target)
+{
+    uint64_t now_ms = clock_mono_ms();
+    struct mark m = c->mark;
+
+    memcpy(m.request_id, c->request_id, sizeof(m.request_id));
+    memcpy(m.node, c->gateway->node, sizeof(m.node));
+    if (c->call.deadline_ms > now_ms && c->call.deadline_ms != UINT64_MAX) {
+        m.left_ms = c->call.deadline_ms - now_ms;
+    }
+    return mark_write(ret, &m, c->gateway->secret, http_exchange_method(c->exchange),
+                      target);
+}
+
+static int start(struct gateway_call *c, struct http_client *client)
+{
+    struct http_exchange *x = c->exchange;
+    bool whole = c->body_done;
+    struct buf target = {0};
+    struct headers pass = {0};
+    char mark[MARK_SIZE];
+    int rc = make_target(c, &target);
+
+    rc = rc < 0
+             ? rc
+             : headers_pass(&pass, http_exchange_headers(x), HEADERS_BETWEEN_AGENTS, 1);
+    rc = rc < 0 ? rc : make_mark(c, mark, (struct http_str){target.data, target.len});
+    if (rc == 0) {
+        headers_add(&pass, MARK_HEADER, mark);
+        rc = http_call_start(
+            client, &c->hop, http_exchange_method(x),
+            (struct http_str){target.data, target.len}, headers_get(&pass),
+            whole && c->prefix.len > 0 ? c->prefix.data : NULL,
+            whole ? c->prefix.len : http_exchange_content_length(x), &ops, c);
+    }
+    headers_free(&pass);
+    buf_free(&target);
+    return rc;
+}
+
+static void peer_ready(struct peer_use *use, struct http_client *client, int status)
+{
+    struct gateway_call *c = container_of(use, struct gateway_call, use);
+
+    if (status == 0) {
+        status = start(c, client);
+        if (status == 0) {
+            return;
+        }
+        c->hop = NULL;
+    }
+    hop_failed(c, status);
+}
+
+void call_hop_start(struct gateway_call *c)
+{
+    c->phase = PHASE_HOP;
+    c->hop_connected = false;
+    if (!c->body_done) {
+        http_exchange_pause(c->exchange); /* until somebody takes it */
+    }
+    c->use.ready = peer_ready;
+    peers_use(c->gateway->peers, c->hop_gateway, &c->use);
+}
+
+/* The request to the other agent may take a moment to go; use ends with it. */
+void call_hop_drop(struct gateway_call *c)
+{
+    if (c->hop != NULL) {
+        http_call_cancel(c->hop);
+    } else {
+        peers_release(&c->use);
+    }
+}

@@ -1,0 +1,161 @@
+/* A call on an instance of this node. */
+#include <errno.h>
+
+#include "agent/gateway/gateway_private.h"
+#include "common/clock.h"
+
+/* --- the reply
+ * -------------------------------------------------------------------------- */
+
+static void on_response(struct runtime_call *run, int status, struct http_headers headers,
+                        uint64_t content_length)
+{
+    struct gateway_call *c = runtime_call_data(run);
+
+    if (c->todo == TODO_FAIL) {
+        return;
+    }
+    c->timing.run_us = clock_mono_us() - c->dispatched_us;
+    c->timing.ran = true;
+    if (reply_head(c, status, headers, content_length) == -EINVAL) {
+        call_fail_later(c, CAUSE_FUNCTION_ERROR,
+                        "the reply's head cannot be sent: status %d, or a header with a "
+                        "line break",
+                        status);
+    }
+}
+
+static void on_body(struct runtime_call *run, const char *data, size_t len)
+{
+    struct gateway_call *c = runtime_call_data(run);
+
+    if (c->todo == TODO_FAIL) {
+        return;
+    }
+    /* -EPIPE: the caller is gone, of which on_close tells. */
+    if (http_exchange_write(c->exchange, data, len) == -EMSGSIZE) {
+        call_fail_later(c, CAUSE_FUNCTION_ERROR,
+                        "the reply is longer than its Content-Length");
+    } else if (http_exchange_pending(c->exchange) > HTTP_HIGH_WATER) {
+        runtime_call_pause(run);
+    }
+}
+
+static void on_drain(struct runtime_call *run)
+{
+    struct gateway_call *c = runtime_call_data(run);
+
+    http_exchange_resume(c->exchange);
+}
+
+static void on_close(struct runtime_call *run, enum cause cause, const char *text,
+                     uint64_t cpu_us)
+{
+    struct gateway_call *c = runtime_call_data(run);
+
+    c->run = NULL;
+    if (c->todo != TODO_FAIL && cause == CAUSE_NONE && c->replied) {
+        (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
+        call_over(c, "ok");
+        call_done(c, CAUSE_NONE, cpu_us);
+        return;
+    }
+    if (c->todo != TODO_FAIL) {
+        call_fail_later(c, cause != CAUSE_NONE ? cause : CAUSE_FUNCTION_ERROR, "%s",
+                        cause != CAUSE_NONE ? text : "the function gave no reply");
+    }
+    c->cpu_us = cpu_us;
+    call_act(c);
+}
+
+static const struct runtime_call_ops ops = {on_response, on_body, on_drain, on_close};
+
+/* --- the request
+ * ------------------------------------------------------------------------ */
+
+void call_run_body(struct gateway_call *c, const char *data, size_t len)
+{
+    if (c->run == NULL) {
+        return;
+    }
+    if (runtime_call_write(c->run, data, len) < 0) {
+        call_fail_later(c, CAUSE_INTERNAL, "the body cannot be passed on");
+    } else if (runtime_call_pending(c->run) > HTTP_HIGH_WATER) {
+        http_exchange_pause(c->exchange);
+    }
+}
+
+static void note_timing(struct gateway_call *c)
+{
+    const struct instance *in = c->call.instance;
+    struct timing *t = &c->timing;
+    uint64_t waited_us, began_us;
+
+    c->dispatched_us = clock_mono_us();
+    *t = (struct timing){.cold = in->ready_us >= c->arrived_us};
+    waited_us = c->dispatched_us - c->arrived_us;
+    if (t->cold) {
+        const struct runtime_phases *p = runtime_instance_phases(in->edge);
+
+        t->start_us = p->sandbox_us;
+        t->init_us = p->init_us;
+    }
+    began_us = t->start_us + t->init_us;
+    t->queue_us = waited_us > began_us ? waited_us - began_us : 0;
+}
+
+static uint64_t deadline_wall_ms(const struct gateway_call *c)
+{
+    uint64_t left_ms = version_spec(c->call.version)->timeout_ms;
+
+    return clock_wall_ms() + (c->mark.left_ms < left_ms ? c->mark.left_ms : left_ms);
+}
+
+void call_run_start(struct gateway_call *c)
+{
+    struct http_exchange *x = c->exchange;
+    struct runtime_request r = {
+        .request_id = c->request_id,
+        .method = http_exchange_method(x),
+        .path = call_target(c)->path,
+        .query = http_exchange_query(x),
+        .content_length = c->body_done ? c->prefix.len : http_exchange_content_length(x),
+        .peer = c->mark.peer,
+        .deadline_wall_ms = deadline_wall_ms(c),
+    };
+    struct headers pass;
+    int rc = headers_pass(&pass, http_exchange_headers(x), HEADERS_TO_FUNCTION, 0);
+
+    if (rc < 0) {
+        call_fail_later(c, CAUSE_INTERNAL, "out of memory");
+        return;
+    }
+    note_timing(c);
+    r.headers = headers_get(&pass);
+    c->phase = PHASE_RUN;
+    rc = runtime_call_start(c->call.instance->edge, &c->run, &r, &ops, c);
+    headers_free(&pass);
+    if (rc < 0) {
+        c->run = NULL;
+        call_again_later(c, rc == -ENOMEM ? CAUSE_INTERNAL : CAUSE_CRASHED,
+                         "the instance ended before it took the call");
+        return;
+    }
+    if (c->prefix.len > 0) {
+        call_run_body(c, c->prefix.data, c->prefix.len);
+        buf_free(&c->prefix);
+    }
+    if (c->body_done) {
+        (void)runtime_call_end(c->run);
+    } else if (runtime_call_pending(c->run) <= HTTP_HIGH_WATER) {
+        http_exchange_resume(x);
+    }
+}
+
+bool call_run_drop(struct gateway_call *c)
+{
+    bool usable = runtime_call_cancel(c->run);
+
+    c->run = NULL;
+    return usable;
+}

@@ -1,0 +1,43 @@
+/* Gateway: HTTP on every agent. Any of them takes calls to any function.
+ *
+ * Finds the function, asks the core where the call runs, and carries bodies both ways
+ * with back-pressure: to an instance here (agent/runtime) or to the gateway of another
+ * agent, one hop at most. docs/gateway.md has what callers see. Loop's thread. */
+#ifndef AGENT_GATEWAY_GATEWAY_H
+#define AGENT_GATEWAY_GATEWAY_H
+
+#include <uv.h>
+
+#include "agent/core/agent_core.h"
+#include "common/error.h"
+#include "common/metrics.h"
+
+struct gateway;
+
+struct gateway_options {
+    struct agent_core *core; /* `edge` of its instances: struct runtime_instance */
+    const char *node;
+    const char *host;
+    uint16_t port;      /* 0: a free one */
+    const char *secret; /* the cluster's join token; NULL: there is none */
+    struct metrics *metrics;
+};
+
+/* Strings are copied; core and metrics outlive it. */
+int gateway_new(struct gateway **ret, uv_loop_t *loop,
+                const struct gateway_options *options, struct error *err);
+uint16_t gateway_port(const struct gateway *g);
+void gateway_drain(struct gateway *g); /* accepts no more; calls go on */
+size_t gateway_active(const struct gateway *g);
+/* Calls that run are cut. on_closed comes once all have ended. */
+void gateway_close(struct gateway *g, void (*on_closed)(void *data), void *data);
+
+/* The core's io about calls: pass it on as it comes. */
+void gateway_call_dispatch(struct gateway *g, struct call *c);
+void gateway_call_forward(struct gateway *g, struct call *c, const char *node,
+                          const char *gateway);
+void gateway_call_reject(struct gateway *g, struct call *c, enum cause cause,
+                         const char *text, uint32_t retry_after_s);
+void gateway_call_timeout(struct gateway *g, struct call *c);
+
+#endif /* AGENT_GATEWAY_GATEWAY_H */

@@ -1,0 +1,156 @@
+/* What the gateway's files share: gateway.c (server, the core's io), call.c (a call's
+ * life), call_run.c (on an instance here), call_hop.c (on another agent), reply.c. */
+#ifndef AGENT_GATEWAY_GATEWAY_PRIVATE_H
+#define AGENT_GATEWAY_GATEWAY_PRIVATE_H
+
+#include "agent/gateway/gateway.h"
+#include "agent/gateway/gateway_metrics.h"
+#include "agent/gateway/headers.h"
+#include "agent/gateway/mark.h"
+#include "agent/gateway/peers.h"
+#include "agent/gateway/route.h"
+#include "agent/runtime/runtime.h"
+#include "common/buf.h"
+#include "common/http/http_client.h"
+#include "common/http/http_server.h"
+#include "common/list.h"
+
+/* Of a body that comes while its call waits so much is taken; then the caller waits. */
+#define PREFIX_MAX (64 * 1024)
+/* Failures that are logged in a second; the metrics have all of them. */
+#define LOG_LINES_MAX 20
+
+/* A call's life. Each arrow out of ASK, WAIT, RUN and HOP ends the core's part of the
+ * call exactly once (gateway_call.core_open falls), or begins it anew.
+ *
+ *   ASK ──▶ WAIT ──dispatch──▶ RUN ──whole, failed, over time──┐
+ *    ▲       │ └────forward──▶ HOP ──whole, lost, over time────┤
+ *    │       └──────reject─────────────────────────────────────┤
+ *    │       │         │        │                              ▼
+ *    └───────┴─────────┴────────┘                             OVER ─▶ gone
+ *     once more: the other reading of the path, or nothing
+ *     was sent to an instance or agent that is not there
+ *
+ * A caller that goes away takes it to OVER from anywhere. It is gone when the exchange
+ * and the request to the other agent have said that they are closed. */
+enum call_phase { PHASE_ASK, PHASE_WAIT, PHASE_RUN, PHASE_HOP, PHASE_OVER };
+
+/* What is to be done once no callback of others is on the stack. */
+enum call_todo { TODO_NONE, TODO_ASK, TODO_DISPATCH, TODO_FORWARD, TODO_FAIL };
+
+struct gateway_call {
+    struct call call; /* the core's; as long as core_open */
+    struct gateway *gateway;
+    struct list link; /* in gateway.calls */
+    struct list due;  /* in gateway.due, while todo is set and nobody looks after it */
+    enum call_phase phase;
+    enum call_todo todo;
+    bool
+        core_open; /* the core has the call: done, cancel, reject or timeout is to come */
+    bool asking;   /* inside agent_core_call: what it says is acted on afterwards */
+
+    struct http_exchange *exchange; /* until its on_close */
+    struct route route;
+    unsigned reading; /* of the path: index in route.targets */
+    bool again;       /* was tried once more already */
+    enum mark_trust trust;
+    struct mark mark; /* of a trusted forward, else of our own making */
+    char request_id[RANDOM_UUID_SIZE];
+    uint64_t version;  /* 0: not known yet */
+    uint64_t body_max; /* bytes */
+    uint64_t arrived_us;
+    uint64_t dispatched_us;
+    struct timing timing;
+
+    struct buf prefix; /* of the request's body, what came before it could go on */
+    uint64_t body_seen;
+    bool body_done;
+    bool replied;     /* the head of the response is out */
+    bool reply_whole; /* and all that follows it */
+
+    struct runtime_call *run;
+    struct http_call *hop;
+    struct peer_use use;
+    bool hop_connected;
+    char hop_node[SPEC_NODE_MAX + 1];
+    char hop_gateway[256];
+
+    enum cause cause; /* TODO_FAIL's */
+    uint32_t retry_after_s;
+    uint64_t cpu_us;
+    char text[256];
+};
+
+struct gateway {
+    uv_loop_t *loop;
+    struct agent_core *core;
+    char node[SPEC_NODE_MAX + 1];
+    char *secret;
+    struct http_server server;
+    uint16_t port;
+    struct peers *peers;
+    struct gateway_metrics *metrics;
+    struct list calls;
+    struct list due;
+    uv_timer_t later; /* works off `due` */
+    uint64_t log_second;
+    unsigned log_lines; /* in that second */
+    unsigned open;      /* parts that are not closed */
+    bool closing;
+    bool server_closed;
+    void (*on_closed)(void *data);
+    void *closed_data;
+};
+
+static inline struct gateway_call *gateway_call_of(struct call *c)
+{
+    return container_of(c, struct gateway_call, call);
+}
+
+static inline const struct route_target *call_target(const struct gateway_call *c)
+{
+    return &c->route.targets[c->reading];
+}
+
+/* gateway.c */
+void gateway_arm(struct gateway *g);       /* `due` has something */
+void gateway_call_gone(struct gateway *g); /* it was freed */
+
+/* call.c */
+void call_begin(struct gateway *g, struct http_exchange *x);
+void call_act(struct gateway_call *c); /* does what is to be done */
+void call_later(struct gateway_call *c, enum call_todo todo);
+void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Nothing of it was sent: ask the core again, or fail if that was done before. */
+void call_again_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Ends the core's part with agent_core_call_done. Last statement of a callback. */
+void call_done(struct gateway_call *c, enum cause cause, uint64_t cpu_us);
+/* The call is decided; the core has been told, or is told next by call_done. */
+void call_over(struct gateway_call *c, const char *outcome);
+void call_maybe_free(struct gateway_call *c);
+bool call_body_too_large(const struct gateway_call *c);
+
+/* call_run.c */
+void call_run_start(struct gateway_call *c);
+void call_run_body(struct gateway_call *c, const char *data, size_t len);
+bool call_run_drop(struct gateway_call *c); /* true: the instance remains usable */
+
+/* call_hop.c */
+void call_hop_start(struct gateway_call *c);
+void call_hop_body(struct gateway_call *c, const char *data, size_t len);
+void call_hop_drop(struct gateway_call *c);
+
+/* reply.c */
+/* Head of an instance's reply. -EINVAL: it holds what no header can; nothing was sent. */
+int reply_head(struct gateway_call *c, int status, struct http_headers headers,
+               uint64_t content_length);
+/* Head of another agent's reply. */
+int reply_relay(struct gateway_call *c, int status, struct http_headers headers,
+                uint64_t content_length);
+void reply_error(struct http_exchange *x, const char *node, const char *request_id,
+                 enum cause cause, const char *text, uint32_t retry_after_s,
+                 const struct timing *timing);
+
+#endif /* AGENT_GATEWAY_GATEWAY_PRIVATE_H */

@@ -1,0 +1,44 @@
+/* Which headers cross the gateway, and those that it adds. */
+#ifndef AGENT_GATEWAY_HEADERS_H
+#define AGENT_GATEWAY_HEADERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/http/http.h"
+
+struct headers {
+    struct http_header *list; /* values point into what they were made from */
+    size_t n;
+    size_t capacity;
+};
+
+enum headers_direction {
+    HEADERS_TO_FUNCTION,   /* nothing that begins with X-Mayfly-: those are ours to say */
+    HEADERS_FROM_FUNCTION, /* neither */
+    HEADERS_BETWEEN_AGENTS /* a mark goes alone (mark.h); the other agent's are right */
+};
+
+/* What may pass of `from`: connection-level headers stay behind. There is room for
+ * `extra` more by headers_add(). 0 or -ENOMEM. */
+int headers_pass(struct headers *ret, struct http_headers from,
+                 enum headers_direction direction, size_t extra);
+void headers_add(struct headers *h, const char *name, const char *value);
+struct http_headers headers_get(const struct headers *h);
+void headers_free(struct headers *h);
+
+/* What a call waited for and how long it ran; microseconds. */
+struct timing {
+    uint64_t queue_us; /* for an instance, its start left out */
+    uint64_t start_us; /* the sandbox */
+    uint64_t init_us;  /* the program, to ready */
+    uint64_t run_us;   /* to the head of the reply */
+    bool cold;         /* start and init are to be told */
+    bool ran;
+};
+
+#define TIMING_SIZE 160
+/* "queue;dur=0.012, start;dur=1.100, init;dur=8.000, run;dur=0.900" */
+void timing_format(char ret[TIMING_SIZE], const struct timing *t);
+
+#endif /* AGENT_GATEWAY_HEADERS_H */
