@@ -1,0 +1,174 @@
+/* Metrics and health over HTTP, on a port of their own. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/agent.h"
+#include "common/log.h"
+
+enum { STARTING, IDLE, BUSY, N_STATES };
+
+struct agent_status_series {
+    struct metric *instances[N_STATES];
+    struct metric *queue_depth;
+    struct metric *memory_reserved;
+    struct metric *link_up;
+    struct metric *cpu;
+};
+
+static struct metric *single(struct agent *a, enum metric_type type, const char *name,
+                             const char *help)
+{
+    return metric_get(metrics_family(a->metrics, type, name, help, NULL, 0), NULL);
+}
+
+int agent_status_metrics(struct agent *a)
+{
+    static const char *const state[] = {"state"}, *const version[] = {"version"};
+    static const char *const states[N_STATES] = {"starting", "idle", "busy"};
+    static const char *const own_version[] = {MAYFLY_VERSION};
+    struct agent_status_series *s = calloc(1, sizeof(*s));
+    struct metric_family *instances;
+
+    if (s == NULL) {
+        return -ENOMEM;
+    }
+    a->series = s;
+    instances = metrics_family(a->metrics, METRIC_GAUGE, "mayfly_instances",
+                               "Instances on this node.", state, 1);
+    for (int i = 0; i < N_STATES; i++) {
+        s->instances[i] = metric_get(instances, &states[i]);
+    }
+    s->queue_depth = single(a, METRIC_GAUGE, "mayfly_queue_depth",
+                            "Calls that wait for an instance on this node.");
+    s->memory_reserved =
+        single(a, METRIC_GAUGE, "mayfly_node_memory_reserved_bytes",
+               "Memory that the limits of this node's instances add up to.");
+    s->link_up = single(a, METRIC_GAUGE, "mayfly_controller_connected",
+                        "1 while the connection to a controller is up.");
+    s->cpu = single(a, METRIC_COUNTER, "mayfly_cpu_seconds_total",
+                    "Processor time of sandboxes that have ended.");
+    metric_set(single(a, METRIC_GAUGE, "mayfly_node_memory_capacity_bytes",
+                      "Memory that this node has for instances."),
+               (double)a->config->memory_bytes);
+    metric_set(metric_get(metrics_family(a->metrics, METRIC_GAUGE, "mayfly_build_info",
+                                         "1; the labels say what runs.", version, 1),
+                          own_version),
+               1);
+    return 0;
+}
+
+void agent_status_cpu(struct agent *a, uint64_t cpu_us)
+{
+    metric_add(a->series->cpu, (double)cpu_us / 1e6);
+}
+
+struct sums {
+    uint64_t states[N_STATES];
+    uint64_t queued;
+};
+
+static void add_up(void *data, const struct version_load *l)
+{
+    struct sums *s = data;
+
+    s->states[STARTING] += l->starting;
+    s->states[IDLE] += l->idle;
+    s->states[BUSY] += l->busy;
+    s->queued += l->queued;
+}
+
+static void refresh(struct agent *a)
+{
+    struct sums sums = {0};
+
+    agent_core_loads(a->core, add_up, &sums);
+    for (int i = 0; i < N_STATES; i++) {
+        metric_set(a->series->instances[i], (double)sums.states[i]);
+    }
+    metric_set(a->series->queue_depth, (double)sums.queued);
+    metric_set(a->series->memory_reserved, (double)agent_core_memory_reserved(a->core));
+    metric_set(a->series->link_up, a->link != NULL && link_is_up(a->link));
+}
+
+/* --- requests
+ * --------------------------------------------------------------------------- */
+
+static void reply(struct http_exchange *x, int status, const char *type, const char *text,
+                  size_t len)
+{
+    const struct http_header h = {HTTP_STR("Content-Type"), http_str(type)};
+
+    (void)http_exchange_reply(x, status, (struct http_headers){&h, 1}, text, len);
+}
+
+static void reply_text(struct http_exchange *x, int status, const char *text)
+{
+    reply(x, status, "text/plain", text, http_str(text).len);
+}
+
+static void serve_metrics(struct agent *a, struct http_exchange *x)
+{
+    struct buf text = {0};
+
+    refresh(a);
+    if (metrics_render(a->metrics, &text) == 0) {
+        reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", text.data, text.len);
+    } else {
+        reply_text(x, 500, "out of memory\n");
+    }
+    buf_free(&text);
+}
+
+/* A controller that is away does not make a node unready: calls go on without it. */
+static void serve_readiness(const struct agent *a, struct http_exchange *x)
+{
+    const char *missing = a->phase != AGENT_RUNNING ? "the agent is being stopped\n"
+                          : !a->warden_ready        ? "the warden does not serve yet\n"
+                          : !a->has_snapshot
+                              ? "no controller has told yet what there is to run\n"
+                              : NULL;
+
+    reply_text(x, missing == NULL ? 200 : 503, missing == NULL ? "ok\n" : missing);
+}
+
+static void on_request(struct http_server *s, struct http_exchange *x)
+{
+    struct agent *a = s->data;
+    struct http_str path = http_exchange_path(x), method = http_exchange_method(x);
+
+    if (!http_str_eq(method, "GET") && !http_str_eq(method, "HEAD")) {
+        reply_text(x, 405, "GET or HEAD\n");
+    } else if (http_str_eq(path, "/metrics")) {
+        serve_metrics(a, x);
+    } else if (http_str_eq(path, "/healthz")) {
+        reply_text(x, 200, "ok\n");
+    } else if (http_str_eq(path, "/readyz")) {
+        serve_readiness(a, x);
+    } else {
+        reply_text(x, 404, "there are /metrics, /healthz and /readyz\n");
+    }
+}
+
+int agent_status_open(struct agent *a, struct error *err)
+{
+    const struct http_server_options options = {
+        .connections_max = 100,
+        .on_request = on_request,
+        .data = a,
+    };
+    int rc = http_server_open(&a->status, &a->loop, &options);
+
+    if (rc < 0) {
+        return error_set(err, rc, "metrics: %s", uv_strerror(rc));
+    }
+    a->status_open = true;
+    rc = http_server_listen_tcp(&a->status, a->config->metrics_host,
+                                a->config->metrics_port, &a->status_port, err);
+    return rc < 0 ? error_wrap(err, rc, "metrics") : 0;
+}
+
+void agent_status_free(struct agent *a)
+{
+    free(a->series);
+    a->series = NULL;
+}
