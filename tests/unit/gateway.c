@@ -1,0 +1,244 @@
+/* Paths, forwarding marks and headers of the gateway. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/gateway/headers.h"
+#include "agent/gateway/mark.h"
+#include "agent/gateway/route.h"
+
+/* --- paths
+ * ------------------------------------------------------------------------------ */
+
+static void assert_target(const struct route_target *t, const char *namespace_,
+                          const char *name, const char *path)
+{
+    assert_string_equal(t->namespace_, namespace_);
+    assert_string_equal(t->name, name);
+    assert_true(http_str_eq(t->path, path));
+}
+
+/* One name is a function of the namespace "default"; what follows is its path. */
+static void one_name_is_of_the_default_namespace(void **state)
+{
+    struct route r;
+
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/echo")), 0);
+    assert_int_equal(r.n, 1);
+    assert_target(&r.targets[0], "default", "echo", "/");
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/echo/")), 0);
+    assert_int_equal(r.n, 1);
+    assert_target(&r.targets[0], "default", "echo", "/");
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/echo/%61//b")), 0);
+    assert_int_equal(r.n, 1);
+    assert_target(&r.targets[0], "default", "echo", "/%61//b");
+}
+
+/* Two names are first a namespace and its function, then a function and its path. */
+static void two_names_are_read_both_ways(void **state)
+{
+    struct route r;
+
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/team/greet/x/y")), 0);
+    assert_int_equal(r.n, 2);
+    assert_target(&r.targets[0], "team", "greet", "/x/y");
+    assert_target(&r.targets[1], "default", "team", "/greet/x/y");
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/default/echo-x")), 0);
+    assert_target(&r.targets[0], "default", "echo-x", "/");
+}
+
+/* What cannot be a function's name is none, however it is written. */
+static void what_is_no_name_is_not_found(void **state)
+{
+    static const char *const paths[] = {
+        "",      "/",        "/fn",    "/fn/",    "/fn//a",
+        "/fn/A", "/fn/a_b",  "/fn/-a", "/fnx/a",  "/fn/%65cho",
+        "*",     "/v1/fn/a", "/fn/..", "fn/echo", "/fn/ü",
+    };
+    char longest[80] = "/fn/";
+    struct route r;
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        assert_int_equal(route_parse(&r, http_str(paths[i])), -ENOENT);
+    }
+    memset(longest + 4, 'a', 64);
+    assert_int_equal(route_parse(&r, http_str(longest)), -ENOENT);
+    longest[4 + 63] = '\0';
+    assert_int_equal(route_parse(&r, http_str(longest)), 0);
+}
+
+/* --- marks
+ * ------------------------------------------------------------------------------ */
+
+static const struct mark sample = {
+    .node = "node-1.example",
+    .request_id = "4f5b3a52-0000-4000-8000-000000000001",
+    .left_ms = 1234,
+    .peer = "2001:db8::1",
+};
+
+static enum mark_trust reads(const char *text, const char *secret, struct mark *m)
+{
+    return mark_read(m, http_str(text), secret, HTTP_STR("POST"), HTTP_STR("/fn/a/b?c"));
+}
+
+/* A mark arrives as it was sent, with a token and without. */
+static void a_mark_is_read_back(void **state)
+{
+    static const char *const secrets[] = {"token", NULL};
+
+    for (int i = 0; i < 2; i++) {
+        char text[MARK_SIZE];
+        struct mark m;
+
+        assert_int_equal(mark_write(text, &sample, secrets[i], HTTP_STR("POST"),
+                                    HTTP_STR("/fn/a/b?c")),
+                         0);
+        assert_int_equal(reads(text, secrets[i], &m), MARK_TRUSTED);
+        assert_string_equal(m.node, sample.node);
+        assert_string_equal(m.request_id, sample.request_id);
+        assert_string_equal(m.peer, sample.peer);
+        assert_int_equal(m.left_ms, sample.left_ms);
+    }
+}
+
+/* Whatever is changed in it, or in what it was made for, it is believed no more. */
+static void a_changed_mark_is_not_believed(void **state)
+{
+    char text[MARK_SIZE];
+    struct mark m;
+
+    assert_int_equal(
+        mark_write(text, &sample, "token", HTTP_STR("POST"), HTTP_STR("/fn/a/b?c")), 0);
+    assert_int_equal(reads(text, "other token", &m), MARK_UNSIGNED);
+    assert_int_equal(
+        mark_read(&m, http_str(text), "token", HTTP_STR("GET"), HTTP_STR("/fn/a/b?c")),
+        MARK_UNSIGNED);
+    assert_int_equal(
+        mark_read(&m, http_str(text), "token", HTTP_STR("POST"), HTTP_STR("/fn/a/b?d")),
+        MARK_UNSIGNED);
+    for (size_t i = 0; i < strlen(text); i++) {
+        char changed[MARK_SIZE];
+
+        memcpy(changed, text, sizeof(text));
+        changed[i] = changed[i] == '1' ? '2' : '1';
+        assert_int_not_equal(reads(changed, "token", &m), MARK_TRUSTED);
+    }
+}
+
+/* What is no mark at all is ignored. */
+static void rubbish_is_no_mark(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "1",
+        "true",
+        " ",
+        "v1",
+        "v1 a b c d e",
+        "v1 a b c d e f",
+        "v2 n 4f5b3a52-0000-4000-8000-000000000001 1 ::1 -",
+        "v1 n 4f5b3a52-0000-4000-8000-000000000001 -1 ::1 -",
+        "v1 n 4f5b3a52-0000-4000-8000-000000000001 x ::1 -",
+        "v1 n 4f5b3a52-0000-4000-8000-00000000000g 1 ::1 -",
+        "v1 n 4f5b3a52-0000-4000-8000-000000000001 1 ::1 - -",
+    };
+    char longest[2 * MARK_SIZE];
+    struct mark m;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_int_equal(reads(texts[i], NULL, &m), MARK_NONE);
+        assert_int_equal(reads(texts[i], "token", &m), MARK_NONE);
+    }
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    assert_int_equal(reads(longest, NULL, &m), MARK_NONE);
+}
+
+/* --- headers
+ * ---------------------------------------------------------------------------- */
+
+static const struct http_header received[] = {
+    {HTTP_STR("Accept"), HTTP_STR("*/*")},
+    {HTTP_STR("x-mayfly-node"), HTTP_STR("forged")},
+    {HTTP_STR("Connection"), HTTP_STR("close, X-Drop")},
+    {HTTP_STR("X-Drop"), HTTP_STR("1")},
+    {HTTP_STR("Transfer-Encoding"), HTTP_STR("chunked")},
+    {HTTP_STR("X-Mayfly-Forwarded"), HTTP_STR("1")},
+    {HTTP_STR("Date"), HTTP_STR("today")},
+};
+
+static void assert_pass(enum headers_direction direction, const char *want)
+{
+    struct headers h;
+    char got[256] = "";
+
+    assert_int_equal(
+        headers_pass(
+            &h, (struct http_headers){received, sizeof(received) / sizeof(received[0])},
+            direction, 1),
+        0);
+    headers_add(&h, "Added", "x");
+    for (size_t i = 0; i < h.n; i++) {
+        (void)snprintf(got + strlen(got), sizeof(got) - strlen(got), "%.*s ",
+                       (int)h.list[i].name.len, h.list[i].name.at);
+    }
+    assert_string_equal(got, want);
+    headers_free(&h);
+}
+
+/* Neither a caller nor a function can speak in mayfly's name; agents can to each other,
+ * but a mark never goes further than one hop. Connection-level headers stay behind. */
+static void what_passes_depends_on_who_speaks(void **state)
+{
+    assert_pass(HEADERS_TO_FUNCTION, "Accept Date Added ");
+    assert_pass(HEADERS_FROM_FUNCTION, "Accept Added ");
+    assert_pass(HEADERS_BETWEEN_AGENTS, "Accept x-mayfly-node Added ");
+}
+
+/* A warm call has no start and init; milliseconds have three decimals. */
+static void timing_names_the_phases_there_were(void **state)
+{
+    char text[TIMING_SIZE];
+    struct timing t = {.queue_us = 12, .run_us = 1234567, .ran = true};
+
+    timing_format(text, &t);
+    assert_string_equal(text, "queue;dur=0.012, run;dur=1234.567");
+    t.cold = true;
+    t.start_us = 1001;
+    t.init_us = 20000;
+    timing_format(text, &t);
+    assert_string_equal(
+        text, "queue;dur=0.012, start;dur=1.001, init;dur=20.000, run;dur=1234.567");
+    t = (struct timing){.queue_us = UINT64_MAX,
+                        .start_us = UINT64_MAX,
+                        .init_us = UINT64_MAX,
+                        .run_us = UINT64_MAX,
+                        .cold = true,
+                        .ran = true};
+    timing_format(text, &t);
+    assert_true(strlen(text) < TIMING_SIZE - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_name_is_of_the_default_namespace),
+        cmocka_unit_test(two_names_are_read_both_ways),
+        cmocka_unit_test(what_is_no_name_is_not_found),
+        cmocka_unit_test(a_mark_is_read_back),
+        cmocka_unit_test(a_changed_mark_is_not_believed),
+        cmocka_unit_test(rubbish_is_no_mark),
+        cmocka_unit_test(what_passes_depends_on_who_speaks),
+        cmocka_unit_test(timing_names_the_phases_there_were),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("gateway parts", tests, NULL, NULL);
+}
