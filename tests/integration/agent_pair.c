@@ -1,0 +1,188 @@
+/* Two real agents with a join token: calls that are forwarded, and what can go wrong with
+ * them. Functions are granted to node 1; node 0 is asked. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/check.h"
+#include "tests/lib/agents.h"
+
+static struct agents bench;
+
+static struct agents_function *deploy_there(const char *name, const char *text)
+{
+    struct agents_function *fn =
+        agents_function(&bench, name, SPEC_RUNTIME_EXEC, text, 1, 2);
+
+    agents_publish(&bench, fn);
+    return fn;
+}
+
+/* Whichever gateway is called, the call reaches the node with the grant, and the reply
+ * names that node, with one request id. */
+static void a_call_is_forwarded_in_one_hop(void **state)
+{
+    struct agents_reply r;
+
+    (void)deploy_there("there", "#!/bin/sh\nprintf '%s %s %s ' \"$PATH_INFO\" "
+                                "\"$QUERY_STRING\" \"$REMOTE_ADDR\"\ncat\n");
+    for (unsigned i = 0; i < 2; i++) {
+        agents_call(&bench, &r, i, "POST", "/fn/there/p/q?x=1", "body");
+        assert_int_equal(r.status, 200);
+        assert_string_equal(r.body.data, "/p/q x=1 127.0.0.1 body");
+        assert_string_equal(agents_header(&r, "X-Mayfly-Node"), "node1");
+        assert_int_equal(strlen(agents_header(&r, "X-Mayfly-Request-Id")), 36);
+        agents_reply_free(&r);
+    }
+}
+
+/* A client that writes the mark itself gains nothing: the call is forwarded as any other.
+ */
+static void a_forged_mark_changes_nothing(void **state)
+{
+    static const struct http_header forged[] = {
+        {HTTP_STR("X-Mayfly-Forwarded"), HTTP_STR("1")},
+        {HTTP_STR("X-Mayfly-Request-Id"), HTTP_STR("mine")},
+    };
+    static const struct http_header unsigned_mark[] = {
+        {HTTP_STR("X-Mayfly-Forwarded"),
+         HTTP_STR("v1 node9 00000000-0000-4000-8000-000000000000 5 10.0.0.1 -")},
+    };
+    struct agents_reply r;
+
+    (void)deploy_there("marked", "#!/bin/sh\necho \"$REMOTE_ADDR\"\n");
+    agents_ask(&bench, &r, AGENTS_GATEWAY_PORT, "GET", "/fn/marked",
+               (struct http_headers){forged, 2}, NULL, 0);
+    agents_await(&r);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(r.body.data, "127.0.0.1\n");
+    assert_string_not_equal(agents_header(&r, "X-Mayfly-Request-Id"), "mine");
+    agents_reply_free(&r);
+    /* A well-formed one without a signature is only not forwarded again. */
+    agents_ask(&bench, &r, AGENTS_GATEWAY_PORT + 1, "GET", "/fn/marked",
+               (struct http_headers){unsigned_mark, 1}, NULL, 0);
+    agents_await(&r);
+    assert_int_equal(r.status, 200);
+    assert_string_equal(r.body.data, "127.0.0.1\n");
+    assert_string_not_equal(agents_header(&r, "X-Mayfly-Request-Id"),
+                            "00000000-0000-4000-8000-000000000000");
+    agents_reply_free(&r);
+}
+
+/* A body larger than any buffer streams through both gateways, both ways. */
+static void bodies_stream_through_both(void **state)
+{
+    static char body[5 << 20];
+    struct agents_reply r;
+    size_t sent = 0;
+
+    (void)deploy_there("cat", "#!/bin/sh\nexec cat\n");
+    for (size_t i = 0; i < sizeof(body); i++) {
+        body[i] = (char)(i * 31 + i / 997);
+    }
+    agents_ask(&bench, &r, AGENTS_GATEWAY_PORT, "POST", "/fn/cat",
+               (struct http_headers){NULL, 0}, NULL, HTTP_BODY_CHUNKED);
+    while (sent < sizeof(body)) {
+        assert_int_equal(http_call_write(r.call, body + sent, 65536), 0);
+        sent += 65536;
+    }
+    assert_int_equal(http_call_end(r.call, (struct http_headers){NULL, 0}), 0);
+    agents_await(&r);
+    assert_int_equal(r.error, 0);
+    assert_int_equal(r.body.len, sizeof(body));
+    assert_memory_equal(r.body.data, body, sizeof(body));
+    agents_reply_free(&r);
+}
+
+/* A cause that the other node found passes through as it is. */
+static void a_cause_passes_through(void **state)
+{
+    struct agents_function *fn =
+        agents_function(&bench, "slow", SPEC_RUNTIME_EXEC, "#!/bin/sh\nsleep 60\n", 1, 1);
+    struct agents_reply r;
+
+    fn->version.spec.timeout_ms = 300;
+    agents_publish(&bench, fn);
+    agents_call(&bench, &r, 0, "GET", "/fn/slow", NULL);
+    assert_int_equal(r.status, 504);
+    assert_string_equal(agents_header(&r, "X-Mayfly-Error"), "timeout");
+    agents_reply_free(&r);
+}
+
+/* When the caller of one gateway hangs up, the work on the other node ends. */
+static void hanging_up_stops_the_work_there(void **state)
+{
+    struct agents_function *fn = deploy_there("long", "#!/bin/sh\nsleep 60\n");
+    static const char request[] = "GET /fn/long HTTP/1.1\r\nHost: x\r\n\r\n";
+    int fd = agents_connect(0);
+
+    assert_int_equal(write(fd, request, sizeof(request) - 1), sizeof(request) - 1);
+    agents_wait(&bench, agents_is_busy, fn);
+    (void)close(fd);
+    agents_wait(&bench, agents_is_idle, fn);
+}
+
+/* The other agent is killed with the call: 503 node_lost, no hang. While it is down a
+ * call for it is told so; what it left behind is gone when it has started again. */
+static void a_lost_node_is_said(void **state)
+{
+    struct agents_function *fn = deploy_there("lost", "#!/bin/sh\nsleep 61\n");
+    struct agents_reply r;
+
+    agents_ask(&bench, &r, AGENTS_GATEWAY_PORT, "GET", "/fn/lost",
+               (struct http_headers){NULL, 0}, NULL, 0);
+    agents_wait(&bench, agents_is_busy, fn);
+    assert_true(WIFSIGNALED(agents_end(&bench, 1, SIGKILL)));
+    agents_await(&r);
+    assert_int_equal(r.status, 503);
+    assert_string_equal(agents_header(&r, "X-Mayfly-Error"), "node_lost");
+    assert_non_null(agents_header(&r, "Retry-After"));
+    agents_reply_free(&r);
+    agents_call(&bench, &r, 0, "GET", "/fn/there", NULL);
+    assert_int_equal(r.status, 503);
+    agents_reply_free(&r);
+    agents_start(&bench, 1);
+    agents_call(&bench, &r, 0, "POST", "/fn/there/back", "");
+    assert_int_equal(r.status, 200);
+    agents_reply_free(&r);
+}
+
+static int set_up(void **state)
+{
+    agents_open(&bench, "a token of the test");
+    agents_start(&bench, 0);
+    agents_start(&bench, 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    agents_close(&bench);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_is_forwarded_in_one_hop),
+        cmocka_unit_test(a_forged_mark_changes_nothing),
+        cmocka_unit_test(bodies_stream_through_both),
+        cmocka_unit_test(a_cause_passes_through),
+        cmocka_unit_test(hanging_up_stops_the_work_there),
+        cmocka_unit_test(a_lost_node_is_said),
+    };
+
+    if (!agents_possible()) {
+        return 77;
+    }
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("agent pair", tests, set_up, tear_down);
+}

@@ -1,0 +1,604 @@
+#include "tests/lib/agents.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <openssl/evp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "proto/convert.h"
+
+#define TEST_USER "64999" /* nobody's on any host */
+
+bool agents_possible(void)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    _cleanup_close_ int fd = -1;
+
+    if (geteuid() != 0) {
+        (void)printf("1..0 # SKIP an agent needs root\n");
+        return false;
+    }
+    if (unshare(CLONE_NEWNET) < 0) {
+        (void)printf("1..0 # SKIP no network namespace: %s\n", strerror(errno));
+        return false;
+    }
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0);
+    return true;
+}
+
+/* --- the loop
+ * --------------------------------------------------------------------------- */
+
+static void nothing_cb(uv_timer_t *timer)
+{
+}
+
+static void turn(struct agents *b)
+{
+    uv_timer_t limit;
+
+    CHECK(uv_timer_init(&b->loop, &limit) == 0);
+    (void)uv_timer_start(&limit, nothing_cb, 50, 0);
+    (void)uv_run(&b->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&limit, NULL);
+    (void)uv_run(&b->loop, UV_RUN_NOWAIT);
+}
+
+void agents_wait(struct agents *b, bool (*done)(void *data), void *data)
+{
+    uint64_t until_ms = clock_mono_ms() + AGENTS_LIMIT_MS;
+
+    while (!done(data)) {
+        turn(b);
+        CHECK(clock_mono_ms() < until_ms);
+    }
+}
+
+/* --- the controller's side
+ * ---------------------------------------------------------------- */
+
+static struct agents_node *node_named(struct agents *b, const char *name)
+{
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        if (strcmp(b->nodes[i].name, name) == 0) {
+            return &b->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static void send_peer(struct agents *b, struct hub_node *to, const struct agents_node *n)
+{
+    char gateway[32];
+    const struct node_state state = {n->name, ++b->revision, false, gateway,
+                                     n->session != NULL};
+    Mayfly__V1__NodeState wire;
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+
+    (void)snprintf(gateway, sizeof(gateway), "127.0.0.1:%u",
+                   AGENTS_GATEWAY_PORT + (unsigned)(n - b->nodes));
+    convert_node_to_wire(&wire, &state);
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_NODE;
+    m.node = &wire;
+    CHECK(hub_send(b->hub, to, &m) == 0);
+}
+
+static void send_function(struct agents *b, struct hub_node *to,
+                          struct agents_function *fn)
+{
+    Mayfly__V1__FunctionState wire;
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+
+    CHECK(convert_function_to_wire(&wire, &fn->state) == 0);
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_FUNCTION;
+    m.function = &wire;
+    CHECK(hub_send(b->hub, to, &m) == 0);
+    convert_function_free(&wire);
+}
+
+static void on_join(void *data, struct hub_node *session, const Mayfly__V1__Hello *hello)
+{
+    struct agents *b = data;
+    struct agents_node *n = node_named(b, hello->node);
+
+    CHECK(n != NULL);
+    n->session = session;
+    hub_node_set_data(session, n);
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        if (b->nodes[i].session != NULL && b->nodes[i].session != session) {
+            send_peer(b, b->nodes[i].session, n);
+        }
+    }
+}
+
+static void on_snapshot(void *data, struct hub_node *session)
+{
+    struct agents *b = data;
+
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        if (b->nodes[i].session != NULL) {
+            send_peer(b, session, &b->nodes[i]);
+        }
+    }
+    for (size_t i = 0; i < b->n_functions; i++) {
+        if (b->functions[i].state.revision > 0) {
+            send_function(b, session, &b->functions[i]);
+        }
+    }
+}
+
+static void on_leave(void *data, struct hub_node *session, const char *reason)
+{
+    struct agents_node *n = hub_node_data(session);
+
+    n->session = NULL;
+}
+
+static struct agents_function *function_named(struct agents *b, const char *name)
+{
+    for (size_t i = 0; i < b->n_functions; i++) {
+        if (strcmp(b->functions[i].name, name) == 0) {
+            return &b->functions[i];
+        }
+    }
+    return NULL;
+}
+
+static void on_verdict(struct agents *b, const Mayfly__V1__VersionReport *m)
+{
+    struct agents_function *fn = function_named(b, m->name);
+
+    CHECK(fn != NULL && m->version == fn->version.number);
+    fn->reported = true;
+    fn->ready = m->ready;
+    fn->cause = m->ready ? CAUSE_NONE : cause_from_name(m->cause);
+}
+
+static void on_report(struct agents *b, const Mayfly__V1__NodeReport *m)
+{
+    for (size_t i = 0; i < m->n_loads; i++) {
+        struct agents_function *fn = function_named(b, m->loads[i]->name);
+
+        CHECK(fn != NULL);
+        if (m->loads[i]->grant_max > 0) {
+            fn->busy = m->loads[i]->busy;
+        }
+    }
+}
+
+static void on_chunk(struct agents *b, struct hub_node *to, const Mayfly__V1__LogChunk *c)
+{
+    Mayfly__V1__LogAck ack = MAYFLY__V1__LOG_ACK__INIT;
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+
+    for (size_t i = 0; i < c->n_lines; i++) {
+        CHECK(buf_printf(&b->log_text, "%s: %.*s\n", c->lines[i]->stream,
+                         (int)c->lines[i]->text.len, c->lines[i]->text.data) == 0);
+    }
+    b->log_end = c->end;
+    ack.id = c->id;
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_LOG_ACK;
+    m.log_ack = &ack;
+    (void)hub_send(b->hub, to, &m);
+}
+
+static void on_message(void *data, struct hub_node *session,
+                       const Mayfly__V1__Envelope *m)
+{
+    struct agents *b = data;
+    struct agents_node *n = hub_node_data(session);
+
+    if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_REPORT) {
+        n->reports++;
+        on_report(b, m->report);
+    } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_VERSION_REPORT) {
+        on_verdict(b, m->version_report);
+    } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_LOG_CHUNK) {
+        on_chunk(b, session, m->log_chunk);
+    }
+}
+
+static void on_package_request(struct http_server *s, struct http_exchange *x)
+{
+    struct agents *b = s->data;
+    struct http_str path = http_exchange_path(x);
+    const struct http_headers none = {NULL, 0};
+
+    for (size_t i = 0; i < b->n_functions; i++) {
+        const struct agents_function *fn = &b->functions[i];
+
+        if (path.len > SPEC_DIGEST_LEN &&
+            memcmp(path.at + path.len - SPEC_DIGEST_LEN, fn->version.package.digest,
+                   SPEC_DIGEST_LEN) == 0) {
+            (void)http_exchange_reply(x, 200, none, fn->package.data, fn->package.len);
+            return;
+        }
+    }
+    (void)http_exchange_reply(x, 404, none, "", 0);
+}
+
+/* --- life -----------------------------------------------------------------------------
+ */
+
+static void write_token(struct agents *b, const char *token)
+{
+    FILE *f;
+
+    (void)snprintf(b->token_file, sizeof(b->token_file), "/tmp/mayfly-token-%d",
+                   (int)getpid());
+    f = fopen(b->token_file, "we");
+    CHECK(f != NULL && fchmod(fileno(f), 0600) == 0 && fprintf(f, "%s\n", token) > 0 &&
+          fclose(f) == 0);
+}
+
+void agents_open(struct agents *b, const char *token)
+{
+    const struct hub_options hub = {
+        .listen = "tcp://127.0.0.1:0",
+        .controller_name = "test",
+        .packages_url = b->packages_url,
+        .token = token,
+        .heartbeat_ms = 500,
+        .resume_ms = 1000,
+        .on_join = on_join,
+        .on_snapshot = on_snapshot,
+        .on_message = on_message,
+        .on_leave = on_leave,
+        .data = b,
+    };
+    const struct http_server_options packages = {.on_request = on_package_request,
+                                                 .data = b};
+    struct error err = {0};
+
+    *b = (struct agents){0};
+    CHECK(uv_loop_init(&b->loop) == 0);
+    CHECK(http_server_open(&b->packages, &b->loop, &packages) == 0);
+    CHECK(http_server_listen_tcp(&b->packages, "127.0.0.1", 0, &b->packages_port, &err) ==
+          0);
+    (void)snprintf(b->packages_url, sizeof(b->packages_url), "http://127.0.0.1:%u",
+                   b->packages_port);
+    CHECK(hub_new(&b->hub, &b->loop, &hub, &err) == 0);
+    (void)snprintf(b->hub_url, sizeof(b->hub_url), "tcp://127.0.0.1:%u",
+                   hub_port(b->hub));
+    if (token != NULL) {
+        write_token(b, token);
+    }
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        struct agents_node *n = &b->nodes[i];
+
+        n->bench = b;
+        (void)snprintf(n->name, sizeof(n->name), "node%u", i);
+        (void)snprintf(n->cgroup, sizeof(n->cgroup), "mayfly-test-%d-%u", (int)getpid(),
+                       i);
+    }
+}
+
+void agents_close(struct agents *b)
+{
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        char command[128];
+
+        if (b->nodes[i].pid > 0) {
+            (void)agents_end(b, i, SIGTERM);
+        }
+        if (b->nodes[i].dir[0] != '\0') {
+            (void)snprintf(command, sizeof(command), "rm -rf %s", b->nodes[i].dir);
+            CHECK(system(command) == 0);
+        }
+    }
+    hub_close(b->hub, NULL, NULL);
+    http_server_close(&b->packages, NULL);
+    (void)uv_run(&b->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&b->loop) == 0);
+    for (size_t i = 0; i < b->n_functions; i++) {
+        function_spec_free(&b->functions[i].version.spec);
+        buf_free(&b->functions[i].package);
+    }
+    buf_free(&b->log_text);
+    if (b->token_file[0] != '\0') {
+        (void)unlink(b->token_file);
+    }
+}
+
+/* --- agents
+ * ----------------------------------------------------------------------------- */
+
+static void become_agent(const struct agents_node *n, pid_t parent)
+{
+    struct agents *b = n->bench;
+    unsigned i = (unsigned)(n - b->nodes);
+    char sets[16][160], *argv[40] = {(char *)(uintptr_t) "mayfly-agent"};
+    unsigned k = 0, argc = 1;
+
+#define SET(...) (void)snprintf(sets[k++], sizeof(sets[0]), __VA_ARGS__)
+    SET("node=%s", n->name);
+    SET("controllers=%s", b->hub_url);
+    SET("token_file=%s", b->token_file);
+    SET("gateway.host=127.0.0.1");
+    SET("gateway.port=%u", AGENTS_GATEWAY_PORT + i);
+    SET("metrics.host=127.0.0.1");
+    SET("metrics.port=%u", AGENTS_METRICS_PORT + i);
+    SET("state_dir=%s/state", n->dir);
+    SET("user=" TEST_USER);
+    SET("memory=2Gi");
+    SET("cgroup=%s", n->cgroup);
+    SET("uid_base=%u", 2010000000 + i * 100000);
+    SET("log.level=%s", getenv("MAYFLY_TEST_LOG") != NULL ? "debug" : "error");
+    SET("log.format=human");
+#undef SET
+    for (unsigned s = 0; s < k; s++) {
+        argv[argc++] = (char *)(uintptr_t) "--set";
+        argv[argc++] = sets[s];
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) {
+        _exit(127);
+    }
+    (void)execv(MAYFLY_AGENT, argv);
+    (void)fprintf(stderr, "%s: %s\n", MAYFLY_AGENT, strerror(errno));
+    _exit(127);
+}
+
+void agents_launch(struct agents *b, unsigned i)
+{
+    struct agents_node *n = &b->nodes[i];
+    pid_t parent = getpid();
+
+    CHECK(n->pid == 0);
+    if (n->dir[0] == '\0') {
+        (void)strcpy(n->dir, "/tmp/mayfly-agent-XXXXXX");
+        CHECK(mkdtemp(n->dir) != NULL && chmod(n->dir, 0755) == 0);
+    }
+    n->pid = fork();
+    CHECK(n->pid >= 0);
+    if (n->pid == 0) {
+        become_agent(n, parent);
+    }
+}
+
+static bool joined_and_reported(void *data)
+{
+    struct agents_node *n = data;
+
+    CHECK(waitpid(n->pid, NULL, WNOHANG) == 0); /* ended already */
+    return n->session != NULL && n->reports > 0;
+}
+
+void agents_start(struct agents *b, unsigned i)
+{
+    b->nodes[i].reports = 0;
+    agents_launch(b, i);
+    agents_wait(b, joined_and_reported, &b->nodes[i]);
+}
+
+struct ending {
+    pid_t pid;
+    int status;
+};
+
+static bool has_ended(void *data)
+{
+    struct ending *e = data;
+
+    return waitpid(e->pid, &e->status, WNOHANG) == e->pid;
+}
+
+static bool has_left(void *data)
+{
+    return ((struct agents_node *)data)->session == NULL;
+}
+
+int agents_end(struct agents *b, unsigned i, int signal)
+{
+    struct ending e = {.pid = b->nodes[i].pid};
+
+    CHECK(e.pid > 0 && kill(e.pid, signal) == 0);
+    agents_wait(b, has_ended, &e);
+    b->nodes[i].pid = 0;
+    agents_wait(b, has_left, &b->nodes[i]);
+    return e.status;
+}
+
+/* --- functions ------------------------------------------------------------------------
+ */
+
+static void digest_of(const struct buf *data, char ret[SPEC_DIGEST_LEN + 1])
+{
+    unsigned char sum[32];
+
+    CHECK(EVP_Digest(data->data, data->len, sum, NULL, EVP_sha256(), NULL) == 1);
+    for (int i = 0; i < 32; i++) {
+        (void)snprintf(ret + 2 * i, 3, "%02x", sum[i]);
+    }
+}
+
+struct agents_function *agents_function(struct agents *b, const char *name,
+                                        enum spec_runtime runtime, const char *text,
+                                        unsigned grant, uint32_t max)
+{
+    struct agents_function *fn = &b->functions[b->n_functions++];
+    struct function_spec *spec = &fn->version.spec;
+
+    CHECK(b->n_functions <= AGENTS_FUNCTIONS);
+    (void)snprintf(fn->name, sizeof(fn->name), "%s", name);
+    (void)snprintf(fn->namespace_, sizeof(fn->namespace_), "default");
+    CHECK(buf_append_str(&fn->package, text) == 0);
+    function_spec_init(spec);
+    spec->runtime = runtime;
+    if (runtime != SPEC_RUNTIME_PROVIDED) {
+        spec->handler = strdup("run");
+    }
+    digest_of(&fn->package, fn->version.package.digest);
+    fn->version.number = 1;
+    fn->version.package.bytes = fn->package.len;
+    fn->version.package.format = SPEC_FORMAT_FILE;
+    (void)snprintf(fn->version.package.file_name, sizeof(fn->version.package.file_name),
+                   "%s", runtime == SPEC_RUNTIME_PROVIDED ? "bootstrap" : "run");
+    (void)snprintf(fn->grants[0].node, sizeof(fn->grants[0].node), "node%u", grant);
+    fn->grants[0].max = max;
+    return fn;
+}
+
+void agents_publish(struct agents *b, struct agents_function *fn)
+{
+    fn->version.grants = fn->grants;
+    fn->version.n_grants = fn->version.n_grants > 0 ? fn->version.n_grants : 1;
+    fn->state = (struct function_state){
+        .namespace_ = fn->namespace_,
+        .name = fn->name,
+        .revision = ++b->revision,
+        .namespace_index = 1,
+        .serving = fn->version.number,
+        .versions = &fn->version,
+        .n_versions = 1,
+    };
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        if (b->nodes[i].session != NULL) {
+            send_function(b, b->nodes[i].session, fn);
+        }
+    }
+}
+
+bool agents_is_ready(void *fn)
+{
+    return ((struct agents_function *)fn)->ready;
+}
+
+bool agents_is_busy(void *fn)
+{
+    return ((struct agents_function *)fn)->busy > 0;
+}
+
+bool agents_is_idle(void *fn)
+{
+    return ((struct agents_function *)fn)->busy == 0;
+}
+
+/* --- requests -------------------------------------------------------------------------
+ */
+
+static void on_response(struct http_call *call, int status, struct http_headers headers,
+                        uint64_t content_length)
+{
+    struct agents_reply *r = http_call_data(call);
+
+    r->status = status;
+    for (size_t i = 0; i < headers.n; i++) {
+        CHECK(buf_printf(&r->head, "%.*s: %.*s\n", (int)headers.list[i].name.len,
+                         headers.list[i].name.at, (int)headers.list[i].value.len,
+                         headers.list[i].value.at) == 0);
+    }
+}
+
+static void on_body(struct http_call *call, const char *data, size_t len)
+{
+    struct agents_reply *r = http_call_data(call);
+
+    CHECK(buf_append(&r->body, data, len) == 0);
+}
+
+static void on_close(struct http_call *call, int status)
+{
+    struct agents_reply *r = http_call_data(call);
+
+    r->error = status;
+    r->done = true;
+    r->call = NULL;
+}
+
+static const struct http_call_ops call_ops = {
+    .on_response = on_response, .on_body = on_body, .on_close = on_close};
+
+void agents_ask(struct agents *b, struct agents_reply *r, uint16_t port,
+                const char *method, const char *target, struct http_headers headers,
+                const void *body, size_t len)
+{
+    const struct http_client_options options = {.host = "127.0.0.1", .port = port};
+
+    *r = (struct agents_reply){.bench = b};
+    CHECK(buf_append_str(&r->body, "") == 0 && buf_append_str(&r->head, "") == 0);
+    CHECK(http_client_open(&r->client, &b->loop, &options) == 0);
+    CHECK(http_call_start(&r->client, &r->call, http_str(method), http_str(target),
+                          headers, body, len, &call_ops, r) == 0);
+}
+
+static bool is_done(void *data)
+{
+    return ((struct agents_reply *)data)->done;
+}
+
+void agents_await(struct agents_reply *r)
+{
+    agents_wait(r->bench, is_done, r);
+}
+
+void agents_call(struct agents *b, struct agents_reply *r, unsigned i, const char *method,
+                 const char *target, const char *body)
+{
+    agents_ask(b, r, (uint16_t)(AGENTS_GATEWAY_PORT + i), method, target,
+               (struct http_headers){NULL, 0}, body, body != NULL ? strlen(body) : 0);
+    agents_await(r);
+}
+
+const char *agents_header(const struct agents_reply *r, const char *name)
+{
+    static char value[512];
+    size_t len = strlen(name);
+    const char *line = r->head.data;
+
+    while (line != NULL && *line != '\0') {
+        if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
+            (void)snprintf(value, sizeof(value), "%.*s",
+                           (int)strcspn(line + len + 2, "\n"), line + len + 2);
+            return value;
+        }
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    return NULL;
+}
+
+static void client_closed(struct http_client *c)
+{
+    container_of(c, struct agents_reply, client)->closed = true;
+}
+
+static bool is_closed(void *data)
+{
+    return ((struct agents_reply *)data)->closed;
+}
+
+void agents_reply_free(struct agents_reply *r)
+{
+    http_client_close(&r->client, client_closed);
+    agents_wait(r->bench, is_closed, r);
+    buf_free(&r->body);
+    buf_free(&r->head);
+}
+
+int agents_connect(unsigned i)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                               .sin_port = htons((uint16_t)(AGENTS_GATEWAY_PORT + i))};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+    return fd;
+}
