@@ -30,6 +30,7 @@ static void close_handles(void *data)
     uv_close((uv_handle_t *)&a->turn, handle_closed);
     uv_close((uv_handle_t *)&a->deadline, handle_closed);
     uv_close((uv_handle_t *)&a->beat, handle_closed);
+    uv_close((uv_handle_t *)&a->suspended, handle_closed);
     for (int i = 0; i < 2; i++) {
         uv_close((uv_handle_t *)&a->signals[i], handle_closed);
     }
@@ -195,6 +196,7 @@ static void turn_cb(uv_prepare_t *prepare)
     struct agent *a = container_of(prepare, struct agent, turn);
 
     agent_io_turn(a);
+    agent_peers_turn(a);
     if (a->phase == AGENT_DRAINING || a->phase == AGENT_STOPPING) {
         advance(a);
     }
@@ -246,6 +248,7 @@ static int open_handles(struct agent *a)
     CHECK(uv_prepare_init(&a->loop, &a->turn) == 0);
     CHECK(uv_timer_init(&a->loop, &a->deadline) == 0);
     CHECK(uv_timer_init(&a->loop, &a->beat) == 0);
+    CHECK(uv_timer_init(&a->loop, &a->suspended) == 0);
     for (int i = 0; i < 2; i++) {
         int rc = uv_signal_init(&a->loop, &a->signals[i]);
 
@@ -337,6 +340,8 @@ static int open_network(struct agent *a, struct error *err)
         .port = a->config->gateway_port,
         .secret = a->token,
         .metrics = a->metrics,
+        .on_unreachable = agent_peers_unreachable,
+        .data = a,
     };
     int rc = gateway_new(&a->gateway, &a->loop, &gateway, err);
 
@@ -379,6 +384,7 @@ static void free_rest(struct agent *a)
         a->logs = logs_free(a->logs);
     }
     agent_link_free(a);
+    agent_peers_free(a);
     agent_reports_free(a);
     agent_status_free(a);
     a->metrics = metrics_free(a->metrics);
@@ -393,6 +399,7 @@ int agent_run(const struct agent_config *config, const char *token, int warden_f
 
     random_uuid(a.boot);
     list_init(&a.stillborn);
+    list_init(&a.peers);
     list_init(&a.log_jobs);
     CHECK(uv_loop_init(&a.loop) == 0);
     if (open_parts(&a, warden_fd, &err) < 0) {

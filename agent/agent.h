@@ -59,12 +59,16 @@ struct agent {
     bool has_snapshot;
     bool link_was_up;
 
-    uv_prepare_t turn;   /* once a turn of the loop, before it sleeps */
-    uv_timer_t deadline; /* the core's */
-    uv_timer_t beat;     /* the next report */
+    uv_prepare_t turn;    /* once a turn of the loop, before it sleeps */
+    uv_timer_t deadline;  /* the core's */
+    uv_timer_t beat;      /* the next report */
+    uv_timer_t suspended; /* the next peer that is to be tried again */
     uv_signal_t signals[2];
 
     struct list stillborn; /* instances that could not even be asked for */
+    struct list peers;     /* agent_peers.c */
+    uint64_t peers_snapshot;
+    bool peers_failed;
     struct list log_jobs;
     unsigned n_log_jobs;
     struct agent_reports *reports;
@@ -94,6 +98,13 @@ void agent_io_turn(struct agent *a); /* tells the core of the stillborn */
 int agent_link_open(struct agent *a, struct error *err);
 void agent_link_close(struct agent *a, void (*on_closed)(void *data));
 void agent_link_free(struct agent *a);
+
+/* --- agent_peers.c */
+void agent_peers_set(struct agent *a, const struct node_state *n);
+void agent_peers_snapshot(struct agent *a, bool end);
+void agent_peers_unreachable(void *data, const char *node); /* only notes it */
+void agent_peers_turn(struct agent *a);
+void agent_peers_free(struct agent *a);
 
 /* --- agent_report.c */
 int agent_reports_new(struct agent *a);

@@ -149,13 +149,8 @@ static void on_node(struct agent *a, const Mayfly__V1__NodeState *m)
 
     if (rc < 0) {
         refuse("node", m->node, &err);
-    } else if (strcmp(n.node, a->config->node) == 0) {
-        return; /* itself */
-    } else if (n.deleted) {
-        agent_core_peer_deleted(a->core, n.node);
-    } else if (agent_core_peer(a->core, n.node, n.gateway, n.usable) < 0) {
-        (void)error_set(&err, -1, "out of memory");
-        refuse("node", n.node, &err);
+    } else if (strcmp(n.node, a->config->node) != 0) { /* others only */
+        agent_peers_set(a, &n);
     }
 }
 
@@ -172,9 +167,11 @@ static void on_message(void *data, const Mayfly__V1__Envelope *m)
         break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_BEGIN:
         agent_core_snapshot_begin(a->core);
+        agent_peers_snapshot(a, false);
         break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END:
         agent_core_snapshot_end(a->core);
+        agent_peers_snapshot(a, true);
         a->has_snapshot = true;
         break;
     case MAYFLY__V1__ENVELOPE__BODY_LOG_REQUEST:

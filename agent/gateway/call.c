@@ -186,12 +186,29 @@ static void gone(struct gateway_call *c)
 /* --- asking the core
  * -------------------------------------------------------------------- */
 
-bool call_body_too_large(const struct gateway_call *c)
+static bool too_large(const struct gateway_call *c)
 {
     uint64_t announced = http_exchange_content_length(c->exchange);
 
     return c->body_seen > c->body_max ||
            (announced != HTTP_BODY_CHUNKED && announced > c->body_max);
+}
+
+bool call_admit(struct gateway_call *c)
+{
+    const struct version *v = c->call.version;
+
+    if (v != NULL) { /* else it waits for a version to be there */
+        c->version = version_number(v);
+        c->body_max = version_spec(v)->body_max_kib * 1024ull;
+    }
+    if (c->version > 0 && too_large(c)) {
+        call_fail_later(c, CAUSE_PAYLOAD_TOO_LARGE,
+                        "the body is over the function's limit of %llu KiB",
+                        (unsigned long long)(c->body_max / 1024));
+        return false;
+    }
+    return true;
 }
 
 static void ask(struct gateway_call *c)
@@ -207,15 +224,8 @@ static void ask(struct gateway_call *c)
     agent_core_call(c->gateway->core, &c->call, t->namespace_, t->name, 0,
                     c->trust != MARK_NONE);
     c->asking = false;
-    if (!c->core_open) {
-        return;
-    }
-    c->version = version_number(c->call.version);
-    c->body_max = version_spec(c->call.version)->body_max_kib * 1024ull;
-    if (call_body_too_large(c)) {
-        call_fail_later(c, CAUSE_PAYLOAD_TOO_LARGE,
-                        "the body is over the function's limit of %llu KiB",
-                        (unsigned long long)(c->body_max / 1024));
+    if (c->core_open) {
+        (void)call_admit(c);
     }
 }
 
@@ -319,10 +329,7 @@ static void on_body(struct http_exchange *x, const char *data, size_t len)
         return;
     }
     c->body_seen += len;
-    if (c->version > 0 && call_body_too_large(c)) {
-        call_fail_later(c, CAUSE_PAYLOAD_TOO_LARGE,
-                        "the body is over the function's limit of %llu KiB",
-                        (unsigned long long)(c->body_max / 1024));
+    if (!call_admit(c)) {
         call_act(c);
     } else if (c->phase == PHASE_RUN) {
         call_run_body(c, data, len);

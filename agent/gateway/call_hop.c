@@ -95,6 +95,9 @@ static void hop_failed(struct gateway_call *c, int status)
         call_fail_later(c, CAUSE_INTERNAL, "out of memory");
     } else if (never_connected(c, status)) {
         peers_failed(&c->use);
+        if (c->gateway->on_unreachable != NULL) {
+            c->gateway->on_unreachable(c->gateway->data, c->hop_node);
+        }
         call_again_later(c, CAUSE_NODE_LOST, "%s cannot be reached: %s", c->hop_node,
                          uv_strerror(status));
     } else {
@@ -211,6 +214,9 @@ static void peer_ready(struct peer_use *use, struct http_client *client, int sta
 
 void call_hop_start(struct gateway_call *c)
 {
+    if (!call_admit(c)) {
+        return;
+    }
     c->phase = PHASE_HOP;
     c->hop_connected = false;
     if (!c->body_done) {

@@ -124,8 +124,12 @@ void call_run_start(struct gateway_call *c)
         .deadline_wall_ms = deadline_wall_ms(c),
     };
     struct headers pass;
-    int rc = headers_pass(&pass, http_exchange_headers(x), HEADERS_TO_FUNCTION, 0);
+    int rc;
 
+    if (!call_admit(c)) {
+        return;
+    }
+    rc = headers_pass(&pass, http_exchange_headers(x), HEADERS_TO_FUNCTION, 0);
     if (rc < 0) {
         call_fail_later(c, CAUSE_INTERNAL, "out of memory");
         return;

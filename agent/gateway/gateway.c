@@ -151,6 +151,8 @@ int gateway_new(struct gateway **ret, uv_loop_t *loop,
     }
     g->loop = loop;
     g->core = options->core;
+    g->on_unreachable = options->on_unreachable;
+    g->data = options->data;
     list_init(&g->calls);
     list_init(&g->due);
     (void)snprintf(g->node, sizeof(g->node), "%s", options->node);

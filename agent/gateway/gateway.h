@@ -21,6 +21,10 @@ struct gateway_options {
     uint16_t port;      /* 0: a free one */
     const char *secret; /* the cluster's join token; NULL: there is none */
     struct metrics *metrics;
+    /* Another agent's gateway could not be connected to. May come from within the core's
+     * io: note it, and tell the core later. */
+    void (*on_unreachable)(void *data, const char *node);
+    void *data;
 };
 
 /* Strings are copied; core and metrics outlive it. */

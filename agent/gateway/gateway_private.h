@@ -84,6 +84,8 @@ struct gateway_call {
 struct gateway {
     uv_loop_t *loop;
     struct agent_core *core;
+    void (*on_unreachable)(void *data, const char *node);
+    void *data;
     char node[SPEC_NODE_MAX + 1];
     char *secret;
     struct http_server server;
@@ -130,7 +132,9 @@ void call_done(struct gateway_call *c, enum cause cause, uint64_t cpu_us);
 /* The call is decided; the core has been told, or is told next by call_done. */
 void call_over(struct gateway_call *c, const char *outcome);
 void call_maybe_free(struct gateway_call *c);
-bool call_body_too_large(const struct gateway_call *c);
+/* Once its version is known, so is the limit of its body. False: over it, and the call
+ * fails next. */
+bool call_admit(struct gateway_call *c);
 
 /* call_run.c */
 void call_run_start(struct gateway_call *c);
