@@ -12,7 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +22,55 @@
 #include "proto/convert.h"
 
 #define TEST_USER "64999" /* nobody's on any host */
+
+/* --- the guard ---------------------------------------------------------------------- */
+
+/* A process that ends what this one started when this one ends, however it does: an agent
+ * gives up its ties to its parent with its privileges. It is told pids, and -pids of
+ * those that have ended. */
+static int guard_fd = -1;
+
+static void guard(int fd)
+{
+    pid_t known[AGENTS_MAX] = {0}, pid;
+
+    (void)setsid();
+    while (read(fd, &pid, sizeof(pid)) == (ssize_t)sizeof(pid)) {
+        for (unsigned i = 0; i < AGENTS_MAX; i++) {
+            if (known[i] == (pid > 0 ? 0 : -pid)) {
+                known[i] = pid > 0 ? pid : 0;
+                break;
+            }
+        }
+    }
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        if (known[i] > 0) {
+            (void)kill(known[i], SIGKILL);
+        }
+    }
+    _exit(0);
+}
+
+static void guard_start(void)
+{
+    int ends[2];
+    pid_t pid;
+
+    CHECK(pipe2(ends, O_CLOEXEC) == 0);
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        (void)close(ends[1]);
+        guard(ends[0]);
+    }
+    (void)close(ends[0]);
+    guard_fd = ends[1];
+}
+
+static void guard_tell(pid_t pid)
+{
+    CHECK(write(guard_fd, &pid, sizeof(pid)) == (ssize_t)sizeof(pid));
+}
 
 bool agents_possible(void)
 {
@@ -39,6 +87,7 @@ bool agents_possible(void)
     }
     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0);
+    guard_start();
     return true;
 }
 
@@ -319,7 +368,7 @@ void agents_close(struct agents *b)
 /* --- agents
  * ----------------------------------------------------------------------------- */
 
-static void become_agent(const struct agents_node *n, pid_t parent)
+static void become_agent(const struct agents_node *n)
 {
     struct agents *b = n->bench;
     unsigned i = (unsigned)(n - b->nodes);
@@ -346,10 +395,6 @@ static void become_agent(const struct agents_node *n, pid_t parent)
         argv[argc++] = (char *)(uintptr_t) "--set";
         argv[argc++] = sets[s];
     }
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) {
-        _exit(127);
-    }
     (void)execv(MAYFLY_AGENT, argv);
     (void)fprintf(stderr, "%s: %s\n", MAYFLY_AGENT, strerror(errno));
     _exit(127);
@@ -358,7 +403,6 @@ static void become_agent(const struct agents_node *n, pid_t parent)
 void agents_launch(struct agents *b, unsigned i)
 {
     struct agents_node *n = &b->nodes[i];
-    pid_t parent = getpid();
 
     CHECK(n->pid == 0);
     if (n->dir[0] == '\0') {
@@ -368,8 +412,9 @@ void agents_launch(struct agents *b, unsigned i)
     n->pid = fork();
     CHECK(n->pid >= 0);
     if (n->pid == 0) {
-        become_agent(n, parent);
+        become_agent(n);
     }
+    guard_tell(n->pid);
 }
 
 static bool joined_and_reported(void *data)
@@ -410,6 +455,7 @@ int agents_end(struct agents *b, unsigned i, int signal)
 
     CHECK(e.pid > 0 && kill(e.pid, signal) == 0);
     agents_wait(b, has_ended, &e);
+    guard_tell(-e.pid);
     b->nodes[i].pid = 0;
     agents_wait(b, has_left, &b->nodes[i]);
     return e.status;
