@@ -207,7 +207,9 @@ class Dev(Client):
         run(["ip", "netns", "del", self.name])
 
     def command(self, *args, check=True, **kw):
-        return run(["ip", "netns", "exec", self.name, *args], check=check, env=self.env, **kw)
+        # Not `ip netns exec`, which mounts another /sys: without control groups.
+        return run(["nsenter", f"--net={self.network()}", "--", *args], check=check,
+                   env=self.env, **kw)
 
     def mayfly(self, *args, check=True, **kw):
         return self.command("mayfly", *args, check=check, **kw)

@@ -22,7 +22,8 @@ def test_quickstart_twice_then_stop(tmp_path):
     prefix = tmp_path / "prefix"
     run(["ip", "netns", "add", name])
     run(["ip", "-n", name, "link", "set", "lo", "up"])
-    inside = ["ip", "netns", "exec", name]
+    # Not `ip netns exec`, which mounts another /sys: without control groups.
+    inside = ["nsenter", f"--net=/run/netns/{name}", "--"]
     try:
         for _ in range(2):
             result = subprocess.run(
