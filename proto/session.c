@@ -32,14 +32,14 @@ void session_body_unref(struct session_body *b)
 
 /* --- keys --------------------------------------------------------------------- */
 
-static struct session_item **bucket_of(struct session *s, const char *key)
+static size_t bucket_of(const char *key)
 {
     uint32_t hash = 2166136261u; /* FNV-1a */
 
     for (const char *c = key; *c != '\0'; c++) {
         hash = (hash ^ (uint8_t)*c) * 16777619u;
     }
-    return &s->keys[hash % SESSION_BUCKETS];
+    return hash % SESSION_BUCKETS;
 }
 
 static void key_remove(struct session *s, struct session_item *item)
@@ -49,7 +49,7 @@ static void key_remove(struct session *s, struct session_item *item)
     if (item->key[0] == '\0') {
         return;
     }
-    for (at = bucket_of(s, item->key); *at != NULL; at = &(*at)->next_same_hash) {
+    for (at = &s->keys[bucket_of(item->key)]; *at != NULL; at = &(*at)->next_same_hash) {
         if (*at == item) {
             *at = item->next_same_hash;
             return;
@@ -57,9 +57,10 @@ static void key_remove(struct session *s, struct session_item *item)
     }
 }
 
-static struct session_item *key_find(struct session *s, const char *key)
+static struct session_item *key_find(const struct session *s, const char *key)
 {
-    for (struct session_item *i = *bucket_of(s, key); i != NULL; i = i->next_same_hash) {
+    for (struct session_item *i = s->keys[bucket_of(key)]; i != NULL;
+         i = i->next_same_hash) {
         if (strcmp(i->key, key) == 0) {
             return i;
         }
@@ -122,7 +123,7 @@ int session_queue(struct session *s, const char *key, struct session_body *body)
     list_push_back(&s->unsent, &item->node);
     s->n_items++;
     if (len > 0) {
-        struct session_item **bucket = bucket_of(s, key);
+        struct session_item **bucket = &s->keys[bucket_of(key)];
 
         item->next_same_hash = *bucket;
         *bucket = item;
@@ -133,6 +134,24 @@ int session_queue(struct session *s, const char *key, struct session_body *body)
 void session_barrier(struct session *s)
 {
     memset(s->keys, 0, sizeof(s->keys));
+}
+
+void session_drop_unsent_keys(struct session *s)
+{
+    LIST_FOREACH_SAFE(it, &s->unsent)
+    {
+        struct session_item *item = container_of(it, struct session_item, node);
+
+        if (item->seq == 0 && item->key[0] != '\0') {
+            key_remove(s, item);
+            item_free(s, item);
+        }
+    }
+}
+
+bool session_has_unsent(const struct session *s, const char *key)
+{
+    return key_find(s, key) != NULL;
 }
 
 const struct session_item *session_next(struct session *s)

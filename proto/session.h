@@ -8,6 +8,7 @@
 #ifndef PROTO_SESSION_H
 #define PROTO_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,6 +57,11 @@ int session_queue(struct session *s, const char *key, struct session_body *body)
 /* What is queued from now on replaces nothing that was queued before: a message that must
  * stand behind another (a snapshot's beginning) would otherwise be moved in front of it. */
 void session_barrier(struct session *s);
+
+/* Drops the keyed items that have no number yet: something will make up for them. */
+void session_drop_unsent_keys(struct session *s);
+/* An item with this key waits and has no number yet. */
+bool session_has_unsent(const struct session *s, const char *key);
 
 /* The next to put on the wire, numbered, or NULL. It stays the session's. */
 const struct session_item *session_next(struct session *s);

@@ -7,112 +7,12 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/list.h"
 #include "common/random.h"
-#include "proto/codec.h"
-#include "proto/key.h"
-#include "proto/session.h"
-#include "proto/wire_stream.h"
+#include "controller/hub/hub_private.h"
 
-#define HELLO_MS       5000
-#define SESSION_ID_LEN 32
-#define WIRE_PENDING_MAX \
-    (256 * 1024) /* more stays in the outbox, where it can be replaced */
-#define NODE_NAME_MAX 63
+#define HELLO_MS 5000
 
-/* A connection: nameless until its hello. */
-struct hub_conn {
-    struct list link;
-    struct hub *hub;
-    struct wire_conn *wire;
-    struct hub_node *node;
-    struct codec_reader reader;
-    uint64_t heard_ms;
-    uint64_t said_ms;
-    bool closing;
-};
-
-struct hub_node {
-    struct list link;
-    struct hub *hub;
-    struct hub_conn *conn; /* NULL: lost, may resume until resume_until_ms */
-    struct session session;
-    char name[NODE_NAME_MAX + 1];
-    char boot[SESSION_ID_LEN + 1];
-    char id[SESSION_ID_LEN + 1];
-    uint64_t resume_until_ms;
-    uint64_t acked_ours; /* what we have last acknowledged */
-    bool in_snapshot;
-    bool broken; /* its session cannot be resumed: messages were dropped */
-    void *data;
-};
-
-struct hub {
-    uv_loop_t *loop;
-    struct hub_options options;
-    char *strings[4];
-    struct wire *wire;
-    struct wire_listener *listener;
-    struct list conns;
-    struct list nodes;
-    size_t n_nodes;
-    uint64_t revision; /* of snapshots */
-    uv_timer_t tick;
-    bool closing;
-    void (*on_closed)(void *data);
-    void *closed_data;
-};
-
-static void node_pump(struct hub_node *n);
-
-/* --- frames out --------------------------------------------------------------- */
-
-static void conn_close(struct hub_conn *c)
-{
-    if (!c->closing) {
-        c->closing = true;
-        wire_conn_close(c->wire);
-    }
-}
-
-static int send_frame(struct hub_conn *c, uint64_t seq, const struct session_body *body)
-{
-    struct buf frame = {0};
-    uint64_t ack = c->node != NULL ? c->node->session.received : 0;
-    int rc = codec_frame(&frame, seq, ack, body->data, body->len);
-
-    rc = rc < 0 ? rc : wire_send(c->wire, frame.data, frame.len);
-    buf_free(&frame);
-    c->said_ms = uv_now(c->hub->loop);
-    if (c->node != NULL) {
-        c->node->acked_ours = ack;
-    }
-    return rc;
-}
-
-/* Not numbered: hello's answers and heartbeats. */
-static void send_plain(struct hub_conn *c, const Mayfly__V1__Envelope *m)
-{
-    struct session_body *body = wire_body(m);
-
-    if (body == NULL || send_frame(c, 0, body) < 0) {
-        conn_close(c);
-    }
-    session_body_unref(body);
-}
-
-static void node_pump(struct hub_node *n)
-{
-    const struct session_item *item;
-
-    while (n->conn != NULL && !n->conn->closing &&
-           wire_pending(n->conn->wire) < WIRE_PENDING_MAX &&
-           (item = session_next(&n->session)) != NULL) {
-        if (send_frame(n->conn, item->seq, item->body) < 0) {
-            conn_close(n->conn);
-        }
-    }
-}
+/* --- answers to a hello --------------------------------------------------------- */
 
 static void refuse(struct hub_conn *c, const char *cause, const char *text)
 {
@@ -123,7 +23,7 @@ static void refuse(struct hub_conn *c, const char *cause, const char *text)
     refused.text = (char *)(uintptr_t)text;
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_REFUSED;
     m.refused = &refused;
-    send_plain(c, &m);
+    hub_conn_send_plain(c, &m);
     /* The peer closes when it has read it; the time limit for a hello ends it otherwise.
      */
 }
@@ -144,7 +44,7 @@ static void node_leave(struct hub_node *n, const char *reason)
 
     if (n->conn != NULL) {
         n->conn->node = NULL;
-        conn_close(n->conn);
+        hub_conn_close(n->conn);
     }
     if (h->options.on_leave != NULL && !h->closing) {
         h->options.on_leave(h->options.data, n, reason);
@@ -152,7 +52,7 @@ static void node_leave(struct hub_node *n, const char *reason)
     node_free(n);
 }
 
-static struct hub_node *node_find(struct hub *h, const char *name)
+struct hub_node *hub_find(const struct hub *h, const char *name)
 {
     LIST_FOREACH(it, &h->nodes)
     {
@@ -190,29 +90,7 @@ static void welcome(struct hub_node *n, bool resumed)
     w.packages_url = (char *)(uintptr_t)h->options.packages_url;
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_WELCOME;
     m.welcome = &w;
-    send_plain(n->conn, &m);
-}
-
-static void snapshot(struct hub_node *n)
-{
-    struct hub *h = n->hub;
-    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
-    Mayfly__V1__SnapshotBegin begin = MAYFLY__V1__SNAPSHOT_BEGIN__INIT;
-    Mayfly__V1__SnapshotEnd end = MAYFLY__V1__SNAPSHOT_END__INIT;
-
-    begin.revision = end.revision = ++h->revision;
-    n->in_snapshot = true; /* it may be larger than an outbox */
-    n->session.items_max = 0;
-    session_barrier(&n->session);
-    m.body_case = MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_BEGIN;
-    m.snapshot_begin = &begin;
-    (void)hub_send(h, n, &m);
-    h->options.on_snapshot(h->options.data, n);
-    m.body_case = MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END;
-    m.snapshot_end = &end;
-    (void)hub_send(h, n, &m);
-    n->in_snapshot = false;
-    n->session.items_max = n->session.n_items + h->options.outbox_max;
+    hub_conn_send_plain(n->conn, &m);
 }
 
 static void join(struct hub_conn *c, const Mayfly__V1__Hello *hello)
@@ -226,7 +104,7 @@ static void join(struct hub_conn *c, const Mayfly__V1__Hello *hello)
     }
     n = calloc(1, sizeof(*n));
     if (n == NULL) {
-        conn_close(c);
+        hub_conn_close(c);
         return;
     }
     random_id(n->id);
@@ -241,7 +119,6 @@ static void join(struct hub_conn *c, const Mayfly__V1__Hello *hello)
     c->reader.max = CODEC_FRAME_MAX;
     welcome(n, false);
     h->options.on_join(h->options.data, n, hello);
-    snapshot(n);
 }
 
 static bool resume(struct hub_node *n, struct hub_conn *c, const Mayfly__V1__Hello *hello)
@@ -253,13 +130,13 @@ static bool resume(struct hub_node *n, struct hub_conn *c, const Mayfly__V1__Hel
     }
     if (n->conn != NULL) { /* the old one is half open */
         n->conn->node = NULL;
-        conn_close(n->conn);
+        hub_conn_close(n->conn);
     }
     n->conn = c;
     c->node = n;
     c->reader.max = CODEC_FRAME_MAX;
     welcome(n, true);
-    node_pump(n);
+    hub_node_pump(n);
     return true;
 }
 
@@ -289,6 +166,10 @@ static void on_hello(struct hub_conn *c, const Mayfly__V1__Hello *hello)
         refuse(c, "bad_request", "this controller speaks protocol 1");
         return;
     }
+    if (h->refusing) {
+        refuse(c, "store_unavailable", "the controller has not read its store yet");
+        return;
+    }
     if (h->options.token != NULL && !token_matches(h->options.token, hello->token)) {
         refuse(c, "unauthorized", "the join token is not the controller's (token_file)");
         return;
@@ -299,7 +180,7 @@ static void on_hello(struct hub_conn *c, const Mayfly__V1__Hello *hello)
                "the node's name is not a host name of at most 63 characters");
         return;
     }
-    n = node_find(h, hello->node);
+    n = hub_find(h, hello->node);
     if (n != NULL) {
         if (resume(n, c, hello)) {
             return;
@@ -374,9 +255,9 @@ static void on_data(struct wire_conn *wire, const void *data, size_t len)
         }
     }
     if (rc < 0) {
-        conn_close(c);
+        hub_conn_close(c);
     } else if (c->node != NULL) {
-        node_pump(c->node);
+        hub_node_pump(c->node);
     }
 }
 
@@ -385,7 +266,7 @@ static void on_drain(struct wire_conn *wire)
     struct hub_conn *c = wire_conn_data(wire);
 
     if (c->node != NULL) {
-        node_pump(c->node);
+        hub_node_pump(c->node);
     }
 }
 
@@ -408,17 +289,20 @@ static void wire_closed(void *data)
     hub_free(data);
 }
 
-static void tick_closed_cb(uv_handle_t *handle)
+static void timer_closed_cb(uv_handle_t *handle)
 {
-    struct hub *h = container_of((uv_timer_t *)handle, struct hub, tick);
+    struct hub *h = handle->data;
 
-    wire_close_all(h->wire, wire_closed, h);
+    if (--h->open_timers == 0) {
+        wire_close_all(h->wire, wire_closed, h);
+    }
 }
 
 static void close_if_last(struct hub *h)
 {
     if (h->closing && list_empty(&h->conns) && !uv_is_closing((uv_handle_t *)&h->tick)) {
-        uv_close((uv_handle_t *)&h->tick, tick_closed_cb);
+        uv_close((uv_handle_t *)&h->tick, timer_closed_cb);
+        uv_close((uv_handle_t *)&h->later, timer_closed_cb);
     }
 }
 
@@ -469,7 +353,7 @@ static void conn_tick(struct hub_conn *c, uint64_t now_ms)
     uint64_t limit_ms = c->node == NULL ? HELLO_MS : 3ull * o->heartbeat_ms;
 
     if (now_ms - c->heard_ms > limit_ms) {
-        conn_close(c);
+        hub_conn_close(c);
         return;
     }
     if (c->node != NULL && (now_ms - c->said_ms >= o->heartbeat_ms / 2 ||
@@ -479,7 +363,7 @@ static void conn_tick(struct hub_conn *c, uint64_t now_ms)
 
         m.body_case = MAYFLY__V1__ENVELOPE__BODY_HEARTBEAT;
         m.heartbeat = &beat;
-        send_plain(c, &m);
+        hub_conn_send_plain(c, &m);
     }
 }
 
@@ -541,7 +425,9 @@ int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options
         hub_free(h);
         return error_set(err, rc, "hub: %s", uv_strerror(rc));
     }
-    CHECK(uv_timer_init(loop, &h->tick) == 0);
+    CHECK(uv_timer_init(loop, &h->tick) == 0 && uv_timer_init(loop, &h->later) == 0);
+    h->tick.data = h->later.data = h;
+    h->open_timers = 2;
     rc = wire_listen(h->wire, &h->listener, options->listen, on_accept, h, err);
     if (rc < 0) {
         h->closing = true;
@@ -565,6 +451,7 @@ void hub_close(struct hub *h, void (*on_closed)(void *data), void *data)
     h->on_closed = on_closed;
     h->closed_data = data;
     (void)uv_timer_stop(&h->tick);
+    (void)uv_timer_stop(&h->later);
     wire_listener_close(h->listener);
     LIST_FOREACH_SAFE(it, &h->nodes)
     {
@@ -572,61 +459,22 @@ void hub_close(struct hub *h, void (*on_closed)(void *data), void *data)
     }
     LIST_FOREACH_SAFE(it, &h->conns)
     {
-        conn_close(container_of(it, struct hub_conn, link));
+        hub_conn_close(container_of(it, struct hub_conn, link));
     }
     close_if_last(h);
 }
 
-static int queue(struct hub_node *n, const char *key, struct session_body *body)
+void hub_set_accepting(struct hub *h, bool accepting)
 {
-    int rc;
-
-    if (n->broken) {
-        return -ENOBUFS;
-    }
-    rc = session_queue(&n->session, key, body);
-    if (rc < 0) { /* it is too far behind: a new session brings it a snapshot */
-        n->broken = true;
-        if (n->conn != NULL) {
-            conn_close(n->conn);
-        }
-        return rc;
-    }
-    if (!n->in_snapshot) {
-        node_pump(n);
-    }
-    return 0;
+    h->refusing = !accepting;
 }
 
-int hub_send(struct hub *h, struct hub_node *n, const Mayfly__V1__Envelope *m)
+void hub_each(struct hub *h, void (*each)(void *data, struct hub_node *n), void *data)
 {
-    char key[WIRE_KEY_MAX];
-    struct session_body *body = wire_body(m);
-    int rc;
-
-    if (body == NULL) {
-        return -ENOMEM;
-    }
-    wire_key(m, key);
-    rc = queue(n, key, body);
-    session_body_unref(body);
-    return rc;
-}
-
-void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m)
-{
-    char key[WIRE_KEY_MAX];
-    struct session_body *body = wire_body(m);
-
-    if (body == NULL) {
-        return;
-    }
-    wire_key(m, key);
     LIST_FOREACH_SAFE(it, &h->nodes)
     {
-        (void)queue(container_of(it, struct hub_node, link), key, body);
+        each(data, container_of(it, struct hub_node, link));
     }
-    session_body_unref(body);
 }
 
 const char *hub_node_name(const struct hub_node *n)

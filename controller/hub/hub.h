@@ -1,14 +1,19 @@
 /* Hub: the controller's end of the stream to every agent.
  *
  * Listens with nng, speaks the framed protocol of proto/, and turns connections into
- * sessions: sequence numbers, acknowledgement, an outbox a node, heartbeats, resume after a
- * reconnect or a snapshot after a gap. The owner sees nodes, not connections.
+ * sessions: sequence numbers, acknowledgement, an outbox a node, heartbeats, resume after
+ * a reconnect, snapshots. The owner sees nodes, not connections.
+ *
+ * A new session has no snapshot until the owner asks for it with hub_resync(); the hub
+ * asks by itself when an outbox overflowed. After a gap, or when the agent or its session
+ * is another, the node leaves and joins again.
  *
  * nng's callbacks run on nng's threads and only enqueue; everything below runs on the
  * loop's thread. */
 #ifndef CONTROLLER_HUB_H
 #define CONTROLLER_HUB_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "common/error.h"
@@ -21,15 +26,16 @@ struct hub_options {
     const char *listen; /* "tcp://0.0.0.0:8091"; port 0 takes a free one */
     const char *controller_name;
     const char *packages_url;
-    const char *token;        /* NULL: any agent may join */
-    uint32_t heartbeat_ms;    /* default 2000; silence for three of them ends the session */
-    uint32_t resume_ms;       /* a lost connection may resume for so long; default 10 s */
-    uint32_t outbox_max;      /* messages kept unacknowledged a node; over it: resync */
-    uint32_t nodes_max;       /* default 5000 */
-    /* A node came (hello is valid during the call). Its snapshot is asked for next. */
+    const char *token;     /* NULL: any agent may join */
+    uint32_t heartbeat_ms; /* default 2000; silence for three of them ends the session */
+    uint32_t resume_ms;    /* a lost connection may resume for so long; default 10 s */
+    uint32_t outbox_max;   /* messages kept unacknowledged a node; over it: snapshot */
+    uint32_t nodes_max;    /* default 5000 */
+    /* A node came (hello is valid during the call). It may be sent to from now on. */
     void (*on_join)(void *data, struct hub_node *n, const Mayfly__V1__Hello *hello);
     /* Send everything the node must know by hub_send() before returning; the hub puts
-     * snapshot_begin and _end around it. Also called after a gap. */
+     * snapshot_begin and _end around it. Called from the loop when the session is ready
+     * for it, never from within a call of this interface. */
     void (*on_snapshot)(void *data, struct hub_node *n);
     void (*on_message)(void *data, struct hub_node *n, const Mayfly__V1__Envelope *m);
     /* The session is over and cannot resume; reason is for people. */
@@ -43,10 +49,22 @@ uint16_t hub_port(const struct hub *h);
 /* Closes everything; on_leave is not called; hub is freed before on_closed. */
 void hub_close(struct hub *h, void (*on_closed)(void *data), void *data);
 
+/* False: agents that say hello are told to come back later. At first true. */
+void hub_set_accepting(struct hub *h, bool accepting);
+
+/* The node shall get a snapshot: on_snapshot follows as soon as what waits for the node
+ * is on the wire. Until then state sent to it is dropped, since the snapshot brings it.
+ */
+void hub_resync(struct hub *h, struct hub_node *n);
+
 /* Queues a copy. A FunctionState or NodeState replaces an older one of the same key that
- * was not yet put on the wire. Never blocks; on outbox overflow the node is resynced. */
+ * was not yet put on the wire. Never blocks; on outbox overflow the node gets a snapshot.
+ */
 int hub_send(struct hub *h, struct hub_node *n, const Mayfly__V1__Envelope *m);
 void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m); /* packs once */
+
+struct hub_node *hub_find(const struct hub *h, const char *name); /* or NULL */
+void hub_each(struct hub *h, void (*each)(void *data, struct hub_node *n), void *data);
 
 const char *hub_node_name(const struct hub_node *n);
 void hub_node_set_data(struct hub_node *n, void *data);

@@ -30,6 +30,10 @@ struct bench {
     uint64_t last_up;   /* number in the last report that the hub got */
     uint64_t last_down; /* version in the last function state that the link got */
     bool in_order;
+    bool ask_later;    /* the owner does not ask for a snapshot when a node joins */
+    unsigned n_states; /* of a snapshot */
+    unsigned begun, in_snapshot; /* states since the last begin, by the link's count */
+    unsigned whole;              /* snapshots that had begin, all states and end */
     char down_reason[128];
     uv_timer_t limit;
     bool (*done)(struct bench *b);
@@ -169,6 +173,10 @@ static void on_join(void *data, struct hub_node *n, const Mayfly__V1__Hello *hel
     b->joins++;
     b->node = n;
     b->last_up = 0;
+    if (!b->ask_later) {
+        hub_resync(b->hub, n);
+    }
+    check_done(b);
 }
 
 static void send_state(struct bench *b, uint64_t version, const char *name)
@@ -189,10 +197,10 @@ static void on_snapshot(void *data, struct hub_node *n)
     struct bench *b = data;
 
     b->snapshots++;
-    for (int i = 0; i < STATES; i++) {
+    for (unsigned i = 0; i < b->n_states; i++) {
         char name[16];
 
-        (void)snprintf(name, sizeof(name), "f%d", i);
+        (void)snprintf(name, sizeof(name), "f%u", i);
         send_state(b, 1, name);
     }
 }
@@ -240,9 +248,21 @@ static void on_state(void *data, const Mayfly__V1__Envelope *m)
 {
     struct bench *b = data;
 
-    if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_FUNCTION) {
+    switch (m->body_case) {
+    case MAYFLY__V1__ENVELOPE__BODY_FUNCTION:
         b->states_seen++;
+        b->in_snapshot++;
         b->last_down = m->function->serving;
+        break;
+    case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_BEGIN:
+        b->begun++;
+        b->in_snapshot = 0;
+        break;
+    case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END:
+        b->whole += b->in_snapshot == b->n_states;
+        break;
+    default:
+        break;
     }
     check_done(b);
 }
@@ -299,7 +319,7 @@ static void bench_open(struct bench *b, const char *token, uint32_t resume_ms,
     };
     struct error err;
 
-    *b = (struct bench){.token = token, .in_order = true};
+    *b = (struct bench){.token = token, .in_order = true, .n_states = STATES};
     b->urls[0] = b->url;
     assert_int_equal(uv_loop_init(&b->loop), 0);
     assert_int_equal(uv_timer_init(&b->loop, &b->limit), 0);
@@ -359,6 +379,21 @@ static bool has_left(struct bench *b)
 static bool has_second_snapshot(struct bench *b)
 {
     return b->snapshots == 2 && b->states_seen >= 2 * STATES;
+}
+
+static bool has_joined(struct bench *b)
+{
+    return b->joins == 1 && b->node != NULL;
+}
+
+static bool has_two_whole(struct bench *b)
+{
+    return b->whole == 2;
+}
+
+static bool is_welcome(struct bench *b)
+{
+    return b->welcomes == 1;
 }
 
 static bool is_refused(struct bench *b)
@@ -426,8 +461,78 @@ static void leaves_when_silent(void **state)
     bench_close(&b);
 }
 
+/* Until the owner asks there is no snapshot, and the session is live without one. */
+static void snapshots_when_asked(void **state)
+{
+    struct bench b;
+    (void)state;
+
+    bench_open(&b, "secret", 2000, 0);
+    b.ask_later = true;
+    run_until(&b, has_joined);
+    send_state(&b, 9, "f0");
+    run_until(&b, has_version_9);
+    send_reports(&b, 1, 500);
+    run_until(&b, has_500);
+    assert_int_equal(b.snapshots, 0);
+    assert_int_equal(b.begun, 0);
+
+    hub_resync(b.hub, b.node);
+    assert_int_equal(b.snapshots, 0); /* never from within the call */
+    run_until(&b, has_snapshot);
+    assert_int_equal(b.snapshots, 1);
+    bench_close(&b);
+}
+
+/* State that waits in the outbox when a snapshot is asked for, and two that are asked for
+ * at once, never make a snapshot with something missing. */
+static void snapshots_are_whole(void **state)
+{
+    struct bench b;
+    (void)state;
+
+    bench_open(&b, "secret", 2000, 0);
+    b.ask_later = true;
+    b.n_states = 5000; /* more than the wire takes at once */
+    run_until(&b, has_joined);
+    for (unsigned i = 0; i < b.n_states; i += 2) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "f%u", i);
+        send_state(&b, 1, name);
+    }
+    hub_resync(b.hub, b.node);
+    while (b.snapshots == 0) {
+        (void)uv_run(&b.loop, UV_RUN_ONCE);
+    }
+    hub_resync(b.hub, b.node);
+    send_state(&b, 1, "f7");
+    hub_resync(b.hub, b.node);
+    run_until(&b, has_two_whole);
+    assert_int_equal(b.begun, 2);
+    assert_int_equal(b.snapshots, 2);
+    assert_int_equal(b.joins, 1);
+    bench_close(&b);
+}
+
+/* While the controller is not ready agents are told so, and come back. */
+static void tells_agents_to_come_back(void **state)
+{
+    struct bench b;
+    (void)state;
+
+    bench_open(&b, "secret", 2000, 0);
+    hub_set_accepting(b.hub, false);
+    run_until(&b, is_refused);
+    assert_non_null(strstr(b.down_reason, "store_unavailable"));
+    assert_int_equal(b.joins, 0);
+    hub_set_accepting(b.hub, true);
+    run_until(&b, is_welcome);
+    bench_close(&b);
+}
+
 /* A state that changes often while nobody listens goes out once; one that is too far
- * behind gets a snapshot instead. */
+ * behind gets a snapshot instead, in the same session. */
 static void keeps_only_the_newest(void **state)
 {
     struct bench b;
@@ -467,7 +572,8 @@ static void keeps_only_the_newest(void **state)
     b.cut = false;
     b.states_seen = STATES;
     run_until(&b, has_second_snapshot);
-    assert_int_equal(b.joins, 2);
+    assert_int_equal(b.joins, 1);
+    assert_int_equal(b.leaves, 0);
     bench_close(&b);
 }
 
@@ -542,9 +648,15 @@ static void survives_garbage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(joins_and_talks),       cmocka_unit_test(resumes_after_a_cut),
-        cmocka_unit_test(leaves_when_silent),    cmocka_unit_test(keeps_only_the_newest),
-        cmocka_unit_test(refuses_a_wrong_token), cmocka_unit_test(survives_garbage),
+        cmocka_unit_test(joins_and_talks),
+        cmocka_unit_test(resumes_after_a_cut),
+        cmocka_unit_test(leaves_when_silent),
+        cmocka_unit_test(keeps_only_the_newest),
+        cmocka_unit_test(refuses_a_wrong_token),
+        cmocka_unit_test(survives_garbage),
+        cmocka_unit_test(snapshots_when_asked),
+        cmocka_unit_test(snapshots_are_whole),
+        cmocka_unit_test(tells_agents_to_come_back),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);
