@@ -1,0 +1,135 @@
+/* /v1/namespaces, /v1/nodes */
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/api/api_private.h"
+
+#define NAME_RULE \
+    "give 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or a digit"
+
+static bool check_name(struct api_request *r, const char *field, const char *name)
+{
+    if (spec_name_valid(name)) {
+        return true;
+    }
+    api_fail(r, &(struct api_error){.cause = CAUSE_BAD_REQUEST, .field = field},
+             "%s is \"%.80s\"; " NAME_RULE, field, name);
+    return false;
+}
+
+bool api_namespace_param(struct api_request *r, const char **ret)
+{
+    *ret = r->match.params[0];
+    return check_name(r, "namespace", *ret);
+}
+
+bool api_function_params(struct api_request *r, const char **ret_ns,
+                         const char **ret_name)
+{
+    *ret_ns = r->match.params[0];
+    *ret_name = r->match.params[1];
+    return check_name(r, "namespace", *ret_ns) && check_name(r, "name", *ret_name);
+}
+
+void api_list_namespaces(struct api_request *r)
+{
+    api_reply_items(r, controller_core_namespaces(r->api->core));
+}
+
+static void reply_namespace(struct api_request *r, int status, const char *name)
+{
+    json_t *json = controller_core_namespace(r->api->core, name);
+
+    if (json != NULL) {
+        api_reply_json(r, status, json);
+    } else {
+        api_fail(
+            r,
+            &(struct api_error){.cause = CAUSE_NOT_FOUND,
+                                .fix = "see `mayfly namespaces` for those there are"},
+            "there is no namespace %s", name);
+    }
+}
+
+void api_get_namespace(struct api_request *r)
+{
+    const char *name;
+
+    if (api_namespace_param(r, &name)) {
+        reply_namespace(r, 200, name);
+    }
+}
+
+static void namespace_put(void *data, const struct core_reply *reply)
+{
+    struct api_request *r = data;
+
+    r->asked_core = false;
+    if (reply->cause != CAUSE_NONE) {
+        api_fail_core(r, reply);
+    } else {
+        reply_namespace(r, reply->created ? 201 : 200, r->match.params[0]);
+    }
+}
+
+void api_put_namespace(struct api_request *r)
+{
+    static const char *const known[] = {NULL};
+    char field[INPUT_FIELD_MAX];
+    struct error err;
+    const char *name;
+
+    if (!api_namespace_param(r, &name)) {
+        return;
+    }
+    if (input_json_keys(r->json, known, "", field, &err) < 0) {
+        api_refuse(r, field, &err);
+        return;
+    }
+    r->asked_core = true;
+    controller_core_put_namespace(r->api->core, name, namespace_put, r);
+}
+
+static void namespace_deleted(void *data, const struct core_reply *reply)
+{
+    struct api_request *r = data;
+
+    r->asked_core = false;
+    if (reply->cause != CAUSE_NONE) {
+        api_fail_core(r, reply);
+    } else {
+        api_reply_empty(r, 204);
+    }
+}
+
+void api_delete_namespace(struct api_request *r)
+{
+    const char *name;
+
+    if (api_namespace_param(r, &name)) {
+        r->asked_core = true;
+        controller_core_delete_namespace(r->api->core, name, namespace_deleted, r);
+    }
+}
+
+/* --- nodes -------------------------------------------------------------------- */
+
+void api_list_nodes(struct api_request *r)
+{
+    api_reply_items(r, controller_core_nodes(r->api->core));
+}
+
+void api_get_node(struct api_request *r)
+{
+    const char *name = r->match.params[0];
+    json_t *json = controller_core_node(r->api->core, name);
+
+    if (json != NULL) {
+        api_reply_json(r, 200, json);
+    } else {
+        api_fail(r,
+                 &(struct api_error){.cause = CAUSE_NOT_FOUND,
+                                     .fix = "see `mayfly nodes` for those there are"},
+                 "there is no node %.80s", name);
+    }
+}

@@ -1,0 +1,216 @@
+#include "controller/controller_config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define TOKEN_MAX 1024
+
+#define KEY(name, type, member, min, max, help)                                \
+    {                                                                          \
+        name, type, offsetof(struct controller_config, member), min, max, help \
+    }
+
+const struct config_key controller_config_keys[] = {
+    KEY("name", CONFIG_STR, name, 0, 0, "this controller's name; default: the host's"),
+    KEY("rest.host", CONFIG_STR, rest_host, 0, 0, "address of REST; default 0.0.0.0"),
+    KEY("rest.port", CONFIG_U16, rest_port, 0, 65535,
+        "port of REST; default 8090, 0 takes a free one"),
+    KEY("hub.host", CONFIG_STR, hub_host, 0, 0, "address for agents; default 0.0.0.0"),
+    KEY("hub.port", CONFIG_U16, hub_port, 0, 65535,
+        "port for agents; default 8091, 0 takes a free one"),
+    KEY("hub.heartbeat", CONFIG_MS, hub_heartbeat_ms, 100, 60000,
+        "agents are heard in this time, and gone after three of them; default 2s"),
+    KEY("hub.resume", CONFIG_MS, hub_resume_ms, 100, 600000,
+        "a lost connection may resume for so long; default 10s"),
+    KEY("token_file", CONFIG_STR, token_file, 0, 0,
+        "file with the join token; without it any agent may join"),
+    KEY("advertise_url", CONFIG_STR, advertise_url, 0, 0,
+        "where agents fetch packages; default http://<host name>:<rest.port>"),
+    KEY("state_dir", CONFIG_STR, state_dir, 0, 0,
+        "packages and the SQLite store; default /var/lib/mayfly/controller"),
+    KEY("store.engine", CONFIG_STR, store_engine, 0, 0,
+        "sqlite, etcd or memory; default sqlite"),
+    KEY("store.endpoints", CONFIG_STR_LIST, store_endpoints, 0, 0,
+        "etcd's client URLs, tried in turn"),
+    KEY("packages.max_bytes", CONFIG_BYTES, packages_max_bytes, 1, 1ULL << 40,
+        "largest package; default 256Mi"),
+    KEY("packages.grace", CONFIG_MS, packages_grace_ms, 0, 0,
+        "a package that no version needs is kept for so long; default 1h"),
+    KEY("settle", CONFIG_MS, settle_ms, 0, 600000,
+        "after a start, nodes are listened to for so long before anything moves; default "
+        "3s"),
+    KEY("log.level", CONFIG_STR, log_level, 0, 0,
+        "debug, info, warn or error; default info"),
+    KEY("log.format", CONFIG_STR, log_format, 0, 0,
+        "auto, human or json; default auto: human on a terminal"),
+};
+const size_t controller_config_n_keys =
+    sizeof(controller_config_keys) / sizeof(controller_config_keys[0]);
+
+int controller_config_init(struct controller_config *c, struct error *err)
+{
+    char host[256] = "";
+
+    if (gethostname(host, sizeof(host) - 1) < 0) {
+        return error_set_errno(err, -errno, "host name");
+    }
+    host[strcspn(host, ".")] = '\0';
+    *c = (struct controller_config){
+        .name = strdup(host),
+        .rest_host = strdup("0.0.0.0"),
+        .rest_port = 8090,
+        .hub_host = strdup("0.0.0.0"),
+        .hub_port = 8091,
+        .hub_heartbeat_ms = 2000,
+        .hub_resume_ms = 10 * 1000,
+        .state_dir = strdup("/var/lib/mayfly/controller"),
+        .store_engine = strdup("sqlite"),
+        .packages_max_bytes = 256ULL << 20,
+        .packages_grace_ms = 3600 * 1000,
+        .settle_ms = 3000,
+        .log_level = strdup("info"),
+        .log_format = strdup("auto"),
+    };
+    if (c->name == NULL || c->rest_host == NULL || c->hub_host == NULL ||
+        c->state_dir == NULL || c->store_engine == NULL || c->log_level == NULL ||
+        c->log_format == NULL) {
+        controller_config_free(c);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+void controller_config_free(struct controller_config *c)
+{
+    config_free_strings(controller_config_keys, controller_config_n_keys, c);
+}
+
+static int log_format_parse(const char *name)
+{
+    static const char *const names[] = {"auto", "human", "json"};
+
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return i;
+        }
+    }
+    return -EINVAL;
+}
+
+enum log_level controller_config_log_level(const struct controller_config *c)
+{
+    return (enum log_level)log_level_parse(c->log_level);
+}
+
+enum log_format controller_config_log_format(const struct controller_config *c)
+{
+    return (enum log_format)log_format_parse(c->log_format);
+}
+
+static bool is_http_url(const char *url)
+{
+    const char *host = strncmp(url, "http://", 7) == 0 ? url + 7 : "";
+
+    return *host != '\0' && *host != '/' && strpbrk(host, " \t\r\n?#") == NULL &&
+           url[strlen(url) - 1] != '/';
+}
+
+static int validate_store(const struct controller_config *c, struct error *err)
+{
+    bool is_etcd = strcmp(c->store_engine, "etcd") == 0;
+    bool has_endpoints = c->store_endpoints != NULL && c->store_endpoints[0] != NULL;
+
+    if (!is_etcd && strcmp(c->store_engine, "sqlite") != 0 &&
+        strcmp(c->store_engine, "memory") != 0) {
+        return error_set(err, -EINVAL,
+                         "store.engine is \"%.40s\"; give sqlite, etcd or memory",
+                         c->store_engine);
+    }
+    if (is_etcd && !has_endpoints) {
+        return error_set(
+            err, -EINVAL,
+            "store.endpoints is empty; store.engine etcd needs at least one, "
+            "such as http://127.0.0.1:2379");
+    }
+    if (!is_etcd && has_endpoints) {
+        return error_set(err, -EINVAL,
+                         "store.endpoints is given, but store.engine is %s, not etcd",
+                         c->store_engine);
+    }
+    for (char **url = c->store_endpoints; has_endpoints && *url != NULL; url++) {
+        if (!is_http_url(*url)) {
+            return error_set(err, -EINVAL,
+                             "store.endpoints: \"%.100s\" is not like http://HOST:PORT",
+                             *url);
+        }
+    }
+    return 0;
+}
+
+int controller_config_validate(const struct controller_config *c, struct error *err)
+{
+    size_t len = strlen(c->name);
+
+    if (len == 0 || len > 63 ||
+        strspn(c->name,
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
+            len) {
+        return error_set(err, -EINVAL,
+                         "name is \"%.80s\"; give 1 to 63 letters, digits, '-', '.', '_'",
+                         c->name);
+    }
+    if (c->advertise_url != NULL && !is_http_url(c->advertise_url)) {
+        return error_set(err, -EINVAL,
+                         "advertise_url is \"%.100s\"; give http://HOST:PORT without a "
+                         "slash at its end",
+                         c->advertise_url);
+    }
+    if (c->state_dir[0] != '/') {
+        return error_set(err, -EINVAL, "state_dir is \"%.100s\"; give an absolute path",
+                         c->state_dir);
+    }
+    if (log_level_parse(c->log_level) < 0) {
+        return error_set(err, -EINVAL,
+                         "log.level is \"%.20s\"; give debug, info, warn or error",
+                         c->log_level);
+    }
+    if (log_format_parse(c->log_format) < 0) {
+        return error_set(err, -EINVAL,
+                         "log.format is \"%.20s\"; give auto, human or json",
+                         c->log_format);
+    }
+    return validate_store(c, err);
+}
+
+int controller_config_token(const struct controller_config *c, char **ret,
+                            struct error *err)
+{
+    _cleanup_close_ int fd = -1;
+    char text[TOKEN_MAX + 2];
+    ssize_t n;
+
+    if (c->token_file == NULL || *c->token_file == '\0') {
+        *ret = NULL;
+        return 0;
+    }
+    fd = open(c->token_file, O_RDONLY | O_CLOEXEC);
+    n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (n < 0) {
+        return error_set_errno(err, -errno, "token_file %s", c->token_file);
+    }
+    text[n] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    if (text[0] == '\0' || strlen(text) > TOKEN_MAX || (size_t)n > strlen(text) + 2) {
+        return error_set(err, -EINVAL,
+                         "token_file %s: it must hold one line of 1 to %d characters",
+                         c->token_file, TOKEN_MAX);
+    }
+    *ret = strdup(text);
+    return *ret != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
