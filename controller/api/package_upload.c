@@ -206,7 +206,7 @@ static void work_cb(uv_work_t *work)
 
 /* --- on the loop -------------------------------------------------------------- */
 
-static void advance(struct package_upload *u);
+static void reap(struct package_upload *u);
 
 static void upload_free(struct package_upload *u)
 {
@@ -256,7 +256,7 @@ static void after_cb(uv_work_t *work, int status)
         (void)package_note(u->store, u->ref.digest, u->ref.format, u->bytes);
     }
     u->working = false;
-    advance(u);
+    reap(u);
 }
 
 static void start(struct package_upload *u, enum job job)
@@ -275,8 +275,6 @@ static void advance(struct package_upload *u)
     }
     if (over && u->has_file) {
         start(u, JOB_REMOVE);
-    } else if (u->closed) {
-        upload_free(u);
     } else if (!over &&
                (u->lost || u->fill.len >= BLOCK_BYTES || (u->ended && u->fill.len > 0))) {
         struct buf empty = u->block;
@@ -290,6 +288,15 @@ static void advance(struct package_upload *u)
         }
     } else if (!over && u->ended) {
         start(u, JOB_COMMIT);
+    }
+}
+
+/* Goes on, or is no more. */
+static void reap(struct package_upload *u)
+{
+    advance(u);
+    if (u->closed && !u->working) {
+        upload_free(u);
     }
 }
 
@@ -357,6 +364,6 @@ void package_upload_close(struct package_upload *u)
 {
     if (u != NULL && !u->closed) {
         u->closed = true;
-        advance(u);
+        reap(u);
     }
 }

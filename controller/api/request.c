@@ -45,7 +45,7 @@ bool api_request_is_head(const struct api_request *r)
 static void account(struct api_request *r, struct http_str method)
 {
     const struct route *route = r->match.route;
-    char status[8], name[16];
+    char status[16], name[16];
     const char *labels[3] = {name, route != NULL ? route->pattern : "none", status};
     uint64_t took_us = clock_mono_us() - r->started_us;
     bool changes = route != NULL && strcmp(route->method, "GET") != 0;
