@@ -27,6 +27,9 @@ struct wire {
     uv_async_t wake;
     uv_mutex_t lock;
     struct list events; /* under lock */
+    unsigned
+        n_listeners; /* those that are closing as well: they have yet to be heard of */
+    bool closing;
     void (*on_closed)(void *data);
     void *closed_data;
 };
@@ -289,14 +292,19 @@ static void retry_cb(uv_timer_t *timer)
     accept_next(container_of(timer, struct wire_listener, retry));
 }
 
+static void close_if_last(struct wire *w);
+
 static void listener_closed_cb(uv_handle_t *handle)
 {
     struct wire_listener *l =
         container_of((uv_timer_t *)handle, struct wire_listener, retry);
+    struct wire *w = l->wire;
 
     nng_aio_free(l->aio);
     nng_stream_listener_free(l->nng);
     free(l);
+    w->n_listeners--;
+    close_if_last(w);
 }
 
 static void on_accepted(struct wire_listener *l)
@@ -406,11 +414,20 @@ static void wire_closed_cb(uv_handle_t *handle)
     }
 }
 
+/* A listener's last event comes by way of the wake-up: that goes last. */
+static void close_if_last(struct wire *w)
+{
+    if (w->closing && w->n_listeners == 0) {
+        uv_close((uv_handle_t *)&w->wake, wire_closed_cb);
+    }
+}
+
 void wire_close_all(struct wire *w, void (*on_closed)(void *data), void *data)
 {
+    w->closing = true;
     w->on_closed = on_closed;
     w->closed_data = data;
-    uv_close((uv_handle_t *)&w->wake, wire_closed_cb);
+    close_if_last(w);
 }
 
 int wire_listen(struct wire *w, struct wire_listener **ret, const char *url,
@@ -439,6 +456,7 @@ int wire_listen(struct wire *w, struct wire_listener **ret, const char *url,
     (void)nng_stream_listener_get_int(l->nng, NNG_OPT_TCP_BOUND_PORT, &port);
     l->port = (uint16_t)port;
     CHECK(uv_timer_init(w->wake.loop, &l->retry) == 0);
+    w->n_listeners++;
     accept_next(l);
     *ret = l;
     return 0;

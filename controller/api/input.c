@@ -52,7 +52,7 @@ int input_json(const char *text, size_t len, bool empty_ok, json_t **ret,
         return error_set(err, -EINVAL, "the body's JSON is more than %d levels deep",
                          INPUT_DEPTH_MAX);
     }
-    json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
+    json = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
     if (json == NULL && json_error_code(&e) == json_error_out_of_memory) {
         return error_set(err, -ENOMEM, "out of memory");
     }

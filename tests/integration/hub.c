@@ -645,6 +645,32 @@ static void survives_garbage(void **state)
     bench_close(&b);
 }
 
+/* Regression: without a connection, the listener's end came after the loop's wake-up was
+ * closed, and leaked. */
+static void closes_without_connections(void **state)
+{
+    struct hub_options o = {.listen = "tcp://127.0.0.1:0",
+                            .controller_name = "c1",
+                            .packages_url = "",
+                            .on_join = on_join,
+                            .on_snapshot = on_snapshot,
+                            .on_message = on_report,
+                            .on_leave = on_leave};
+    struct error err;
+    (void)state;
+
+    for (int i = 0; i < 20; i++) {
+        struct hub *hub;
+        uv_loop_t loop;
+
+        assert_int_equal(uv_loop_init(&loop), 0);
+        assert_int_equal(hub_new(&hub, &loop, &o, &err), 0);
+        hub_close(hub, NULL, NULL);
+        (void)uv_run(&loop, UV_RUN_DEFAULT);
+        assert_int_equal(uv_loop_close(&loop), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -657,6 +683,7 @@ int main(void)
         cmocka_unit_test(snapshots_when_asked),
         cmocka_unit_test(snapshots_are_whole),
         cmocka_unit_test(tells_agents_to_come_back),
+        cmocka_unit_test(closes_without_connections),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);
