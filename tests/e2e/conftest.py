@@ -3,6 +3,8 @@
 MAYFLY_PREFIX names where the programs are installed (tests/run sets it).
 """
 
+import contextlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -14,6 +16,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from lib import Cluster, Dev, PREFIX, ROOT  # noqa: E402
+from rest import Controller  # noqa: E402
 
 
 def pytest_sessionstart(session):
@@ -86,3 +89,19 @@ def copy_example(tmp_path):
         return shutil.copytree(ROOT / "examples" / name, tmp_path / name)
 
     return copy
+
+
+@pytest.fixture
+def make_controller(tmp_path):
+    """make_controller(key__of__config=value) is a controller with a folder of its own, not started."""
+    with contextlib.ExitStack() as stack:
+        numbers = itertools.count()
+
+        def make_one(**settings):
+            folder = tmp_path / f"c{next(numbers)}"
+            folder.mkdir()
+            controller = Controller(folder, **settings)
+            stack.callback(controller.stop)
+            return controller
+
+        yield make_one
