@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -119,6 +120,17 @@ static int read_config(struct controller_config *config, const struct options *o
 
 /* --- running ------------------------------------------------------------------ */
 
+/* A descriptor for each agent and client: as many as root allows. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static void signal_cb(uv_signal_t *handle, int signum)
 {
     struct program *p = handle->data;
@@ -213,6 +225,7 @@ int main(int argc, char **argv)
     }
     if (status < 0) {
         (void)signal(SIGPIPE, SIG_IGN);
+        raise_descriptor_limit();
         log_init("controller", controller_config_log_level(&p.config),
                  controller_config_log_format(&p.config));
         status = run(&p);

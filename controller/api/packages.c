@@ -1,6 +1,7 @@
 /* /v1/packages/{digest} */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -218,6 +219,9 @@ struct up {
     struct package_upload *upload;
     struct package_ref ref;
     uint64_t seen;
+    bool ended;       /* the body */
+    enum cause cause; /* it has failed before that */
+    char text[ERROR_TEXT_MAX];
 };
 
 static void up_room(void *data)
@@ -229,18 +233,31 @@ static void up_room(void *data)
     }
 }
 
+static void up_refuse(struct api_request *r)
+{
+    const struct up *u = r->state;
+
+    api_fail(r, &(struct api_error){.cause = u->cause}, "package refused: %s", u->text);
+}
+
+/* A failure is told when the body has come to its end: many clients do not listen before
+ * they have sent it all, and a connection that is closed on them tells them nothing. */
 static void up_done(void *data, const struct package_upload_result *result)
 {
     struct api_request *r = data;
-    const struct up *u = r->state;
+    struct up *u = r->state;
 
     if (r->x == NULL) {
         return;
     }
     if (result->cause != CAUSE_NONE) {
-        http_exchange_resume(r->x);
-        api_fail(r, &(struct api_error){.cause = result->cause}, "package refused: %s",
-                 result->text);
+        u->cause = result->cause;
+        (void)snprintf(u->text, sizeof(u->text), "%s", result->text);
+        if (u->ended) {
+            up_refuse(r);
+        } else {
+            http_exchange_resume(r->x);
+        }
         return;
     }
     api_reply_json(r, result->created ? 201 : 200,
@@ -276,7 +293,12 @@ static void up_end(struct api_request *r)
 {
     struct up *u = r->state;
 
-    package_upload_end(u->upload);
+    u->ended = true;
+    if (u->cause != CAUSE_NONE) {
+        up_refuse(r);
+    } else {
+        package_upload_end(u->upload);
+    }
 }
 
 static void up_gone(struct api_request *r)

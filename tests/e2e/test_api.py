@@ -23,7 +23,7 @@ from wire import function_message
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One with the SQLite store, for all tests that leave it usable."""
-    controller = Controller(tmp_path_factory.mktemp("api"), **{"packages__max_bytes": "1Mi"})
+    controller = Controller(tmp_path_factory.mktemp("api"), packages__max_bytes="256Ki")
     controller.start()
     yield controller
     controller.stop()
@@ -255,10 +255,10 @@ def test_digests_are_digests(shared, digest):
 
 
 def test_package_over_the_limit(shared):
-    data = b"x" * ((1 << 20) + 1)
+    data = b"x" * ((256 << 10) + 1)
     path = f"/v1/packages/{hashlib.sha256(data).hexdigest()}?format=file&file_name=a"
     shared.error(413, "PUT", path, data, code="payload_too_large")
-    shared.error(413, "PUT", path, iter([data[:700000], data[700000:]]), code="payload_too_large")
+    shared.error(413, "PUT", path, iter([data[:200000], data[200000:]]), code="payload_too_large")
 
 
 def test_expect_continue_spares_the_body(shared):

@@ -46,7 +46,7 @@ only agent/core agent/core/ common/
 never agent/core "$pure" 'loops, sockets, files, clocks, threads'
 only controller/store controller/store/ common/
 only controller/hub controller/hub/ proto/ common/
-only controller/api controller/ common/ proto/
+only controller/api controller/api/ controller/core/controller_core.h common/
 only controller/cli controller/cli/ common/
 never controller '#include "agent/' 'the agent'
 never controller/api '#include "agent/' 'the agent'
