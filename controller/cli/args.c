@@ -10,17 +10,19 @@ static const struct {
 } shared_options[] = {
     {{"namespace", 'n', "NS", "namespace (MAYFLY_NAMESPACE; default: default)", NULL},
      VERB_NAMESPACE},
-    {{"output", 'o', "FORMAT", "how to print it", "table|wide|json|yaml|name"}, VERB_OUTPUT},
+    {{"output", 'o', "FORMAT", "how to print it", "table|wide|json|yaml|name"},
+     VERB_OUTPUT},
     {{"no-headers", 0, NULL, "no header line in tables", NULL}, VERB_OUTPUT},
     {{"url", 0, "URL", "the controller (MAYFLY_URL; default: that of mayfly dev)", NULL},
      VERB_URL},
-    {{"gateway", 0, "URL", "the gateway (MAYFLY_GATEWAY; default: that of mayfly dev)", NULL},
+    {{"gateway", 0, "URL", "the gateway (MAYFLY_GATEWAY; default: that of mayfly dev)",
+      NULL},
      VERB_GATEWAY},
     {{"quiet", 'q', NULL, "say only what went wrong", NULL}, 0},
     {{"no-color", 0, NULL, "no colours (also NO_COLOR)", NULL}, 0},
     {{"help", 'h', NULL, "show this help", NULL}, 0},
 };
-#define N_SHARED (sizeof(shared_options) / sizeof(shared_options[0]))
+#define N_SHARED          (sizeof(shared_options) / sizeof(shared_options[0]))
 #define DISTANCE_WORD_MAX 40
 
 static size_t min3(size_t a, size_t b, size_t c)
@@ -48,7 +50,8 @@ static size_t distance(const char *a, const char *b)
 
         row[0] = i;
         for (size_t j = 1; j <= m; j++) {
-            row[j] = min3(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
+            row[j] =
+                min3(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
                 before[j - 2] + 1 < row[j]) {
                 row[j] = before[j - 2] + 1;
@@ -138,8 +141,8 @@ static const char *option_name(const void *data, size_t i)
     return args_option(data, i)->name;
 }
 
-static const struct option *find_option(const struct verb *v, const char *name, size_t len,
-                                        char letter)
+static const struct option *find_option(const struct verb *v, const char *name,
+                                        size_t len, char letter)
 {
     const struct option *o;
 
@@ -196,8 +199,8 @@ static int store_value(struct parse *p, const struct option *o, const char *valu
         return 0;
     }
     if (o->choices != NULL && !args_is_choice(o->choices, value)) {
-        return error_set(p->err, -EINVAL, "--%s is \"%.60s\"; give one of %s", o->name, value,
-                         o->choices);
+        return error_set(p->err, -EINVAL, "--%s is \"%.60s\"; give one of %s", o->name,
+                         value, o->choices);
     }
     if (a->n_values == ARGS_VALUES_MAX) {
         return error_set(p->err, -EINVAL, "more than %d options", ARGS_VALUES_MAX);
@@ -237,8 +240,8 @@ static int parse_option(struct parse *p, const char *word)
     }
     if (attached == NULL) {
         if (p->at == p->argc) {
-            return error_set(p->err, -EINVAL, "--%s needs a value: --%s %s", o->name, o->name,
-                             o->value);
+            return error_set(p->err, -EINVAL, "--%s needs a value: --%s %s", o->name,
+                             o->name, o->value);
         }
         attached = p->argv[p->at++];
     }
@@ -262,8 +265,8 @@ static int parse_word(struct parse *p, const char *word)
                          nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
     }
     if (a->n_operands == a->verb->max_operands || a->n_operands == ARGS_OPERANDS_MAX) {
-        return error_set(p->err, -EINVAL, "\"%.60s\" is one word too many: mayfly %s%s%s", word,
-                         a->verb->name, *a->verb->operands != '\0' ? " " : "",
+        return error_set(p->err, -EINVAL, "\"%.60s\" is one word too many: mayfly %s%s%s",
+                         word, a->verb->name, *a->verb->operands != '\0' ? " " : "",
                          a->verb->operands);
     }
     a->operands[a->n_operands++] = word;
@@ -293,8 +296,8 @@ static int finish(struct parse *p)
         const char *name = a->values[i].option->name;
 
         if (find_option(a->verb, name, strlen(name), 0) == NULL) {
-            return error_set(p->err, -EINVAL, "mayfly %s has no option --%s", a->verb->name,
-                             name);
+            return error_set(p->err, -EINVAL, "mayfly %s has no option --%s",
+                             a->verb->name, name);
         }
     }
     return 0;

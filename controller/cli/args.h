@@ -18,7 +18,13 @@ struct option {
 };
 
 /* What an operand is, for completion. */
-enum operand_kind { OPERAND_NONE, OPERAND_FUNCTION, OPERAND_PATH, OPERAND_VERB, OPERAND_CHOICE };
+enum operand_kind {
+    OPERAND_NONE,
+    OPERAND_FUNCTION,
+    OPERAND_PATH,
+    OPERAND_VERB,
+    OPERAND_CHOICE
+};
 
 /* Which of the shared options a verb takes. */
 #define VERB_NAMESPACE (1U << 0)

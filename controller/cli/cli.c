@@ -54,12 +54,21 @@ void cli_say(const struct cli *c, const char *fmt, ...)
     (void)fputc('\n', stderr);
 }
 
+char *cli_text(const char *fmt, ...)
+{
+    char *text;
+    va_list ap;
+    int len;
+
+    va_start(ap, fmt);
+    len = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    return len < 0 ? NULL : text;
+}
+
 static int exit_of_status(long status)
 {
     switch (status) {
-    case 400:
-    case 422:
-        return EXIT_CODE_FAILED;
     case 401:
     case 403:
         return EXIT_CODE_DENIED;
@@ -131,12 +140,8 @@ static char *choose_url(const struct args *a, const char *option, const char *va
         url = dflt;
         *ret_from = "the default";
     }
-    if (strstr(url, "://") == NULL) {
-        char *whole;
-
-        return asprintf(&whole, "http://%s", url) < 0 ? NULL : without_slash(whole);
-    }
-    return without_slash(strdup(url));
+    return without_slash(strstr(url, "://") == NULL ? cli_text("http://%s", url)
+                                                    : strdup(url));
 }
 
 static enum output_format output_of(const char *name)
@@ -172,8 +177,8 @@ static int settle(struct cli *c, const struct args *a)
         dev = dev_endpoints_read();
     }
     c->url = choose_url(a, "url", "MAYFLY_URL", dev, DEFAULT_URL, &c->url_from);
-    c->gateway =
-        choose_url(a, "gateway", "MAYFLY_GATEWAY", dev, DEFAULT_GATEWAY, &c->gateway_from);
+    c->gateway = choose_url(a, "gateway", "MAYFLY_GATEWAY", dev, DEFAULT_GATEWAY,
+                            &c->gateway_from);
     json_decref(dev);
     if (c->url == NULL || c->gateway == NULL) {
         return cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "out of memory");

@@ -13,16 +13,16 @@
 #include "controller/cli/args.h"
 
 /* X(SYMBOL, number, "meaning"). docs/errors.md has the same list. */
-#define EXIT_TABLE(X)                                                                    \
-    X(OK, 0, "done")                                                                     \
-    X(FAILED, 1, "failed")                                                               \
-    X(USAGE, 2, "wrong usage")                                                           \
-    X(NOT_FOUND, 3, "not found")                                                         \
-    X(DENIED, 4, "denied")                                                               \
-    X(UNREACHABLE, 5, "controller or gateway not reachable")                             \
-    X(TIMED_OUT, 6, "a wait timed out")                                                  \
-    X(CONFLICT, 7, "conflict: it was changed meanwhile")                                 \
-    X(NO_CAPACITY, 8, "cannot be placed: no capacity")                                   \
+#define EXIT_TABLE(X)                                        \
+    X(OK, 0, "done")                                         \
+    X(FAILED, 1, "failed")                                   \
+    X(USAGE, 2, "wrong usage")                               \
+    X(NOT_FOUND, 3, "not found")                             \
+    X(DENIED, 4, "denied")                                   \
+    X(UNREACHABLE, 5, "controller or gateway not reachable") \
+    X(TIMED_OUT, 6, "a wait timed out")                      \
+    X(CONFLICT, 7, "conflict: it was changed meanwhile")     \
+    X(NO_CAPACITY, 8, "cannot be placed: no capacity")       \
     X(FUNCTION, 9, "the function itself failed")
 
 enum exit_code {
@@ -44,21 +44,24 @@ struct cli {
     enum output_format output;
     bool headers;
     bool quiet;
-    bool colour;           /* of stderr */
-    const char *ns;        /* namespace */
-    char *url;             /* of the controller's REST API, no slash at the end */
-    char *gateway;         /* of a gateway, likewise */
-    const char *url_from;  /* where url came from: "--url", "MAYFLY_URL", … */
+    bool colour;          /* of stderr */
+    const char *ns;       /* namespace */
+    char *url;            /* of the controller's REST API, no slash at the end */
+    char *gateway;        /* of a gateway, likewise */
+    const char *url_from; /* where url came from: "--url", "MAYFLY_URL", … */
     const char *gateway_from;
 };
 
-/* Prints an error as people read it and returns exit. what: printf style; code and fix may
- * be NULL. */
+/* Prints an error as people read it and returns exit. what: printf style; code and fix
+ * may be NULL. */
 int cli_fail(const struct cli *c, int exit, const char *code, const char *fix,
              const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* A line on stderr, unless --quiet. */
 void cli_say(const struct cli *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Formatted text, malloc'ed; NULL: out of memory. */
+char *cli_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The exit code that belongs to a cause's name ("oom" → 9) or, without one, a status. */
 int cli_exit_of(const char *cause, long status);

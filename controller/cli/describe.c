@@ -4,8 +4,8 @@
 
 #include "common/spec.h"
 #include "controller/cli/cli.h"
-#include "controller/cli/http.h"
 #include "controller/cli/print.h"
+#include "controller/cli/rest.h"
 #include "controller/cli/term.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -16,7 +16,8 @@ static void print_head(const struct cli *c, const json_t *f)
     char age[PRINT_SHORT];
     int64_t serving = json_number(f, "serving_version");
 
-    (void)printf("function   %s/%s\n", json_text(f, "namespace", "?"), json_text(f, "name", "?"));
+    (void)printf("function   %s/%s\n", json_text(f, "namespace", "?"),
+                 json_text(f, "name", "?"));
     (void)printf("state      %s", json_text(f, "state", "?"));
     if (serving > 0) {
         (void)printf(", version %lld serves", (long long)serving);
@@ -36,7 +37,8 @@ static void print_head(const struct cli *c, const json_t *f)
                  (long long)json_number(f, "queued"));
     (void)printf("calls      %lld, cold starts %lld, errors %lld\n",
                  (long long)json_number(f, "invocations"),
-                 (long long)json_number(f, "cold_starts"), (long long)json_number(f, "errors"));
+                 (long long)json_number(f, "cold_starts"),
+                 (long long)json_number(f, "errors"));
 }
 
 static void print_spec(const json_t *spec)
@@ -53,7 +55,8 @@ static void print_spec(const json_t *spec)
     const char *key;
 
     (void)printf("\nruntime    %s\n", json_text(spec, "runtime", "?"));
-    (void)printf("handler    %s\n", json_text(spec, "handler", "(the runtime's default)"));
+    (void)printf("handler    %s\n",
+                 json_text(spec, "handler", "(the runtime's default)"));
     if (json_is_false(json_object_get(spec, "reuse"))) {
         (void)printf("reuse      no: every call in a fresh sandbox\n");
     }
@@ -82,7 +85,8 @@ static void print_grants(const struct cli *c, const json_t *grants)
 
     (void)putchar('\n');
     if (json_array_size(grants) == 0) {
-        (void)printf("It may run nowhere yet: no node has a grant for it (mayfly nodes).\n");
+        (void)printf(
+            "It may run nowhere yet: no node has a grant for it (mayfly nodes).\n");
         return;
     }
     (void)printf("It may run on\n");
@@ -141,11 +145,12 @@ int verb_describe(struct cli *c)
     int rc;
 
     if (!spec_name_valid(name)) {
-        return cli_fail(c, EXIT_CODE_USAGE, NULL, "mayfly list", "\"%s\" is no function's name",
-                        name);
+        return cli_fail(c, EXIT_CODE_USAGE, NULL, "mayfly list",
+                        "\"%s\" is no function's name", name);
     }
     (void)snprintf(what, sizeof(what), "describe \"%s\"", name);
-    rc = rest_call(c, what, "GET", NULL, &json, "/v1/namespaces/%s/functions/%s", c->ns, name);
+    rc = rest_call(c, what, "GET", NULL, &json, "/v1/namespaces/%s/functions/%s", c->ns,
+                   name);
     if (rc != EXIT_CODE_OK || print_data(c, json, &rc)) {
         json_decref(json);
         return rc;

@@ -11,7 +11,8 @@ static const struct {
 } environment[] = {
     {"MAYFLY_URL", "the controller's REST API; default: that of mayfly dev, else "
                    "http://127.0.0.1:8090"},
-    {"MAYFLY_GATEWAY", "a gateway; default: that of mayfly dev, else http://127.0.0.1:8080"},
+    {"MAYFLY_GATEWAY",
+     "a gateway; default: that of mayfly dev, else http://127.0.0.1:8080"},
     {"MAYFLY_NAMESPACE", "the namespace when -n is not given; default: default"},
     {"MAYFLY_DEV_DIR", "state of mayfly dev; default: /var/lib/mayfly-dev"},
     {"NO_COLOR", "if not empty: no colours"},
@@ -65,8 +66,8 @@ static size_t option_synopsis(char *text, size_t size, const struct option *o)
     if (o->letter != 0) {
         (void)snprintf(letter, sizeof(letter), "-%c, ", o->letter);
     }
-    (void)snprintf(text, size, "  %s--%s%s%s", letter, o->name, o->value != NULL ? " " : "",
-                   o->value != NULL ? o->value : "");
+    (void)snprintf(text, size, "  %s--%s%s%s", letter, o->name,
+                   o->value != NULL ? " " : "", o->value != NULL ? o->value : "");
     return strlen(text);
 }
 
@@ -104,7 +105,8 @@ void help_verb(FILE *out, const struct verb *v, size_t width)
         size_t at = option_synopsis(text, sizeof(text), o);
 
         (void)fputs(text, out);
-        wrap(out, o->help, at < OPTION_COLUMN ? at : OPTION_COLUMN + 1, OPTION_COLUMN, width);
+        wrap(out, o->help, at < OPTION_COLUMN ? at : OPTION_COLUMN + 1, OPTION_COLUMN,
+             width);
         if (o->choices != NULL) {
             (void)fprintf(out, "%*s%s\n", OPTION_COLUMN, "", o->choices);
         }
@@ -132,7 +134,8 @@ static void roff(FILE *out, const char *text)
 
 static void man_head(FILE *out, const char *page, const char *name, const char *summary)
 {
-    (void)fprintf(out, ".TH \"%s\" 1 \"\" \"mayfly " MAYFLY_VERSION "\" \"mayfly\"\n", page);
+    (void)fprintf(out, ".TH \"%s\" 1 \"\" \"mayfly " MAYFLY_VERSION "\" \"mayfly\"\n",
+                  page);
     (void)fputs(".nh\n.ad l\n.SH NAME\n", out);
     roff(out, name);
     (void)fputs(" \\- ", out);
@@ -258,7 +261,8 @@ int verb_help(struct cli *c)
             (void)printf("%-18s%s\n", environment[i].name, environment[i].help);
         }
     } else {
-        return cli_fail(c, EXIT_CODE_USAGE, NULL, "mayfly help", "no help about \"%s\"", topic);
+        return cli_fail(c, EXIT_CODE_USAGE, NULL, "mayfly help", "no help about \"%s\"",
+                        topic);
     }
     return EXIT_CODE_OK;
 }

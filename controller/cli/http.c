@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,15 @@ struct transfer {
     CURL *curl;
     bool too_large;
 };
+
+static int on_progress(void *data, curl_off_t to_get, curl_off_t got, curl_off_t to_send,
+                       curl_off_t sent)
+{
+    const struct transfer *t = data;
+
+    t->request->progress(t->request->data, (uint64_t)sent, (uint64_t)to_send);
+    return 0;
+}
 
 static size_t on_header(char *bytes, size_t size, size_t n, void *data)
 {
@@ -69,11 +79,11 @@ static int on_seek(void *data, curl_off_t offset, int origin)
                                                     : CURL_SEEKFUNC_CANTSEEK;
 }
 
-static int code_of(CURLcode rc, long os_errno)
+static int code_of(CURLcode rc, long os_errno, bool connected)
 {
     switch (rc) {
     case CURLE_OPERATION_TIMEDOUT:
-        return -ETIMEDOUT;
+        return connected ? -ETIMEDOUT : -EHOSTUNREACH;
     case CURLE_COULDNT_CONNECT:
         return os_errno > 0 ? (int)-os_errno : -ECONNREFUSED;
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -88,6 +98,7 @@ static int code_of(CURLcode rc, long os_errno)
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
         return -ECONNRESET;
     default:
         return -EPROTO;
@@ -103,7 +114,8 @@ static void set_body(CURL *curl, const struct http_request *r)
         curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, on_seek);
         curl_easy_setopt(curl, CURLOPT_SEEKDATA, r->body_file);
         if (r->body_file_len >= 0) {
-            curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->body_file_len);
+            curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                             (curl_off_t)r->body_file_len);
         }
     } else if (r->body != NULL) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
@@ -145,7 +157,8 @@ static int set_headers(CURL *curl, const struct http_request *r, struct curl_sli
     int rc = 0;
 
     if (!names_type(r->headers)) {
-        rc = add_header(list, "Content-Type:"); /* or libcurl would say that it is a form */
+        rc = add_header(list,
+                        "Content-Type:"); /* or libcurl would say that it is a form */
     }
     for (size_t i = 0; r->headers != NULL && r->headers[i] != NULL && rc == 0; i++) {
         rc = add_header(list, r->headers[i]);
@@ -159,7 +172,8 @@ static void set_transfer(CURL *curl, const struct http_request *r, struct transf
 {
     curl_easy_setopt(curl, CURLOPT_URL, r->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* the cluster is near: proxies do not help */
+    curl_easy_setopt(curl, CURLOPT_PROXY,
+                     ""); /* the cluster is near: proxies do not help */
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
@@ -175,6 +189,39 @@ static void set_transfer(CURL *curl, const struct http_request *r, struct transf
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
+    if (r->progress != NULL) {
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
+    }
+}
+
+/* A server that refuses an upload early says why and closes: the failure to send the rest
+ * is then not the story. */
+static bool is_refusal(const struct http_request *r, const struct http_reply *reply,
+                       CURLcode result)
+{
+    return (result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR) &&
+           (r->body != NULL || r->body_file != NULL) && r->sink == NULL &&
+           reply->status >= 400 && reply->body.len > 0;
+}
+
+static int judge(const struct transfer *t, CURLcode result, const char *text,
+                 struct error *err)
+{
+    long os_errno = 0;
+    curl_off_t connect_us = 0;
+
+    if (result == CURLE_OK || is_refusal(t->request, t->reply, result)) {
+        return 0;
+    }
+    if (t->too_large) {
+        return error_set(err, -EFBIG, "the reply is over %u MiB", REPLY_MAX >> 20);
+    }
+    curl_easy_getinfo(t->curl, CURLINFO_OS_ERRNO, &os_errno);
+    curl_easy_getinfo(t->curl, CURLINFO_CONNECT_TIME_T, &connect_us);
+    return error_set(err, code_of(result, os_errno, connect_us > 0), "%s",
+                     text[0] != '\0' ? text : curl_easy_strerror(result));
 }
 
 int http_do(const struct http_request *request, struct http_reply *ret, struct error *err)
@@ -183,7 +230,6 @@ int http_do(const struct http_request *request, struct http_reply *ret, struct e
     struct transfer t = {.request = request, .reply = ret, .curl = curl};
     struct curl_slist *headers = NULL;
     char text[CURL_ERROR_SIZE] = "";
-    long os_errno = 0;
     CURLcode result;
     int rc;
 
@@ -200,12 +246,7 @@ int http_do(const struct http_request *request, struct http_reply *ret, struct e
     }
     result = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret->status);
-    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
-    if (result != CURLE_OK) {
-        rc = t.too_large ? error_set(err, -EFBIG, "the reply is over %u MiB", REPLY_MAX >> 20)
-                         : error_set(err, code_of(result, os_errno), "%s",
-                                     text[0] != '\0' ? text : curl_easy_strerror(result));
-    }
+    rc = judge(&t, result, text, err);
 out:
     curl_slist_free_all(headers);
     curl_easy_cleanup(curl);
@@ -253,87 +294,4 @@ char *http_escape(const char *text)
         return NULL;
     }
     return b.data;
-}
-
-/* --- the REST API ------------------------------------------------------------- */
-
-int rest_unreachable(const struct cli *c, const char *what, const char *url, const char *from,
-                     const struct error *err)
-{
-    if (err->code == -EINVAL) {
-        return cli_fail(c, EXIT_CODE_USAGE, NULL, "give it as http://HOST:PORT",
-                        "cannot %s: \"%s\" (%s): %s", what, url, from, err->text);
-    }
-    if (err->code == -ENOMEM || err->code == -EFBIG) {
-        return cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "cannot %s: %s", what, err->text);
-    }
-    return cli_fail(c, err->code == -ETIMEDOUT ? EXIT_CODE_TIMED_OUT : EXIT_CODE_UNREACHABLE,
-                    err->code == -ETIMEDOUT ? "timeout" : "unreachable",
-                    "`mayfly dev --detach` starts a cluster here; --url, --gateway, MAYFLY_URL "
-                    "and MAYFLY_GATEWAY name another",
-                    "cannot %s: %s does not answer (%s): %s", what, url, from, err->text);
-}
-
-int rest_fail(const struct cli *c, const char *what, const struct http_reply *r)
-{
-    json_t *json = r->body.len > 0 ? json_loadb(r->body.data, r->body.len, 0, NULL) : NULL;
-    const json_t *e = json_object_get(json, "error");
-    const char *message = json_string_value(json_object_get(e, "message"));
-    const char *code = json_string_value(json_object_get(e, "code"));
-    int exit = cli_exit_of(code, r->status);
-
-    if (message != NULL) {
-        cli_fail(c, exit, code, json_string_value(json_object_get(e, "fix")), "cannot %s: %s",
-                 what, message);
-    } else {
-        cli_fail(c, exit, NULL, "is this the address of a mayfly controller?",
-                 "cannot %s: status %ld without a reason", what, r->status);
-    }
-    json_decref(json);
-    return exit;
-}
-
-int rest_call(const struct cli *c, const char *what, const char *method, const json_t *body,
-              json_t **ret_json, const char *path, ...)
-{
-    static const char *const headers[] = {"Content-Type: application/json",
-                                          "Accept: application/json", NULL};
-    _cleanup_free_ char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    struct http_reply reply = {0};
-    struct error err = {0};
-    struct buf url = {0};
-    char tail[2048];
-    va_list ap;
-    int rc;
-
-    *ret_json = NULL;
-    va_start(ap, path);
-    (void)vsnprintf(tail, sizeof(tail), path, ap);
-    va_end(ap);
-    if (buf_printf(&url, "%s%s", c->url, tail) < 0 || (body != NULL && text == NULL)) {
-        buf_free(&url);
-        return cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "out of memory");
-    }
-    rc = http_do(&(struct http_request){.method = method,
-                                        .url = url.data,
-                                        .headers = headers,
-                                        .body = text,
-                                        .body_len = text != NULL ? strlen(text) : 0,
-                                        .timeout_ms = REST_TIMEOUT_MS},
-                 &reply, &err);
-    if (rc < 0) {
-        rc = rest_unreachable(c, what, c->url, c->url_from, &err);
-    } else if (reply.status >= 300) {
-        rc = rest_fail(c, what, &reply);
-    } else if (reply.body.len > 0) {
-        *ret_json = json_loadb(reply.body.data, reply.body.len, 0, NULL);
-        if (*ret_json == NULL) {
-            rc = cli_fail(c, EXIT_CODE_FAILED, NULL,
-                          "is this the address of a mayfly controller?",
-                          "cannot %s: %s replied with something that is no JSON", what, c->url);
-        }
-    }
-    http_reply_free(&reply);
-    buf_free(&url);
-    return rc;
 }

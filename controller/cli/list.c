@@ -2,23 +2,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/spec.h"
 #include "controller/cli/cli.h"
-#include "controller/cli/http.h"
 #include "controller/cli/print.h"
+#include "controller/cli/rest.h"
+#include "controller/cli/term.h"
 
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define VERSION_MS  2000 /* a controller that does not answer by then is none */
 
 /* --- list --------------------------------------------------------------------- */
 
 static const struct table_column function_columns[] = {
-    {.title = "NAMESPACE", .shrink = true}, {.title = "NAME", .shrink = true},
-    {.title = "STATE"},                     {.title = "VERSION", .right = true},
-    {.title = "RUNTIME"},                   {.title = "INSTANCES", .right = true},
-    {.title = "CALLS", .right = true},      {.title = "ERRORS", .right = true},
+    {.title = "NAMESPACE", .shrink = true},
+    {.title = "NAME", .shrink = true},
+    {.title = "STATE"},
+    {.title = "VERSION", .right = true},
+    {.title = "RUNTIME"},
+    {.title = "INSTANCES", .right = true},
+    {.title = "CALLS", .right = true},
+    {.title = "ERRORS", .right = true},
     {.title = "COLD", .right = true, .wide = true},
     {.title = "MEMORY", .right = true, .wide = true},
-    {.title = "AGE", .right = true},        {.title = "PATH", .wide = true, .shrink = true},
+    {.title = "AGE", .right = true},
+    {.title = "PATH", .wide = true, .shrink = true},
 };
 
 static int64_t instances_of(const json_t *function)
@@ -54,8 +62,8 @@ int verb_list(struct cli *c)
 {
     const char *ns = args_has(c->args, "all") ? "-" : c->ns;
     json_t *json;
-    int rc = rest_call(c, "list functions", "GET", NULL, &json, "/v1/namespaces/%s/functions",
-                       ns);
+    int rc = rest_call(c, "list functions", "GET", NULL, &json,
+                       "/v1/namespaces/%s/functions", ns);
 
     if (rc == EXIT_CODE_OK) {
         rc = print_list(c, json, function_columns, N_OF(function_columns), function_row,
@@ -92,12 +100,15 @@ static void node_row(struct table *t, const json_t *n)
 
     table_cell(t, 0, "%s", json_text(n, "name", "?"));
     table_cell(t, 1, "%s", json_text(n, "state", "?"));
-    table_cell(t, 2, "%s", print_bytes((uint64_t)json_number(memory, "reserved_bytes"), text));
-    table_cell(t, 3, "%s", print_bytes((uint64_t)json_number(memory, "capacity_bytes"), text));
+    table_cell(t, 2, "%s",
+               print_bytes((uint64_t)json_number(memory, "reserved_bytes"), text));
+    table_cell(t, 3, "%s",
+               print_bytes((uint64_t)json_number(memory, "capacity_bytes"), text));
     table_cell(t, 4, "%.1f", (double)json_number(n, "cpu_millis") / 1000);
     table_cell(t, 5, "%lld", (long long)json_number(n, "instances"));
     table_cell(t, 6, "%lld", (long long)json_number(n, "functions"));
-    table_cell(t, 7, "%s", print_duration((uint64_t)json_number(n, "last_seen_ms"), text));
+    table_cell(t, 7, "%s",
+               print_duration((uint64_t)json_number(n, "last_seen_ms"), text));
     table_cell(t, 8, "%s", json_text(n, "version", ""));
     table_cell(t, 9, "%s", json_text(n, "gateway", ""));
     json_object_foreach((json_t *)(uintptr_t)labels, key, value)
@@ -154,7 +165,8 @@ static int change_namespace(struct cli *c, const char *action, const char *name)
                         "namespace \"%s\" is no name", name);
     }
     (void)snprintf(what, sizeof(what), "%s namespace \"%s\"", action, name);
-    rc = rest_call(c, what, create ? "PUT" : "DELETE", NULL, &json, "/v1/namespaces/%s", name);
+    rc = rest_call(c, what, create ? "PUT" : "DELETE", NULL, &json, "/v1/namespaces/%s",
+                   name);
     if (rc == EXIT_CODE_OK) {
         (void)printf("namespace %s %sd\n", name, action);
     }
@@ -181,8 +193,8 @@ int verb_namespaces(struct cli *c)
     }
     rc = rest_call(c, "list namespaces", "GET", NULL, &json, "/v1/namespaces");
     if (rc == EXIT_CODE_OK) {
-        rc = print_list(c, json, namespace_columns, N_OF(namespace_columns), namespace_row,
-                        "no namespaces");
+        rc = print_list(c, json, namespace_columns, N_OF(namespace_columns),
+                        namespace_row, "no namespaces");
     }
     json_decref(json);
     return rc;
@@ -206,8 +218,8 @@ int verb_delete(struct cli *c)
             continue;
         }
         (void)snprintf(what, sizeof(what), "delete \"%s\"", name);
-        rc = rest_call(c, what, "DELETE", NULL, &json, "/v1/namespaces/%s/functions/%s", c->ns,
-                       name);
+        rc = rest_call(c, what, "DELETE", NULL, &json, "/v1/namespaces/%s/functions/%s",
+                       c->ns, name);
         json_decref(json);
         if (rc == EXIT_CODE_OK) {
             (void)printf("deleted %s/%s\n", c->ns, name);
@@ -233,53 +245,42 @@ int verb_status(struct cli *c)
     }
     store = json_object_get(json, "store");
     nodes = json_object_get(json, "nodes");
-    (void)printf("controller  %s, version %s, up %s, %s\n", json_text(json, "controller", "?"),
-                 json_text(json, "version", "?"),
-                 print_duration((uint64_t)json_number(json, "uptime_ms"), uptime), c->url);
+    (void)printf("controller  %s, version %s, up %s, %s\n",
+                 json_text(json, "controller", "?"), json_text(json, "version", "?"),
+                 print_duration((uint64_t)json_number(json, "uptime_ms"), uptime),
+                 c->url);
     (void)printf("store       %s, %s\n", json_text(store, "engine", "?"),
-                 json_is_true(json_object_get(store, "up")) ? "up" : "DOWN: deploys fail");
-    (void)printf("nodes       %lld ready of %lld\n", (long long)json_number(nodes, "ready"),
+                 json_is_true(json_object_get(store, "up")) ? "up"
+                                                            : "DOWN: deploys fail");
+    (void)printf("nodes       %lld ready of %lld\n",
+                 (long long)json_number(nodes, "ready"),
                  (long long)json_number(nodes, "total"));
     (void)printf("functions   %lld in %lld namespaces, %lld instances\n",
                  (long long)json_number(json, "functions"),
                  (long long)json_number(json, "namespaces"),
                  (long long)json_number(json, "instances"));
     (void)printf("gateway     %s\n", c->gateway);
+    rest_warn_skew(c, json_text(json, "version", NULL));
     json_decref(json);
     return EXIT_CODE_OK;
 }
 
 int verb_version(struct cli *c)
 {
-    struct http_reply reply = {0};
-    struct error err = {0};
-    struct buf url = {0};
-    json_t *server = NULL;
-    json_t *json;
-    const char *version;
+    _cleanup_free_ char *version = rest_version(c, VERSION_MS);
+    json_t *json = json_pack("{s:s, s:s?, s:s}", "client", MAYFLY_VERSION, "controller",
+                             version, "url", c->url);
     int rc;
 
-    if (buf_printf(&url, "%s/v1/version", c->url) == 0 &&
-        http_do(&(struct http_request){.method = "GET", .url = url.data, .timeout_ms = 2000},
-                &reply, &err) == 0 &&
-        reply.status == 200) {
-        server = json_loadb(reply.body.data != NULL ? reply.body.data : "", reply.body.len, 0,
-                            NULL);
+    if (json == NULL) {
+        return cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "out of memory");
     }
-    version = json_text(server, "version", NULL);
-    json = json_pack("{s:s, s:s?, s:s}", "client", MAYFLY_VERSION, "controller", version, "url",
-                     c->url);
     if (!print_data(c, json, &rc)) {
         (void)printf("mayfly      " MAYFLY_VERSION "\n");
-        (void)printf("controller  %s (%s)\n", version != NULL ? version : "does not answer",
-                     c->url);
-        if (version != NULL && strcmp(version, MAYFLY_VERSION) != 0) {
-            cli_say(c, "warning: the versions differ; what is new in one may be missing");
-        }
+        (void)printf("controller  %s (%s)\n",
+                     version != NULL ? version : "does not answer", c->url);
+        rest_warn_skew(c, version);
     }
     json_decref(json);
-    json_decref(server);
-    http_reply_free(&reply);
-    buf_free(&url);
     return rc;
 }

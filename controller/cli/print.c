@@ -34,7 +34,8 @@ const char *print_bytes(uint64_t bytes, char ret[PRINT_SHORT])
         value /= 1024;
         unit++;
     }
-    (void)snprintf(ret, PRINT_SHORT, value < 10 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    (void)snprintf(ret, PRINT_SHORT, value < 10 ? "%.1f %s" : "%.0f %s", value,
+                   units[unit]);
     return ret;
 }
 
@@ -66,8 +67,8 @@ const char *print_age(const char *rfc3339, char ret[PRINT_SHORT])
         return "-";
     }
     then = timegm(&tm);
-    return print_duration(then >= 0 && (uint64_t)then < now ? (now - (uint64_t)then) * 1000 : 0,
-                          ret);
+    return print_duration(
+        then >= 0 && (uint64_t)then < now ? (now - (uint64_t)then) * 1000 : 0, ret);
 }
 
 bool print_data(const struct cli *c, const json_t *json, int *ret)
@@ -91,12 +92,16 @@ bool print_data(const struct cli *c, const json_t *json, int *ret)
         buf_free(&out);
         return true;
     }
+    if (c->output == OUTPUT_NAME && json_text(json, "name", NULL) != NULL) {
+        (void)puts(json_text(json, "name", ""));
+        return true;
+    }
     return false;
 }
 
-int print_list(const struct cli *c, const json_t *json, const struct table_column *columns,
-               size_t n_columns, void (*fill)(struct table *t, const json_t *item),
-               const char *empty)
+int print_list(const struct cli *c, const json_t *json,
+               const struct table_column *columns, size_t n_columns,
+               void (*fill)(struct table *t, const json_t *item), const char *empty)
 {
     const json_t *items = json_object_get(json, "items");
     struct table table;
@@ -122,5 +127,6 @@ int print_list(const struct cli *c, const json_t *json, const struct table_colum
     }
     rc = table_print(&table, stdout, term_width(), c->output == OUTPUT_WIDE, c->headers);
     table_free(&table);
-    return rc < 0 ? cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "out of memory") : EXIT_CODE_OK;
+    return rc < 0 ? cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "out of memory")
+                  : EXIT_CODE_OK;
 }

@@ -8,14 +8,15 @@
 #include "controller/cli/cli.h"
 #include "controller/cli/table.h"
 
-/* -o json or yaml: prints it and returns true; the exit code is in *ret. */
+/* -o json or yaml, or -o name of an object that has one: prints it and returns true; the
+ * exit code is in *ret. */
 bool print_data(const struct cli *c, const json_t *json, int *ret);
 
 /* A list: as data, as names (-o name: member "name" of each item), or as the table that
  * fill() makes, a row an item. empty: what to say on stderr when there are none. */
-int print_list(const struct cli *c, const json_t *json, const struct table_column *columns,
-               size_t n_columns, void (*fill)(struct table *t, const json_t *item),
-               const char *empty);
+int print_list(const struct cli *c, const json_t *json,
+               const struct table_column *columns, size_t n_columns,
+               void (*fill)(struct table *t, const json_t *item), const char *empty);
 
 /* Short forms for people. */
 #define PRINT_SHORT 32

@@ -1,10 +1,12 @@
 #include "controller/cli/term.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -80,6 +82,15 @@ size_t term_text_fit(const char *text, size_t columns)
     return (size_t)(p - text);
 }
 
+void term_pause_ms(uint64_t ms)
+{
+    struct timespec span = {.tv_sec = (time_t)(ms / 1000),
+                            .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    while (nanosleep(&span, &span) < 0 && errno == EINTR) {
+    }
+}
+
 /* --- progress ----------------------------------------------------------------- */
 
 void progress_init(struct progress *p, bool off)
@@ -87,13 +98,14 @@ void progress_init(struct progress *p, bool off)
     const char *term = getenv("TERM");
 
     *p = (struct progress){
-        .terminal = isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0,
+        .terminal =
+            isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0,
         .off = off,
     };
 }
 
-__attribute__((format(printf, 2, 0))) static void show(struct progress *p, const char *fmt,
-                                                       va_list ap)
+__attribute__((format(printf, 2, 0))) static void show(struct progress *p,
+                                                       const char *fmt, va_list ap)
 {
     char text[sizeof(p->last)];
 

@@ -4,16 +4,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Columns of stdout's terminal, or of COLUMNS; 0: stdout is not a terminal, no limit. */
 size_t term_width(void);
-/* Whether colours may be used on that stream (fd 1 or 2): a terminal, NO_COLOR empty, TERM
- * not "dumb". */
+/* Whether colours may be used on that stream (fd 1 or 2): a terminal, NO_COLOR empty,
+ * TERM not "dumb". */
 bool term_colour(int fd);
 
 /* Columns that a UTF-8 text takes; how many of its bytes fit into so many columns. */
 size_t term_text_width(const char *text);
 size_t term_text_fit(const char *text, size_t columns);
+
+void term_pause_ms(uint64_t ms);
 
 /* Progress on stderr. On a terminal one line that is replaced; else a line whenever the
  * text is another one. */

@@ -6,18 +6,20 @@
 #define N_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct option deploy_options[] = {
-    {"name", 0, "NAME", "the function's name (default: that of the folder or file)", NULL},
+    {"name", 0, "NAME", "the function's name (default: that of the folder or file)",
+     NULL},
     {"runtime", 0, "RUNTIME", "how the program is run (default: guessed, and said)",
      "provided|http|exec"},
     {"handler", 0, "CMD", "the program in the package, with arguments", NULL},
     {"env", 'e', "K=V", "an environment variable; may be repeated", NULL},
-#define X(member, key, flag, min, max, dflt, unit, help)                                 \
+#define X(member, key, flag, min, max, dflt, unit, help) \
     {flag, 0, "N", help " (" unit ", " #min " to " #max "; default: " #dflt ")", NULL},
     SPEC_NUMBERS(X)
 #undef X
-    {"no-reuse", 0, NULL, "a fresh sandbox for every call (exec and provided)", NULL},
+        {"no-reuse", 0, NULL, "a fresh sandbox for every call (exec and provided)", NULL},
     {"no-build", 0, NULL, "do not run the build command of function.yaml", NULL},
-    {"wait", 0, NULL, "wait until the version serves or has failed (this is the default)", NULL},
+    {"wait", 0, NULL, "wait until the version serves or has failed (this is the default)",
+     NULL},
     {"no-wait", 0, NULL, "return as soon as the version is recorded", NULL},
     {"wait-timeout", 0, "TIME", "wait so long (default: 120s)", NULL},
 };
@@ -51,22 +53,23 @@ static const struct option dev_options[] = {
     {"rest-port", 0, "PORT", "the controller's REST API (default: 8090)", NULL},
     {"hub-port", 0, "PORT", "between controller and agent (default: 8091)", NULL},
     {"metrics-port", 0, "PORT", "the agent's metrics (default: 8092)", NULL},
-    {"ready-timeout", 0, "TIME", "give up if it is not ready by then (default: 60s)", NULL},
+    {"ready-timeout", 0, "TIME", "give up if it is not ready by then (default: 60s)",
+     NULL},
 };
 
 static const struct option doctor_options[] = {
-    {"dir", 0, "DIR", "state folder to check (MAYFLY_DEV_DIR; default: /var/lib/mayfly-dev)",
-     NULL},
+    {"dir", 0, "DIR",
+     "state folder to check (MAYFLY_DEV_DIR; default: /var/lib/mayfly-dev)", NULL},
 };
 
 static const struct option help_options[] = {
     {"man", 0, NULL, "as a man page (roff)", NULL},
 };
 
-#define EXAMPLES(...)                                                                    \
-    (const char *const[])                                                                \
-    {                                                                                    \
-        __VA_ARGS__, NULL                                                                \
+#define EXAMPLES(...)     \
+    (const char *const[]) \
+    {                     \
+        __VA_ARGS__, NULL \
     }
 #define OPTIONS(array) .options = (array), .n_options = N_OF(array)
 
@@ -77,11 +80,12 @@ static const struct verb verbs[] = {
      .operand = OPERAND_CHOICE,
      .operand_choices = "stop",
      .summary = "run a one-host cluster, or stop it",
-     .text = "Starts a controller with its embedded store and an agent on this host, and "
-             "waits until they are ready. In the foreground Ctrl-C ends both. With --detach "
-             "it goes on in the background until `mayfly dev stop`, which leaves no process, "
-             "mount or control group behind. What is deployed stays in the state folder for "
-             "the next start. Starting it twice is harmless. Needs root.",
+     .text =
+         "Starts a controller with its embedded store and an agent on this host, and "
+         "waits until they are ready. In the foreground Ctrl-C ends both. With --detach "
+         "it goes on in the background until `mayfly dev stop`, which leaves no process, "
+         "mount or control group behind. What is deployed stays in the state folder for "
+         "the next start. Starting it twice is harmless. Needs root.",
      .examples = EXAMPLES("mayfly dev", "run until Ctrl-C", "mayfly dev --detach",
                           "run in the background", "mayfly dev stop", "end it",
                           "mayfly dev --gateway-port 9080 --rest-port 9090",
@@ -95,17 +99,18 @@ static const struct verb verbs[] = {
      .operand = OPERAND_PATH,
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
      .summary = "deploy a folder, an archive or one file as a function",
-     .text = "Makes the next version of a function, which takes over once it can serve; a "
-             "version that cannot start leaves the one before it serving. A function.yaml in "
-             "the folder gives the defaults for all options: name, runtime, handler, memory, "
-             "cpu, timeout, concurrency, env and so on; build is a shell command that is run "
-             "in the folder first. Times are written 500ms or 30s, memory 128 or 1Gi, CPU "
-             "500 (thousandths) or 0.5.",
-     .examples = EXAMPLES("mayfly deploy ./thumbnail", "a folder with a function.yaml",
-                          "mayfly deploy hello.sh --runtime exec", "one script",
-                          "mayfly deploy app.zip --name app --runtime http --handler server",
-                          "an archive", "mayfly deploy . --memory 256 --env LEVEL=debug",
-                          "with settings"),
+     .text =
+         "Makes the next version of a function, which takes over once it can serve; a "
+         "version that cannot start leaves the one before it serving. A function.yaml in "
+         "the folder gives the defaults for all options: name, runtime, handler, memory, "
+         "cpu, timeout, concurrency, env and so on; build is a shell command that is run "
+         "in the folder first. Times are written 500ms or 30s, memory 128 or 1Gi, CPU "
+         "500 (thousandths) or 0.5.",
+     .examples = EXAMPLES(
+         "mayfly deploy ./thumbnail", "a folder with a function.yaml",
+         "mayfly deploy hello.sh --runtime exec", "one script",
+         "mayfly deploy app.zip --name app --runtime http --handler server", "an archive",
+         "mayfly deploy . --memory 256 --env LEVEL=debug", "with settings"),
      OPTIONS(deploy_options),
      .run = verb_deploy},
     {.name = "invoke",
@@ -115,14 +120,16 @@ static const struct verb verbs[] = {
      .operand = OPERAND_FUNCTION,
      .shared = VERB_NAMESPACE | VERB_GATEWAY,
      .summary = "call a function and print its reply",
-     .text = "The reply's body goes to stdout as it comes. A reply with a status of 400 or "
-             "more ends with exit code 9, a call that mayfly could not make with the code of "
-             "its cause.",
-     .examples = EXAMPLES("mayfly invoke hello --data World", "a body from the command line",
-                          "mayfly invoke thumbnail --data-file in.png > out.png",
-                          "from a file to a file", "date | mayfly invoke hello -", "from stdin",
-                          "mayfly invoke api --path '/users?id=1' --method DELETE -i",
-                          "another path and method, with the reply's headers"),
+     .text =
+         "The reply's body goes to stdout as it comes. A reply with a status of 400 or "
+         "more ends with exit code 9, a call that mayfly could not make with the code of "
+         "its cause.",
+     .examples =
+         EXAMPLES("mayfly invoke hello --data World", "a body from the command line",
+                  "mayfly invoke thumbnail --data-file in.png > out.png",
+                  "from a file to a file", "date | mayfly invoke hello -", "from stdin",
+                  "mayfly invoke api --path '/users?id=1' --method DELETE -i",
+                  "another path and method, with the reply's headers"),
      OPTIONS(invoke_options),
      .run = verb_invoke},
     {.name = "list",
@@ -130,9 +137,9 @@ static const struct verb verbs[] = {
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
      .summary = "list functions",
      .text = "Functions with their state, serving version, instances and calls.",
-     .examples = EXAMPLES("mayfly list", "functions of the namespace", "mayfly list -A -o wide",
-                          "of all namespaces, with more columns", "mayfly list -o name",
-                          "names only"),
+     .examples = EXAMPLES(
+         "mayfly list", "functions of the namespace", "mayfly list -A -o wide",
+         "of all namespaces, with more columns", "mayfly list -o name", "names only"),
      OPTIONS(list_options),
      .run = verb_list},
     {.name = "describe",
@@ -142,9 +149,10 @@ static const struct verb verbs[] = {
      .operand = OPERAND_FUNCTION,
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
      .summary = "show all about a function",
-     .text = "Its settings, versions and why they failed, where it may run, and what runs.",
-     .examples = EXAMPLES("mayfly describe hello", "for people", "mayfly describe hello -o yaml",
-                          "whole"),
+     .text =
+         "Its settings, versions and why they failed, where it may run, and what runs.",
+     .examples = EXAMPLES("mayfly describe hello", "for people",
+                          "mayfly describe hello -o yaml", "whole"),
      .run = verb_describe},
     {.name = "delete",
      .operands = "NAME...",
@@ -166,8 +174,8 @@ static const struct verb verbs[] = {
      .text = "Lines of stdout and stderr of its instances on all nodes. With -o json one "
              "object a line.",
      .examples = EXAMPLES("mayfly logs hello", "the last lines", "mayfly logs -f hello",
-                          "and those that come", "mayfly logs hello --version 2 --tail 1000",
-                          "of one version"),
+                          "and those that come",
+                          "mayfly logs hello --version 2 --tail 1000", "of one version"),
      OPTIONS(logs_options),
      .run = verb_logs},
     {.name = "nodes",
@@ -185,25 +193,28 @@ static const struct verb verbs[] = {
      .operand_choices = "create|delete",
      .shared = VERB_OUTPUT | VERB_URL,
      .summary = "list, create or delete namespaces",
-     .text = "A namespace owns functions; its sandboxes run as a user of their own. Only an "
-             "empty one can be deleted.",
-     .examples = EXAMPLES("mayfly namespaces", "list them", "mayfly namespaces create team",
-                          "make one", "mayfly deploy . -n team", "use it"),
+     .text =
+         "A namespace owns functions; its sandboxes run as a user of their own. Only an "
+         "empty one can be deleted.",
+     .examples =
+         EXAMPLES("mayfly namespaces", "list them", "mayfly namespaces create team",
+                  "make one", "mayfly deploy . -n team", "use it"),
      .run = verb_namespaces},
     {.name = "status",
      .operands = "",
      .shared = VERB_OUTPUT | VERB_URL,
      .summary = "show how the cluster is",
      .text = "Controller, store, nodes, functions and instances in a few lines.",
-     .examples = EXAMPLES("mayfly status", "for people", "mayfly status -o json",
-                          "for programs"),
+     .examples =
+         EXAMPLES("mayfly status", "for people", "mayfly status -o json", "for programs"),
      .run = verb_status},
     {.name = "doctor",
      .operands = "",
      .shared = VERB_OUTPUT | VERB_URL | VERB_GATEWAY,
      .summary = "check what this host has, lacks, and how to mend it",
-     .text = "Kernel features, control groups, programs, limits, disk, ports and whether a "
-             "cluster answers. Exit code 1 if something that mayfly needs is missing.",
+     .text =
+         "Kernel features, control groups, programs, limits, disk, ports and whether a "
+         "cluster answers. Exit code 1 if something that mayfly needs is missing.",
      .examples = EXAMPLES("mayfly doctor", "check this host", "mayfly doctor -o json",
                           "for programs"),
      OPTIONS(doctor_options),
@@ -231,8 +242,8 @@ static const struct verb verbs[] = {
      .summary = "show help about a verb",
      .text = "Without a verb it lists all.",
      .examples = EXAMPLES("mayfly help deploy", "about deploy", "mayfly help exit-codes",
-                          "what the exit codes mean", "mayfly help --man deploy | man -l -",
-                          "as a man page"),
+                          "what the exit codes mean",
+                          "mayfly help --man deploy | man -l -", "as a man page"),
      OPTIONS(help_options),
      .run = verb_help},
 };

@@ -20,15 +20,16 @@ static bool is_reserved(const char *text)
     return false;
 }
 
-/* Text that needs no quotes: begins with a letter or a slash, so that it is no number and no
- * indicator, and has nothing that ends a plain scalar. */
+/* Text that needs no quotes: begins with a letter or a slash, so that it is no number and
+ * no indicator, and has nothing that ends a plain scalar. */
 static bool is_plain(const char *text, size_t len)
 {
     if (len == 0 || len != strlen(text) || is_reserved(text) || text[len - 1] == ' ' ||
         text[len - 1] == ':') {
         return false;
     }
-    if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_/", text[0]) == NULL) {
+    if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_/", text[0]) ==
+        NULL) {
         return false;
     }
     for (size_t i = 0; i < len; i++) {

@@ -1,0 +1,233 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/random.h"
+#include "controller/cli/dev.h"
+#include "controller/cli/port.h"
+#include "controller/cli/yaml.h"
+
+#define TOKEN_FILE  "token"
+#define TOKEN_BYTES 32
+#define AGENT_USER  "1999999999" /* nobody else's: no passwd entry, below the sandboxes' \
+                                  */
+#define NODE "dev"
+
+static const char *const files[] = {TOKEN_FILE, "controller.yaml", "agent.yaml"};
+
+static const struct {
+    const char *option, *what;
+} ports[DEV_PORTS] = {
+    [DEV_GATEWAY] = {"gateway-port", "the gateway"},
+    [DEV_REST] = {"rest-port", "the REST API"},
+    [DEV_HUB] = {"hub-port", "the hub"},
+    [DEV_METRICS] = {"metrics-port", "the agent's metrics"},
+};
+
+/* --- ports -------------------------------------------------------------------- */
+
+static void who_has(uint16_t port, char *ret, size_t size)
+{
+    struct port_holder holder;
+
+    if (!port_holder(port, &holder)) {
+        (void)snprintf(ret, size, "it cannot be told by whom");
+    } else if (holder.pid == 0) {
+        (void)snprintf(ret, size, "by a process that only root can see");
+    } else {
+        (void)snprintf(ret, size, "by %s, pid %d", holder.name, (int)holder.pid);
+    }
+}
+
+static int settle_port(struct dev *d, enum dev_port p, const uint16_t *taken, size_t n)
+{
+    uint16_t wanted = d->ports[p].port;
+    int rc = port_try(d->host, wanted);
+    char who[NAME_MAX + 64];
+    uint16_t other;
+
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (taken[i] == wanted && d->ports[p].given) {
+            return cli_fail(d->c, EXIT_CODE_USAGE, NULL, "give each its own port",
+                            "port %u is given to %s and to another", wanted,
+                            ports[p].what);
+        }
+        rc = taken[i] == wanted ? -EADDRINUSE : 0;
+    }
+    if (rc == 0) {
+        return EXIT_CODE_OK;
+    }
+    if (rc != -EADDRINUSE) {
+        return cli_fail(
+            d->c, EXIT_CODE_FAILED, NULL, "--host names an address of this host",
+            "cannot start: listen on %s port %u: %s", d->host, wanted, strerror(-rc));
+    }
+    who_has(wanted, who, sizeof(who));
+    if (d->ports[p].given) {
+        return cli_fail(
+            d->c, EXIT_CODE_FAILED, NULL,
+            "end that program, or leave the option out to have a free one taken",
+            "cannot start: port %u (--%s) is in use (%s)", wanted, ports[p].option, who);
+    }
+    other = port_other(d->host, wanted, taken, n);
+    if (other == 0) {
+        return cli_fail(d->c, EXIT_CODE_FAILED, NULL, NULL,
+                        "cannot start: port %u is in use (%s), and so are those near it",
+                        wanted, who);
+    }
+    cli_say(d->c, "port %u is in use (%s); %s gets %u", wanted, who, ports[p].what,
+            other);
+    d->ports[p].port = other;
+    return EXIT_CODE_OK;
+}
+
+int dev_config_ports(struct dev *d)
+{
+    uint16_t taken[DEV_PORTS];
+    size_t n = 0;
+    int rc = EXIT_CODE_OK;
+
+    /* Those that were asked for come first, so that no other takes them. */
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned p = 0; p < DEV_PORTS && rc == EXIT_CODE_OK; p++) {
+            if (d->ports[p].given == (round == 0)) {
+                rc = settle_port(d, (enum dev_port)p, taken, n);
+                taken[n++] = d->ports[p].port;
+            }
+        }
+    }
+    return rc;
+}
+
+/* --- files -------------------------------------------------------------------- */
+
+void dev_config_url_host(const char *host, char ret[64])
+{
+    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) {
+        (void)strcpy(ret, "127.0.0.1");
+    } else {
+        (void)snprintf(ret, 64, strchr(host, ':') != NULL ? "[%s]" : "%s", host);
+    }
+}
+
+void dev_config_cgroup(const char *dir, char ret[64])
+{
+    uint32_t hash = 0x811c9dc5;
+
+    if (strcmp(dir, DEV_DIR_DEFAULT) == 0) {
+        (void)strcpy(ret, "mayfly-dev");
+        return;
+    }
+    for (; *dir != '\0'; dir++) { /* FNV-1a: two folders, two groups */
+        hash = (hash ^ (unsigned char)*dir) * 0x01000193;
+    }
+    (void)snprintf(ret, 64, "mayfly-dev-%08x", hash);
+}
+
+static int write_file(const char *dir, const char *name, mode_t mode, const char *data,
+                      size_t len, struct error *err)
+{
+    _cleanup_free_ char *path = dev_path(dir, name);
+    _cleanup_close_ int fd = -1;
+
+    if (path == NULL) {
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    (void)unlink(path); /* whoever has it open keeps the old one */
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0 || write(fd, data, len) != (ssize_t)len) {
+        return error_set_errno(err, errno != 0 ? -errno : -EIO, "write %s", path);
+    }
+    return 0;
+}
+
+static int write_token(const char *dir, struct error *err)
+{
+    unsigned char secret[TOKEN_BYTES];
+    char text[2 * TOKEN_BYTES + 2];
+
+    random_bytes(secret, sizeof(secret));
+    for (size_t i = 0; i < sizeof(secret); i++) {
+        (void)snprintf(text + 2 * i, 3, "%02x", secret[i]);
+    }
+    text[2 * TOKEN_BYTES] = '\n';
+    return write_file(dir, TOKEN_FILE, 0600, text, 2 * TOKEN_BYTES + 1, err);
+}
+
+static int write_yaml(const char *dir, const char *name, json_t *json, struct error *err)
+{
+    struct buf text = {0};
+    int rc = json == NULL
+                 ? -ENOMEM
+                 : buf_append_str(&text, "# Written by mayfly dev at each start.\n");
+
+    rc = rc == 0 ? yaml_write(&text, json) : rc;
+    rc = rc < 0 ? error_set(err, rc, "out of memory")
+                : write_file(dir, name, 0644, text.data, text.len, err);
+    buf_free(&text);
+    json_decref(json);
+    return rc;
+}
+
+static json_t *controller_config(const struct dev *d, const char *url_host)
+{
+    return json_pack(
+        "{s:s, s:{s:s, s:i}, s:{s:s, s:i}, s:o, s:o, s:o, s:{s:s}}", "name", NODE, "rest",
+        "host", d->host, "port", d->ports[DEV_REST].port, "hub", "host", d->host, "port",
+        d->ports[DEV_HUB].port, "token_file", json_sprintf("%s/" TOKEN_FILE, d->dir),
+        "advertise_url", json_sprintf("http://%s:%u", url_host, d->ports[DEV_REST].port),
+        "state_dir", json_sprintf("%s/controller", d->dir), "store", "engine", "sqlite");
+}
+
+static json_t *agent_config(const struct dev *d, const char *url_host)
+{
+    return json_pack(
+        "{s:s, s:[o], s:o, s:{s:s, s:i, s:o}, s:{s:s, s:i}, s:o, s:s, s:s}", "node", NODE,
+        "controllers", json_sprintf("tcp://%s:%u", url_host, d->ports[DEV_HUB].port),
+        "token_file", json_sprintf("%s/" TOKEN_FILE, d->dir), "gateway", "host", d->host,
+        "port", d->ports[DEV_GATEWAY].port, "advertise",
+        json_sprintf("%s:%u", url_host, d->ports[DEV_GATEWAY].port), "metrics", "host",
+        d->host, "port", d->ports[DEV_METRICS].port, "state_dir",
+        json_sprintf("%s/agent", d->dir), "user", AGENT_USER, "cgroup", d->cgroup);
+}
+
+static int make_folder(const char *dir, const char *name, struct error *err)
+{
+    _cleanup_free_ char *path = dev_path(dir, name);
+
+    if (path == NULL) {
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    return mkdir(path, 0755) < 0 && errno != EEXIST
+               ? error_set_errno(err, -errno, "make folder %s", path)
+               : 0;
+}
+
+int dev_config_write(const struct dev *d, struct error *err)
+{
+    char host[64];
+    int rc = make_folder(d->dir, "log", err);
+
+    dev_config_url_host(d->host, host);
+    rc = rc < 0 ? rc : write_token(d->dir, err);
+    rc = rc < 0 ? rc
+                : write_yaml(d->dir, "controller.yaml", controller_config(d, host), err);
+    return rc < 0 ? rc : write_yaml(d->dir, "agent.yaml", agent_config(d, host), err);
+}
+
+void dev_config_remove(const char *dir)
+{
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        _cleanup_free_ char *path = dev_path(dir, files[i]);
+
+        if (path != NULL) {
+            (void)unlink(path);
+        }
+    }
+}
