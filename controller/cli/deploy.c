@@ -182,7 +182,7 @@ static int waited_enough(struct deploy *d, const json_t *version, const struct e
         (long long)d->version, print_duration(d->wait_ms, span));
 }
 
-/* One waiting request. 1: it is still deploying; else 0 or an exit code, said. A
+/* One waiting request. -EAGAIN: it is still deploying; else an exit code, said. A
  * controller that does not answer is asked again: the version is recorded. *keep is its
  * last state. */
 static int ask_version(struct deploy *d, uint64_t slice_ms, json_t **keep,
@@ -198,7 +198,7 @@ static int ask_version(struct deploy *d, uint64_t slice_ms, json_t **keep,
                   (unsigned long long)slice_ms);
     if (rc < 0) {
         rc = rest_is_unreachable(rc)
-                 ? 1
+                 ? -EAGAIN
                  : rest_unreachable(d->c, d->what, d->c->url, d->c->url_from, err);
         http_reply_free(&reply);
         return rc;
@@ -208,7 +208,7 @@ static int ask_version(struct deploy *d, uint64_t slice_ms, json_t **keep,
                       "cannot %s: it was deleted meanwhile", d->what);
     } else if (reply.status >= 500) { /* the store's bad moment */
         (void)error_set(err, -EAGAIN, "status %ld", reply.status);
-        rc = 1;
+        rc = -EAGAIN;
     } else if (reply.status >= 300) {
         rc = rest_fail(d->c, d->what, &reply);
     }
@@ -221,7 +221,7 @@ static int ask_version(struct deploy *d, uint64_t slice_ms, json_t **keep,
     http_reply_free(&reply);
     state = json_text(*keep, "state", "?");
     if (strcmp(state, "deploying") == 0) {
-        return 1;
+        return -EAGAIN;
     }
     if (strcmp(state, "failed") == 0) {
         return version_failed(d, *keep);
@@ -265,21 +265,21 @@ static int wait_ready(struct deploy *d)
     uint64_t deadline_ms = began_ms + d->wait_ms;
     struct error err = {0};
     json_t *version = NULL;
-    int rc = 1;
+    int rc = -EAGAIN;
 
     show_wait(d, NULL, &err, began_ms);
-    while (rc == 1) {
+    while (rc == -EAGAIN) {
         uint64_t asked_ms = clock_mono_ms();
         uint64_t left_ms = asked_ms < deadline_ms ? deadline_ms - asked_ms : 0;
         uint64_t pause_ms;
 
         rc = ask_version(d, left_ms < SLICE_MS ? left_ms : SLICE_MS, &version, &err);
-        if (rc == 1 && clock_mono_ms() >= deadline_ms) {
+        if (rc == -EAGAIN && clock_mono_ms() >= deadline_ms) {
             progress_clear(&d->progress);
             rc = waited_enough(d, version, &err);
             break;
         }
-        if (rc == 1) {
+        if (rc == -EAGAIN) {
             show_wait(d, version, &err, began_ms);
             /* An answer that came at once would make this a busy loop. */
             pause_ms = err.code != 0 || clock_mono_ms() - asked_ms < SLICE_MS / 4

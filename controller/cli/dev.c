@@ -21,7 +21,7 @@
 #include "controller/cli/term.h"
 
 #define READY_MS  60000
-#define STOP_MS   45000 /* both daemons' grace and a little */
+#define STOP_MS   60000 /* both daemons' grace and a little */
 #define SETTLE_MS 5000  /* for a lock whose holder is just ending */
 #define LOCK_STEP 200
 

@@ -15,8 +15,9 @@
 
 #define TOKEN_FILE  "token"
 #define TOKEN_BYTES 32
-#define AGENT_USER  "1999999999" /* nobody else's: no passwd entry, below the sandboxes' \
-                                  */
+#define AGENT_USER                                                       \
+    "1999999999" /* nobody else's: no passwd entry, below the sandboxes' \
+                  */
 #define NODE "dev"
 
 static const char *const files[] = {TOKEN_FILE, "controller.yaml", "agent.yaml"};
@@ -116,18 +117,37 @@ void dev_config_url_host(const char *host, char ret[64])
     }
 }
 
-void dev_config_cgroup(const char *dir, char ret[64])
+/* What two clusters on this host may not share comes from their folders (FNV-1a); 0: the
+ * default one. */
+static uint32_t folder_hash(const char *dir)
 {
     uint32_t hash = 0x811c9dc5;
 
     if (strcmp(dir, DEV_DIR_DEFAULT) == 0) {
-        (void)strcpy(ret, "mayfly-dev");
-        return;
+        return 0;
     }
-    for (; *dir != '\0'; dir++) { /* FNV-1a: two folders, two groups */
+    for (; *dir != '\0'; dir++) {
         hash = (hash ^ (unsigned char)*dir) * 0x01000193;
     }
-    (void)snprintf(ret, 64, "mayfly-dev-%08x", hash);
+    return hash != 0 ? hash : 1;
+}
+
+void dev_config_cgroup(const char *dir, char ret[64])
+{
+    uint32_t hash = folder_hash(dir);
+
+    (void)strcpy(ret, "mayfly-dev");
+    if (hash != 0) {
+        (void)snprintf(ret, 64, "mayfly-dev-%08x", hash);
+    }
+}
+
+/* First of the sandboxes' user numbers. */
+static json_int_t uid_base(const char *dir)
+{
+    uint32_t hash = folder_hash(dir);
+
+    return UID_BASE + (hash != 0 ? 1 + hash % UID_RANGES : 0) * (json_int_t)UID_RANGE;
 }
 
 static int write_file(const char *dir, const char *name, mode_t mode, const char *data,
@@ -188,13 +208,15 @@ static json_t *controller_config(const struct dev *d, const char *url_host)
 static json_t *agent_config(const struct dev *d, const char *url_host)
 {
     return json_pack(
-        "{s:s, s:[o], s:o, s:{s:s, s:i, s:o}, s:{s:s, s:i}, s:o, s:s, s:s}", "node", NODE,
-        "controllers", json_sprintf("tcp://%s:%u", url_host, d->ports[DEV_HUB].port),
-        "token_file", json_sprintf("%s/" TOKEN_FILE, d->dir), "gateway", "host", d->host,
-        "port", d->ports[DEV_GATEWAY].port, "advertise",
+        "{s:s, s:[o], s:o, s:{s:s, s:i, s:o}, s:{s:s, s:i}, s:o, s:s, s:s, s:I}", "node",
+        NODE, "controllers",
+        json_sprintf("tcp://%s:%u", url_host, d->ports[DEV_HUB].port), "token_file",
+        json_sprintf("%s/" TOKEN_FILE, d->dir), "gateway", "host", d->host, "port",
+        d->ports[DEV_GATEWAY].port, "advertise",
         json_sprintf("%s:%u", url_host, d->ports[DEV_GATEWAY].port), "metrics", "host",
         d->host, "port", d->ports[DEV_METRICS].port, "state_dir",
-        json_sprintf("%s/agent", d->dir), "user", AGENT_USER, "cgroup", d->cgroup);
+        json_sprintf("%s/agent", d->dir), "user", AGENT_USER, "cgroup", d->cgroup,
+        "uid_base", uid_base(d->dir));
 }
 
 static int make_folder(const char *dir, const char *name, struct error *err)

@@ -216,6 +216,6 @@ int doctor_preflight(const struct cli *c, const char *dir)
         }
     }
     return cli_fail(c, EXIT_CODE_FAILED, NULL, "mayfly doctor tells all that is checked",
-                    "mayfly dev cannot run on this host: %zu things are missing",
+                    "mayfly dev cannot run on this host yet; missing: %zu",
                     count(&d, CHECK_FAIL));
 }

@@ -1,7 +1,9 @@
 #include "controller/cli/help.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/term.h"
 #include "controller/cli/verbs.h"
@@ -31,6 +33,7 @@ static const struct {
 #define N_EXITS (sizeof(exits) / sizeof(exits[0]))
 
 #define OPTION_COLUMN 26
+#define EXAMPLE_MAX   48
 
 /* Text wrapped to width, from column `indent` on; the cursor stands at column `at`. */
 static void wrap(FILE *out, const char *text, size_t at, size_t indent, size_t width)
@@ -87,15 +90,32 @@ void help_overview(FILE *out, const struct verb_table *t)
                 out);
 }
 
+/* Those beside each other that fit, the others below. */
+static void help_examples(FILE *out, const struct verb *v, size_t width)
+{
+    size_t widest = 0;
+
+    for (size_t i = 0; v->examples[i] != NULL; i += 2) {
+        size_t len = strlen(v->examples[i]);
+
+        widest = len > widest && len <= EXAMPLE_MAX ? len : widest;
+    }
+    for (size_t i = 0; v->examples[i] != NULL; i += 2) {
+        size_t len = strlen(v->examples[i]);
+
+        (void)fprintf(out, "  %s", v->examples[i]);
+        wrap(out, v->examples[i + 1], len <= widest ? len + 2 : widest + 5, widest + 4,
+             width);
+    }
+}
+
 void help_verb(FILE *out, const struct verb *v, size_t width)
 {
     const struct option *o;
 
     width = width >= 50 && width < 100 ? width : 90;
     (void)fprintf(out, "mayfly %s: %s\n\n", v->name, v->summary);
-    for (size_t i = 0; v->examples[i] != NULL; i += 2) {
-        (void)fprintf(out, "  %-*s  # %s\n", 40, v->examples[i], v->examples[i + 1]);
-    }
+    help_examples(out, v, width);
     (void)fprintf(out, "\nUsage: mayfly %s%s%s [options]\n\n", v->name,
                   *v->operands != '\0' ? " " : "", v->operands);
     wrap(out, v->text, 0, 0, width);
@@ -232,7 +252,27 @@ void help_man(FILE *out, const struct verb_table *t, const struct verb *v)
                 out);
 }
 
-/* --- the verbs help and version's neighbour ----------------------------------- */
+/* --- the verb ----------------------------------------------------------------- */
+
+/* All pages into a folder, as the build does. */
+static int write_man_pages(struct cli *c, const char *dir)
+{
+    for (size_t i = 0; i <= cli_verbs.n_verbs; i++) {
+        const struct verb *v = i < cli_verbs.n_verbs ? &cli_verbs.verbs[i] : NULL;
+        _cleanup_free_ char *path = cli_text("%s/mayfly%s%s.1", dir, v != NULL ? "-" : "",
+                                             v != NULL ? v->name : "");
+        FILE *out = path != NULL ? fopen(path, "we") : NULL;
+
+        if (out != NULL) {
+            help_man(out, &cli_verbs, v);
+        }
+        if (out == NULL || fclose(out) != 0) {
+            return cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "cannot write %s: %s",
+                            path != NULL ? path : dir, strerror(errno));
+        }
+    }
+    return EXIT_CODE_OK;
+}
 
 int verb_help(struct cli *c)
 {
@@ -240,6 +280,9 @@ int verb_help(struct cli *c)
     const struct verb *v = topic != NULL ? args_verb(&cli_verbs, topic) : NULL;
     bool is_man = args_has(c->args, "man");
 
+    if (args_has(c->args, "man-dir")) {
+        return write_man_pages(c, args_get(c->args, "man-dir"));
+    }
     if (topic == NULL || (is_man && strcmp(topic, "mayfly") == 0)) {
         if (is_man) {
             help_man(stdout, &cli_verbs, NULL);

@@ -64,6 +64,7 @@ static const struct option doctor_options[] = {
 
 static const struct option help_options[] = {
     {"man", 0, NULL, "as a man page (roff)", NULL},
+    {"man-dir", 0, "DIR", "write all man pages into a folder", NULL},
 };
 
 #define EXAMPLES(...)     \
