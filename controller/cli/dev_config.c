@@ -18,7 +18,10 @@
 #define AGENT_USER                                                       \
     "1999999999" /* nobody else's: no passwd entry, below the sandboxes' \
                   */
-#define NODE "dev"
+#define NODE       "dev"
+#define UID_BASE   2000000000 /* the agent's default */
+#define UID_RANGE  65536      /* a namespace takes one */
+#define UID_RANGES 2000
 
 static const char *const files[] = {TOKEN_FILE, "controller.yaml", "agent.yaml"};
 
