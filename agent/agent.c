@@ -397,7 +397,8 @@ int agent_run(const struct agent_config *config, const char *token, int warden_f
     struct agent a = {.config = config, .token = token, .warden_pid = warden_pid};
     struct error err = {0};
 
-    random_uuid(a.boot);
+    (void)snprintf(a.boot, sizeof(a.boot), "%016llx%016llx",
+                   (unsigned long long)random_u64(), (unsigned long long)random_u64());
     list_init(&a.stillborn);
     list_init(&a.peers);
     list_init(&a.log_jobs);

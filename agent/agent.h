@@ -39,7 +39,8 @@ struct agent {
     uint64_t phase_until_ms; /* uv_now; DRAINING and STOPPING end then */
     int exit_code;
     char *advertise;
-    char boot[RANDOM_UUID_SIZE];
+    char boot[33];         /* hex: tells this start of the agent from all others */
+    char down_reason[128]; /* why there is no controller; said once */
 
     struct metrics *metrics;
     struct agent_core *core;

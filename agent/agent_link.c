@@ -1,4 +1,5 @@
 /* What the controller says, to the core; and who this node is. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,7 @@ static void on_welcome(void *data, const Mayfly__V1__Welcome *w)
     log_info("connected to the controller", LOG_STR("controller", w->controller),
              LOG_STR("version", w->version), LOG_INT("resumed", w->resumed));
     a->link_was_up = true;
+    a->down_reason[0] = '\0';
     if (w->packages_url[0] != '\0') {
         packages_set_url(a->packages, w->packages_url);
     }
@@ -101,11 +103,11 @@ static void on_down(void *data, const char *reason)
 {
     struct agent *a = data;
 
-    if (a->link_was_up) {
-        log_warn("connection to the controller lost; calls go on",
+    if (a->link_was_up || strcmp(a->down_reason, reason) != 0) {
+        log_warn(a->link_was_up ? "connection to the controller lost; calls go on"
+                                : "no connection to the controller; trying on",
                  LOG_STR("reason", reason));
-    } else {
-        log_debug("no connection to the controller", LOG_STR("reason", reason));
+        (void)snprintf(a->down_reason, sizeof(a->down_reason), "%s", reason);
     }
     a->link_was_up = false;
 }
