@@ -219,12 +219,13 @@ static void on_verdict(struct agents *b, const Mayfly__V1__VersionReport *m)
     fn->cause = m->ready ? CAUSE_NONE : cause_from_name(m->cause);
 }
 
-static void on_report(struct agents *b, const Mayfly__V1__NodeReport *m)
+static void on_report(struct agents *b, unsigned node, const Mayfly__V1__NodeReport *m)
 {
     for (size_t i = 0; i < m->n_loads; i++) {
         struct agents_function *fn = function_named(b, m->loads[i]->name);
 
         CHECK(fn != NULL);
+        fn->known |= 1u << node;
         if (m->loads[i]->grant_max > 0) {
             fn->busy = m->loads[i]->busy;
         }
@@ -255,7 +256,7 @@ static void on_message(void *data, struct hub_node *session,
 
     if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_REPORT) {
         n->reports++;
-        on_report(b, m->report);
+        on_report(b, (unsigned)(n - b->nodes), m->report);
     } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_VERSION_REPORT) {
         on_verdict(b, m->version_report);
     } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_LOG_CHUNK) {
@@ -303,7 +304,7 @@ void agents_open(struct agents *b, const char *token)
         .controller_name = "test",
         .packages_url = b->packages_url,
         .token = token,
-        .heartbeat_ms = 500,
+        .heartbeat_ms = 200,
         .resume_ms = 1000,
         .on_join = on_join,
         .on_snapshot = on_snapshot,
@@ -501,8 +502,16 @@ struct agents_function *agents_function(struct agents *b, const char *name,
     return fn;
 }
 
+static bool is_known(void *data)
+{
+    const struct agents_function *fn = data;
+
+    return fn->known == fn->wanted;
+}
+
 void agents_publish(struct agents *b, struct agents_function *fn)
 {
+    fn->known = fn->wanted = 0;
     fn->version.grants = fn->grants;
     fn->version.n_grants = fn->version.n_grants > 0 ? fn->version.n_grants : 1;
     fn->state = (struct function_state){
@@ -517,8 +526,10 @@ void agents_publish(struct agents *b, struct agents_function *fn)
     for (unsigned i = 0; i < AGENTS_MAX; i++) {
         if (b->nodes[i].session != NULL) {
             send_function(b, b->nodes[i].session, fn);
+            fn->wanted |= 1u << i;
         }
     }
+    agents_wait(b, is_known, fn);
 }
 
 bool agents_is_ready(void *fn)

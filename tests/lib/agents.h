@@ -44,7 +44,8 @@ struct agents_function {
     bool reported;
     bool ready;
     enum cause cause;
-    uint32_t busy; /* by the last report of any node */
+    uint32_t busy;  /* by the last report of the node with the grant */
+    unsigned wanted, known; /* bit i: node i has reported on it */
 };
 
 struct agents {
@@ -80,6 +81,7 @@ int agents_end(struct agents *b, unsigned i, int signal);
 struct agents_function *agents_function(struct agents *b, const char *name,
                                         enum spec_runtime runtime, const char *text,
                                         unsigned grant, uint32_t max);
+/* Sends it to all nodes and waits until they know it. */
 void agents_publish(struct agents *b, struct agents_function *fn);
 
 /* Turns the loop until done(data), within AGENTS_LIMIT_MS. */
