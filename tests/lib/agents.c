@@ -174,6 +174,7 @@ static void on_join(void *data, struct hub_node *session, const Mayfly__V1__Hell
             send_peer(b, b->nodes[i].session, n);
         }
     }
+    hub_resync(b->hub, session);
 }
 
 static void on_snapshot(void *data, struct hub_node *session)
