@@ -81,8 +81,6 @@ static void give_up(struct version *v, struct call *c)
                       "waited %u ms for one of the %u instances of %s/%s on node %s",
                       waited_ms, v->n[INSTANCE_STARTING] + v->n[INSTANCE_BUSY],
                       f->namespace_, f->name, a->node);
-    } else if (v->package->state == PACKAGE_FAILED) {
-        router_reject(a, c, v->package->trouble.cause, "%s", v->package->trouble.text);
     } else if (v->package->state != PACKAGE_READY) {
         router_reject(a, c, CAUSE_NO_CAPACITY,
                       "the package of %s/%s did not arrive at node %s within %u ms",

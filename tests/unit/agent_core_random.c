@@ -146,8 +146,37 @@ static void check_calls(struct model *m)
     }
 }
 
+struct named {
+    uint64_t versions[64];
+    unsigned n;
+};
+
+static void each_load(void *data, const struct version_load *l)
+{
+    struct named *named = data;
+
+    for (unsigned f = 0; f < FUNCTIONS; f++) {
+        if (strcmp(names[f], l->name) == 0) {
+            for (unsigned i = 0; i < named[f].n; i++) {
+                assert_int_not_equal(named[f].versions[i], l->version);
+            }
+            assert_true(named[f].n < 64);
+            named[f].versions[named[f].n++] = l->version;
+        }
+    }
+}
+
+/* Loads name no version twice, whatever was deployed again meanwhile. */
+static void check_loads(struct model *m)
+{
+    struct named named[FUNCTIONS] = {{{0}, 0}};
+
+    agent_core_loads(m->w->core, each_load, named);
+}
+
 static void check(struct model *m)
 {
+    check_loads(m);
     assert_true(agent_core_check(m->w->core));
     check_instances(m);
     check_calls(m);
@@ -272,6 +301,8 @@ static void peers(struct model *m)
 
 static void snapshot(struct model *m)
 {
+    bool lost[FUNCTIONS] = {false};
+
     agent_core_snapshot_begin(m->w->core);
     if (one_in(m, 5)) {
         agent_core_snapshot_begin(m->w->core);
@@ -279,12 +310,15 @@ static void snapshot(struct model *m)
     peers(m);
     for (unsigned f = 0; f < FUNCTIONS; f++) {
         if (m->live[f] && one_in(m, 10)) {
-            m->live[f] = false;
+            lost[f] = true; /* gone at the end, not before */
         } else if (m->live[f]) {
             world_apply(m->w, &m->deploys[f]);
         }
     }
     agent_core_snapshot_end(m->w->core);
+    for (unsigned f = 0; f < FUNCTIONS; f++) {
+        m->live[f] = m->live[f] && !lost[f];
+    }
 }
 
 static void package(struct model *m)

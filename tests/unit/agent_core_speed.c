@@ -89,7 +89,7 @@ static uint64_t clock_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void deploy(struct ctx *c, size_t at, char name[16])
+static void deploy(struct ctx *c, size_t at, char name[24])
 {
     struct grant grant = {.node = "here", .max = 4, .warm = 1};
     struct version_state v = {.number = 1, .grants = &grant, .n_grants = 1};
@@ -100,7 +100,7 @@ static void deploy(struct ctx *c, size_t at, char name[16])
                                .versions = &v,
                                .n_versions = 1};
 
-    (void)snprintf(name, 16, "f-%zu", at);
+    (void)snprintf(name, 24, "f-%zu", at);
     function_spec_init(&v.spec);
     v.spec.memory_mib = 16;
     (void)snprintf(v.package.digest, sizeof(v.package.digest), "%064u", 1);
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
                           report_soon};
     struct agent_core_options options = {
         .node = "here", .memory_bytes = UINT64_MAX / 2, .instances_max = UINT32_MAX};
-    char(*names)[16] = calloc(n, sizeof(*names));
+    char(*names)[24] = calloc(n, sizeof(*names));
     uint64_t began_ns;
     uint64_t n_ticks = 0;
 

@@ -2,6 +2,7 @@
  * becomes of the calls and instances that are there when it changes. */
 #include "tests/unit/agent_core_world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -291,6 +292,49 @@ static void snapshot_begun_twice(void **state)
     assert_int_equal(world_load(w, "f", 1).grant_max, 1);
     world_call(w, &c, "e");
     assert_rejected(&c, CAUSE_NOT_FOUND);
+    world_free(w);
+}
+
+/* A state that says "deleted" deletes; a version named twice counts once; and versions
+ * that differ in their environment only are different ones. */
+static void odd_states(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct function_state s = {.namespace_ = "default", .name = "f", .deleted = true};
+    struct version_state *v;
+
+    assert_int_equal(function_spec_set_env(&d.versions[0].spec, "KEY", "a"), 0);
+    v = deploy_version(&d, 1);
+    world_deploy(w, &d);
+    assert_int_equal(w->n_instances, 1);
+    assert_ptr_equal(v, &d.versions[1]);
+    d.n = 1;
+    world_apply(w, &d);
+    assert_int_equal(world_stopped(w), 0);
+    assert_int_equal(function_spec_set_env(&d.versions[0].spec, "KEY", "b"), 0);
+    world_apply(w, &d);
+    assert_stopped(w, 0, STOP_RETIRED);
+    s.revision = ++w->revision;
+    assert_int_equal(agent_core_function(w->core, &s), 0);
+    assert_int_equal(world_stopped(w), 2);
+    function_spec_free(&d.versions[0].spec);
+    world_free(w);
+}
+
+/* Names that do not fit are refused, not cut off. */
+static void names_too_long(void **state)
+{
+    char name[SPEC_NODE_MAX + 2];
+    struct agent_core_options options = {.node = name};
+    struct world *w = world_new(0, 0);
+    struct agent_core *a = NULL;
+
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    assert_int_equal(agent_core_new(&a, &w->io, &options), -EINVAL);
+    assert_null(agent_core_free(a));
+    assert_int_equal(agent_core_peer(w->core, name, "10.0.0.1:80", true), -EINVAL);
     world_free(w);
 }
 
@@ -637,6 +681,8 @@ int main(void)
         cmocka_unit_test(memory_of_the_deleted_is_bounded),
         cmocka_unit_test(snapshot_replaces_all),
         cmocka_unit_test(snapshot_begun_twice),
+        cmocka_unit_test(odd_states),
+        cmocka_unit_test(names_too_long),
         cmocka_unit_test(first_deploy_is_waited_for),
         cmocka_unit_test(first_deploy_fails),
         cmocka_unit_test(grant_is_waited_for),
