@@ -108,10 +108,13 @@ struct agent_io {
     void (*call_reject)(void *ctx, struct call *c, enum cause cause, const char *text,
                         uint32_t retry_after_s);
     /* It overran its deadline: answer it with 504 and drop it; its instance is stopped by
-     * the core if it must be. The core is done with the call. */
+     * the core if it must be. A forwarded call ends so too if the other agent never
+     * answers (queue_timeout, timeout and 5 s together). The core is done with the call.
+     */
     void (*call_timeout)(void *ctx, struct call *c);
 
-    /* Fetch, verify and unpack; answered by agent_core_package_ready or _failed. */
+    /* Fetch, verify and unpack; answered by agent_core_package_ready or _failed. After a
+     * failure it is asked for again, as long as a version here needs it. */
     void (*package_want)(void *ctx, const struct package_ref *p);
     void (*package_drop)(void *ctx, const char *digest); /* no version here needs it */
 
@@ -164,7 +167,8 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in); /* fre
  * 0 serving, else that number. */
 void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
                      const char *name, uint64_t version, bool forwarded_here);
-/* A dispatched or forwarded call has ended. cause: CAUSE_NONE or why it failed. */
+/* A dispatched or forwarded call has ended. cause: CAUSE_NONE or why it failed. Calls
+ * that waited may be dispatched before this returns; c itself is not looked at again. */
 void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause,
                           uint64_t cpu_us);
 /* The caller is gone. can_drop: the instance remains usable (exec: its process was

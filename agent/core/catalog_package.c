@@ -133,8 +133,6 @@ void agent_core_package_ready(struct agent_core *a, const char *digest)
     agent_enter(a);
     if (p != NULL && (p->state == PACKAGE_WANTED || p->state == PACKAGE_FAILED)) {
         p->state = PACKAGE_READY;
-        p->trouble.cause = CAUSE_NONE;
-        backoff_reset(&p->backoff);
         LIST_FOREACH(it, &p->versions)
         {
             pool_pump(container_of(it, struct version, package_link));

@@ -45,6 +45,7 @@ int agent_core_peer(struct agent_core *a, const char *node, const char *gateway,
 {
     char *copy;
     struct peer *p;
+    bool news;
 
     if (strlen(node) > SPEC_NODE_MAX) {
         return -EINVAL;
@@ -59,11 +60,13 @@ int agent_core_peer(struct agent_core *a, const char *node, const char *gateway,
         return -ENOMEM;
     }
     agent_enter(a);
+    news =
+        usable && (!p->usable || p->gateway == NULL || strcmp(p->gateway, gateway) != 0);
     free(p->gateway);
     p->gateway = copy;
     p->usable = usable;
     p->snapshot = a->snapshot;
-    if (usable) { /* calls may be waiting for just this */
+    if (news) { /* calls may be waiting for just this */
         LIST_FOREACH_SAFE(it, &a->waiting)
         {
             router_reroute(container_of(it, struct version, waiting));

@@ -150,6 +150,24 @@ static void full_queue_throttles(void **state)
     world_free(w);
 }
 
+/* Calls that an instance is coming for do not count against queue_max. */
+static void coming_instances_are_not_queue(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 3, 0);
+    struct test_call c[5];
+
+    d.versions[0].spec.queue_max = 1;
+    world_deploy(w, &d);
+    for (unsigned i = 0; i < 5; i++) {
+        world_call(w, &c[i], "f");
+    }
+    assert_int_equal(w->n_instances, 3);
+    assert_outcome(&c[3], NO_OUTCOME);
+    assert_rejected(&c[4], CAUSE_THROTTLED);
+    world_free(w);
+}
+
 /* A call that waits for a busy instance longer than queue_timeout gives up, not sooner.
  */
 static void waits_no_longer_than_queue_timeout(void **state)
@@ -413,6 +431,7 @@ int main(void)
         cmocka_unit_test(no_thundering_herd),
         cmocka_unit_test(waits_in_order),
         cmocka_unit_test(full_queue_throttles),
+        cmocka_unit_test(coming_instances_are_not_queue),
         cmocka_unit_test(waits_no_longer_than_queue_timeout),
         cmocka_unit_test(no_queue_still_starts),
         cmocka_unit_test(unknown_is_not_found),

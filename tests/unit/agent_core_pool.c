@@ -202,7 +202,7 @@ static void failing_calls_get_the_cause(void **state)
 {
     struct world *w = world_new(0, 0);
     struct deploy d = deploy_one("f", 3, 0);
-    struct test_call c[5];
+    struct test_call c[6];
 
     world_deploy(w, &d);
     world_call(w, &c[0], "f");
@@ -224,10 +224,68 @@ static void failing_calls_get_the_cause(void **state)
     assert_int_equal(w->n_instances, 2);
     world_call(w, &c[3], "f");
     world_call(w, &c[4], "f");
+    world_call(w, &c[5], "f");
     assert_int_equal(w->n_instances, 3);
     world_ready(w, 2);
     assert_outcome(&c[3], DISPATCHED);
-    assert_int_equal(w->n_instances, 4); /* healed: the other one starts as well */
+    assert_int_equal(w->n_instances, 5); /* healed: the others start together */
+    world_free(w);
+}
+
+static void fail_often(struct world *w, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+        world_fail(w, 0, CAUSE_START_FAILED, "no such file");
+        world_gone(w, 0);
+        world_forget(w);
+        world_pass_ms(w, CORE_START_PAUSE_MAX_MS);
+    }
+}
+
+/* Once an instance was of use, by a call or by a long life, the next bad start is a first
+ * one: its pause is short again. */
+static void use_ends_the_series(void **state)
+{
+    for (int by_call = 0; by_call < 2; by_call++) {
+        struct world *w = world_new(0, 0);
+        struct deploy d = deploy_one("f", 2, 1);
+
+        world_deploy(w, &d);
+        fail_often(w, 9);
+        world_ready(w, 0);
+        if (by_call) {
+            run_once(w, "f");
+        } else {
+            world_pass_ms(w, CORE_LIVED_MS);
+        }
+        world_fail(w, 0, CAUSE_CRASHED, "signal 11");
+        world_gone(w, 0);
+        world_forget(w);
+        world_fail(w, 0, CAUSE_START_FAILED, "no such file");
+        world_gone(w, 0);
+        assert_int_equal(w->n_instances, 1);
+        world_pass_ms(w, CORE_START_PAUSE_MIN_MS);
+        assert_int_equal(w->n_instances, 2);
+        world_free(w);
+    }
+}
+
+/* A call that ended well does so too, while its instance is still there. */
+static void success_ends_the_series(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 2, 1);
+
+    world_deploy(w, &d);
+    fail_often(w, 9);
+    world_ready(w, 0);
+    run_once(w, "f");
+    deploy_grant(&d, 0, "here", 2, 2);
+    world_apply(w, &d);
+    world_fail(w, 1, CAUSE_START_FAILED, "no such file");
+    world_gone(w, 1);
+    world_pass_ms(w, CORE_START_PAUSE_MIN_MS);
+    assert_int_equal(w->n_instances, 3);
     world_free(w);
 }
 
@@ -472,6 +530,8 @@ int main(void)
         cmocka_unit_test(transient_failure_is_not_reported),
         cmocka_unit_test(later_failure_is_not_reported),
         cmocka_unit_test(failing_calls_get_the_cause),
+        cmocka_unit_test(use_ends_the_series),
+        cmocka_unit_test(success_ends_the_series),
         cmocka_unit_test(crash_with_calls),
         cmocka_unit_test(evicts_the_coldest),
         cmocka_unit_test(freed_memory_is_claimed),

@@ -383,6 +383,31 @@ static void first_deploy_fails(void **state)
     assert_string_equal(c[0].text, "exit status 3");
     world_call(w, &c[1], "f");
     assert_rejected(&c[1], CAUSE_INIT_FAILED);
+    (void)deploy_version(&d, 2); /* a new deploy starts with a clean slate */
+    world_apply(w, &d);
+    world_call(w, &c[1], "f");
+    world_pass_ms(w, d.versions[0].spec.queue_timeout_ms);
+    assert_rejected(&c[1], CAUSE_NO_CAPACITY);
+    world_free(w);
+}
+
+/* If it fails again and again they do not wait until the controller takes it away. */
+static void first_deploy_keeps_failing(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 1, 1);
+    struct test_call c;
+
+    d.serving = 0;
+    world_deploy(w, &d);
+    world_call(w, &c, "f");
+    world_fail(w, 0, CAUSE_INIT_FAILED, "exit status 3");
+    world_gone(w, 0);
+    assert_outcome(&c, NO_OUTCOME);
+    world_pass_ms(w, CORE_START_PAUSE_MIN_MS);
+    world_fail(w, 1, CAUSE_INIT_FAILED, "exit status 4");
+    assert_rejected(&c, CAUSE_INIT_FAILED);
+    assert_string_equal(c.text, "exit status 4");
     world_free(w);
 }
 
@@ -619,12 +644,17 @@ static void drains(void **state)
     struct world *w = world_new(0, 0);
     struct deploy d = deploy_one("f", 2, 2);
     struct deploy e = deploy_one("e", 1, 0);
+    struct deploy early = deploy_one("early", 1, 0);
     struct test_call c[4];
+    struct test_call waits;
 
     peer(w, "n1", true);
     deploy_grant(&e, 0, "n1", 1, 0);
+    early.serving = 0;
     world_deploy(w, &d);
     world_deploy(w, &e);
+    world_deploy(w, &early);
+    world_call(w, &waits, "early");
     world_ready(w, 0);
     world_ready(w, 1);
     world_call(w, &c[0], "f");
@@ -633,6 +663,8 @@ static void drains(void **state)
     assert_true(agent_core_check(w->core));
     assert_outcome(&c[0], DISPATCHED);
     assert_outcome(&c[1], FORWARDED);
+    assert_rejected(&waits, CAUSE_NO_CAPACITY);
+    assert_non_null(strstr(waits.text, "drains"));
     world_call(w, &c[2], "f");
     assert_rejected(&c[2], CAUSE_NO_CAPACITY);
     world_call(w, &c[3], "e");
@@ -685,6 +717,7 @@ int main(void)
         cmocka_unit_test(names_too_long),
         cmocka_unit_test(first_deploy_is_waited_for),
         cmocka_unit_test(first_deploy_fails),
+        cmocka_unit_test(first_deploy_keeps_failing),
         cmocka_unit_test(grant_is_waited_for),
         cmocka_unit_test(no_grant_comes),
         cmocka_unit_test(package_is_shared),
