@@ -395,6 +395,24 @@ static void open_sandbox(struct runtime_instance *in, int control)
     }
 }
 
+/* Whose fault it is that there is no sandbox: a host that is short of something says
+ * nothing about the function, which may start elsewhere or later. */
+static enum cause create_cause(int status)
+{
+    switch (status) {
+    case -ENOMEM:
+    case -EAGAIN:
+    case -ENOSPC:
+    case -EMFILE:
+    case -ENFILE:
+    case -EBUSY:
+    case -ETIMEDOUT:
+        return CAUSE_NO_CAPACITY;
+    default:
+        return CAUSE_START_FAILED;
+    }
+}
+
 static void created_cb(void *data, int status, const struct error *err, int control,
                        int listener)
 {
@@ -410,14 +428,14 @@ static void created_cb(void *data, int status, const struct error *err, int cont
         in->killed = false;
         (void)close(control);
     } else {
-        instance_fail(in, CAUSE_START_FAILED, "%s", err->text);
+        instance_fail(in, create_cause(status), "%s", err->text);
     }
     instance_release(in);
 }
 
 static void making_late_cb(uv_timer_t *timer)
 {
-    instance_fail(container_of(timer, struct runtime_instance, timer), CAUSE_START_FAILED,
+    instance_fail(container_of(timer, struct runtime_instance, timer), CAUSE_NO_CAPACITY,
                   "no sandbox was made within %d s", MAKING_LIMIT_MS / 1000);
 }
 
