@@ -21,7 +21,7 @@
 #include "controller/cli/term.h"
 
 #define READY_MS  60000
-#define STOP_MS   60000 /* both daemons' grace and a little */
+#define STOP_MS   45000 /* both daemons' grace and a little */
 #define SETTLE_MS 5000  /* for a lock whose holder is just ending */
 #define LOCK_STEP 200
 
@@ -284,6 +284,14 @@ static int make_dir(struct dev *d)
     if (d->dir == NULL) {
         return cli_fail(d->c, EXIT_CODE_FAILED, NULL, NULL, "cannot start: %s: %s", dir,
                         strerror(errno));
+    }
+    if (!dev_config_is_reachable(d->dir)) {
+        return cli_fail(
+            d->c, EXIT_CODE_FAILED, NULL,
+            "chmod o+x the folders above it, or another --dir or MAYFLY_DEV_DIR",
+            "cannot start: the agent runs as a user without privileges, who may "
+            "not enter %s",
+            d->dir);
     }
     dev_config_cgroup(d->dir, d->cgroup);
     return EXIT_CODE_OK;

@@ -72,6 +72,8 @@ int dev_lock(const char *dir, uint64_t wait_ms, int *ret_fd, struct error *err);
 
 /* dev_config.c. The first settles ports and says which others were taken; exit codes. */
 int dev_config_ports(struct dev *d);
+/* Whether the agent's unprivileged user gets into that folder. */
+bool dev_config_is_reachable(const char *dir);
 int dev_config_write(const struct dev *d, struct error *err);
 void dev_config_remove(const char *dir);
 /* "127.0.0.1", "[::1]": how callers on this host reach what listens on host. */

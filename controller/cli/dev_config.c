@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -15,13 +17,13 @@
 
 #define TOKEN_FILE  "token"
 #define TOKEN_BYTES 32
-#define AGENT_USER                                                       \
-    "1999999999" /* nobody else's: no passwd entry, below the sandboxes' \
-                  */
-#define NODE       "dev"
-#define UID_BASE   2000000000 /* the agent's default */
-#define UID_RANGE  65536      /* a namespace takes one */
-#define UID_RANGES 2000
+#define AGENT_UID   1999999999 /* nobody else has it; it is below the sandboxes' */
+#define SETTLE      "500ms"    /* one node, and it comes at once */
+#define STOP_GRACE  "10s"      /* for calls that run; a developer waits for it */
+#define NODE        "dev"
+#define UID_BASE    2000000000 /* the agent's default */
+#define UID_RANGE   65536      /* a namespace takes one */
+#define UID_RANGES  2000
 
 static const char *const files[] = {TOKEN_FILE, "controller.yaml", "agent.yaml"};
 
@@ -93,7 +95,7 @@ static int settle_port(struct dev *d, enum dev_port p, const uint16_t *taken, si
 
 int dev_config_ports(struct dev *d)
 {
-    uint16_t taken[DEV_PORTS];
+    uint16_t taken[DEV_PORTS] = {0};
     size_t n = 0;
     int rc = EXIT_CODE_OK;
 
@@ -107,6 +109,24 @@ int dev_config_ports(struct dev *d)
         }
     }
     return rc;
+}
+
+/* --- the folder --------------------------------------------------------------- */
+
+bool dev_config_is_reachable(const char *dir)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        _exit(setgroups(0, NULL) == 0 &&
+                      setresgid(AGENT_UID, AGENT_UID, AGENT_UID) == 0 &&
+                      setresuid(AGENT_UID, AGENT_UID, AGENT_UID) == 0 &&
+                      access(dir, X_OK) < 0
+                  ? 1
+                  : 0);
+    }
+    return pid < 0 || waitpid(pid, &status, 0) < 0 || status == 0;
 }
 
 /* --- files -------------------------------------------------------------------- */
@@ -198,28 +218,62 @@ static int write_yaml(const char *dir, const char *name, json_t *json, struct er
     return rc;
 }
 
-static json_t *controller_config(const struct dev *d, const char *url_host)
+static json_t *in_folder(const struct dev *d, const char *name)
 {
-    return json_pack(
-        "{s:s, s:{s:s, s:i}, s:{s:s, s:i}, s:o, s:o, s:o, s:{s:s}}", "name", NODE, "rest",
-        "host", d->host, "port", d->ports[DEV_REST].port, "hub", "host", d->host, "port",
-        d->ports[DEV_HUB].port, "token_file", json_sprintf("%s/" TOKEN_FILE, d->dir),
-        "advertise_url", json_sprintf("http://%s:%u", url_host, d->ports[DEV_REST].port),
-        "state_dir", json_sprintf("%s/controller", d->dir), "store", "engine", "sqlite");
+    return json_sprintf("%s/%s", d->dir, name);
 }
 
-static json_t *agent_config(const struct dev *d, const char *url_host)
+static json_t *listener(const struct dev *d, enum dev_port port)
 {
-    return json_pack(
-        "{s:s, s:[o], s:o, s:{s:s, s:i, s:o}, s:{s:s, s:i}, s:o, s:s, s:s, s:I}", "node",
-        NODE, "controllers",
-        json_sprintf("tcp://%s:%u", url_host, d->ports[DEV_HUB].port), "token_file",
-        json_sprintf("%s/" TOKEN_FILE, d->dir), "gateway", "host", d->host, "port",
-        d->ports[DEV_GATEWAY].port, "advertise",
-        json_sprintf("%s:%u", url_host, d->ports[DEV_GATEWAY].port), "metrics", "host",
-        d->host, "port", d->ports[DEV_METRICS].port, "state_dir",
-        json_sprintf("%s/agent", d->dir), "user", AGENT_USER, "cgroup", d->cgroup,
-        "uid_base", uid_base(d->dir));
+    return json_pack("{s:s, s:i}", "host", d->host, "port", d->ports[port].port);
+}
+
+/* json, or NULL if a member could not be set. */
+static json_t *whole(json_t *json, int rc)
+{
+    if (rc != 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+static json_t *controller_config(const struct dev *d, const char *host)
+{
+    json_t *json = json_object();
+    json_t *url = json_sprintf("http://%s:%u", host, d->ports[DEV_REST].port);
+    int rc = 0;
+
+    rc |= json_object_set_new(json, "name", json_string(NODE));
+    rc |= json_object_set_new(json, "rest", listener(d, DEV_REST));
+    rc |= json_object_set_new(json, "hub", listener(d, DEV_HUB));
+    rc |= json_object_set_new(json, "token_file", in_folder(d, TOKEN_FILE));
+    rc |= json_object_set_new(json, "advertise_url", url);
+    rc |= json_object_set_new(json, "state_dir", in_folder(d, "controller"));
+    rc |= json_object_set_new(json, "settle", json_string(SETTLE));
+    rc |= json_object_set_new(json, "store", json_pack("{s:s}", "engine", "sqlite"));
+    return whole(json, rc);
+}
+
+static json_t *agent_config(const struct dev *d, const char *host)
+{
+    json_t *json = json_object();
+    json_t *hub = json_sprintf("tcp://%s:%u", host, d->ports[DEV_HUB].port);
+    json_t *self = json_sprintf("%s:%u", host, d->ports[DEV_GATEWAY].port);
+    json_t *gateway = listener(d, DEV_GATEWAY);
+    int rc = json_object_set_new(gateway, "advertise", self);
+
+    rc |= json_object_set_new(json, "node", json_string(NODE));
+    rc |= json_object_set_new(json, "controllers", json_pack("[o]", hub));
+    rc |= json_object_set_new(json, "token_file", in_folder(d, TOKEN_FILE));
+    rc |= json_object_set_new(json, "gateway", gateway);
+    rc |= json_object_set_new(json, "metrics", listener(d, DEV_METRICS));
+    rc |= json_object_set_new(json, "state_dir", in_folder(d, "agent"));
+    rc |= json_object_set_new(json, "user", json_sprintf("%d", AGENT_UID));
+    rc |= json_object_set_new(json, "cgroup", json_string(d->cgroup));
+    rc |= json_object_set_new(json, "uid_base", json_integer(uid_base(d->dir)));
+    rc |= json_object_set_new(json, "stop_grace", json_string(STOP_GRACE));
+    return whole(json, rc);
 }
 
 static int make_folder(const char *dir, const char *name, struct error *err)

@@ -29,7 +29,7 @@
 #define READY_ASK_MS   1000  /* for one answer to "are you ready?" */
 #define STEADY_MS      60000 /* who ran so long begins with short pauses again */
 #define LOGS_CHECK_MS  60000
-#define AGENT_GRACE_MS 40000 /* it lets calls that run end, for 30 s */
+#define AGENT_GRACE_MS 20000 /* its stop_grace and what comes after */
 #define OTHER_GRACE_MS 10000
 
 struct daemon {

@@ -26,19 +26,44 @@ def pytest_sessionstart(session):
         pytest.exit(f"no mayfly in {PREFIX}/bin: run tests/run --only e2e", 1)
 
 
+def let_in(folder):
+    """pytest's folders are its user's own; the agents' unprivileged user must get through."""
+    while folder.name != "tmp" and folder.parent != folder:
+        if folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+        folder = folder.parent
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory):
+def new_folder(tmp_path_factory):
+    """new_folder("name"): for the state of a cluster."""
+
+    def make(name):
+        folder = tmp_path_factory.mktemp(name)
+        let_in(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def enterable(tmp_path):
+    let_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def cluster(new_folder):
     """Three nodes, one controller, etcd; shared by all tests that leave it as it was."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster = Cluster(new_folder("cluster"))
     cluster.up(nodes=3)
     yield cluster
     cluster.down()
 
 
 @pytest.fixture(scope="session")
-def dev(tmp_path_factory):
+def dev(new_folder):
     """`mayfly dev --detach` in a network namespace of its own, on the default ports."""
-    dev = Dev(tmp_path_factory.mktemp("dev"))
+    dev = Dev(new_folder("dev"))
     dev.start()
     yield dev
     dev.stop()

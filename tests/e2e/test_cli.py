@@ -743,6 +743,22 @@ def test_man_pages(mayfly):
         assert (PREFIX / "share" / "man" / "man1" / name).read_text() == text
 
 
+@pytest.mark.parametrize("daemon", ["controller", "agent"])
+def test_man_pages_of_the_daemons(daemon):
+    """They have every key that the program knows, and no other."""
+    program = PREFIX / "bin" / f"mayfly-{daemon}"
+    if not program.exists():
+        pytest.skip(f"{program} is not there")
+    known = subprocess.run([program, "--help"], text=True, capture_output=True, check=True)
+    keys = re.findall(r"^  ([a-z_.]+)  +\S", re.split("keys:", known.stdout, flags=re.I)[1], re.M)
+    page = PREFIX / "share" / "man" / "man5" / f"mayfly-{daemon}.yaml.5"
+    assert sorted(re.findall(r"^\.TP\n\.B (\S+)", page.read_text(), re.M)) == sorted(keys)
+    for page in (page, PREFIX / "share" / "man" / "man8" / f"mayfly-{daemon}.8"):
+        result = subprocess.run(["groff", "-man", "-Tutf8", "-ww", page], text=True,
+                                capture_output=True)
+        assert result.stderr == "", page
+
+
 def complete(environment, *words):
     """What bash offers for the last of the words."""
     script = f"""
