@@ -81,12 +81,14 @@ static int take_options(struct dev *d)
 
 /* --- starting ----------------------------------------------------------------- */
 
-void dev_announce(const struct dev *d, const struct dev_state *s)
+void dev_announce(const struct dev *d, const struct dev_state *s, bool started)
 {
     char span[PRINT_SHORT];
 
-    cli_say(d->c, "mayfly dev is ready after %s",
-            print_duration(clock_mono_ms() - d->began_ms, span));
+    if (started) {
+        cli_say(d->c, "mayfly dev is ready after %s",
+                print_duration(clock_mono_ms() - d->began_ms, span));
+    }
     (void)printf("gateway   http://%s:%u/fn/NAME\n", s->host, s->ports[DEV_GATEWAY]);
     (void)printf("REST API  http://%s:%u\n", s->host, s->ports[DEV_REST]);
     (void)printf("metrics   http://%s:%u/metrics http://%s:%u/metrics\n", s->host,
@@ -118,7 +120,7 @@ static int already_runs(struct dev *d)
                 "mayfly dev runs already (pid %d); options that differ have no effect",
                 (int)s.supervisor.pid);
             d->detach = true; /* whichever way it was started, it is not ours to end */
-            dev_announce(d, &s);
+            dev_announce(d, &s, false);
             return EXIT_CODE_OK;
         }
         if (dev_lock(d->dir, LOCK_STEP, &d->lock, &err) == 0) {
@@ -255,7 +257,7 @@ static int run_detached(struct dev *d)
     }
     read_report(d, report, text, sizeof(text));
     if (strcmp(text, DEV_READY) == 0 && dev_state_read(d->dir, &s) == 0) {
-        dev_announce(d, &s);
+        dev_announce(d, &s, true);
         return EXIT_CODE_OK;
     }
     for (unsigned i = 0; i < DEV_DAEMONS; i++) {

@@ -61,7 +61,7 @@ struct dev_state {
 char *dev_path(const char *dir, const char *name);
 
 /* dev.c. Says where the cluster is that runs, and what to do next. */
-void dev_announce(const struct dev *d, const struct dev_state *s);
+void dev_announce(const struct dev *d, const struct dev_state *s, bool started);
 
 /* dev_state.c. -ENOENT: there is none. */
 int dev_state_read(const char *dir, struct dev_state *ret);

@@ -24,6 +24,7 @@
 #include "controller/cli/dev.h"
 #include "controller/cli/dev_log.h"
 #include "controller/cli/http.h"
+#include "controller/cli/print.h"
 
 #define READY_STEP_MS  30
 #define READY_ASK_MS   1000  /* for one answer to "are you ready?" */
@@ -220,25 +221,44 @@ static int take_over_signals(struct supervisor *s)
 
 /* --- starting ----------------------------------------------------------------- */
 
+/* Asks a daemon of ours; the reply is to be freed. */
+static bool ask(const struct supervisor *s, uint16_t port, const char *path,
+                struct http_reply *ret)
+{
+    _cleanup_free_ char *url = cli_text("http://%s:%u%s", s->state.host, port, path);
+    struct error err = {0};
+
+    *ret = (struct http_reply){0};
+    return url != NULL &&
+           http_do(&(struct http_request){.method = "GET",
+                                          .url = url,
+                                          .timeout_ms = READY_ASK_MS,
+                                          .connect_ms = READY_ASK_MS},
+                   ret, &err) == 0 &&
+           ret->status == 200;
+}
+
+/* Whether the controller has a node that functions can be placed on. */
+static bool has_node(const struct supervisor *s)
+{
+    struct http_reply reply;
+    json_t *json = ask(s, s->state.ports[DEV_REST], "/v1/status", &reply)
+                       ? json_loadb(reply.body.data, reply.body.len, 0, NULL)
+                       : NULL;
+    bool has = json_number(json_object_get(json, "nodes"), "ready") > 0;
+
+    json_decref(json);
+    http_reply_free(&reply);
+    return has;
+}
+
 static bool is_ready(const struct supervisor *s, const struct daemon *d)
 {
-    _cleanup_free_ char *url =
-        cli_text("http://%s:%u/readyz", s->state.host, d->ready_port);
-    struct http_reply reply = {0};
-    struct error err = {0};
-    bool ready;
+    struct http_reply reply;
+    bool ready = ask(s, d->ready_port, "/readyz", &reply);
 
-    if (url == NULL) {
-        return false;
-    }
-    ready = http_do(&(struct http_request){.method = "GET",
-                                           .url = url,
-                                           .timeout_ms = READY_ASK_MS,
-                                           .connect_ms = READY_ASK_MS},
-                    &reply, &err) == 0 &&
-            reply.status == 200;
     http_reply_free(&reply);
-    return ready;
+    return ready && (d != &s->daemons[DEV_AGENT] || has_node(s));
 }
 
 /* false: s->failure says why, or it is stopping. */
@@ -385,7 +405,7 @@ int dev_run(struct dev *d, int report_fd)
         note(&s);
         report(&s, DEV_READY);
         if (!d->detach) {
-            dev_announce(d, &s.state);
+            dev_announce(d, &s.state, true);
         }
         supervise(&s);
     }
