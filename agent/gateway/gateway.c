@@ -9,9 +9,6 @@
 #include "agent/gateway/gateway_private.h"
 #include "common/check.h"
 
-/* A client that half-closes does so with its request's last packet; later it hangs up. */
-#define FIN_GRACE_MS 100
-
 /* --- later
  * ------------------------------------------------------------------------------ */
 
@@ -63,8 +60,7 @@ static int open_server(struct gateway *g, const struct gateway_options *o,
                        struct error *err)
 {
     const struct http_server_options options = {
-        .fin_is_gone = true,
-        .fin_grace_ms = FIN_GRACE_MS,
+        .fin_probe = true,
         .on_request = on_request,
         .data = g,
     };

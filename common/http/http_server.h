@@ -41,10 +41,12 @@ struct http_server_options {
     /* A client that shuts down its sending side while its complete request is worked on
      * has gone: on_close(-ECONNRESET). Otherwise it still gets its response. */
     bool fin_is_gone;
-    /* With fin_is_gone: one that comes within so long of the request's end is not a hang-up
-     * but the way of clients that say at once that they have nothing more to ask (`nc -N`):
-     * they get their response. A client that hangs up looks the same, only later. */
-    uint32_t fin_grace_ms;
+    /* Without fin_is_gone: while a client that has shut down its sending side waits for
+     * its response, it is sent `102 Processing` now and then (200 ms after the FIN, then
+     * ever more seldom). One that half-closed reads on; one that is gone altogether is
+     * found out within a second: on_close(-ECONNRESET). HTTP/1.0 clients are not asked.
+     */
+    bool fin_probe;
     void (*on_request)(struct http_server *s, struct http_exchange *x);
     void *data;
 };

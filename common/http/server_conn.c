@@ -6,11 +6,13 @@
 #include "common/clock.h"
 #include "common/http/server_private.h"
 
-#define REST_MAX  (64 * 1024)  /* pipelined bytes kept while an exchange runs */
-#define DRAIN_MAX (256 * 1024) /* of a body that nobody wants */
-#define LINGER_MS 2000
-/* Read and thrown away meanwhile: a client that sends all of a refused body before it looks
- * for the answer gets that answer, not a reset. Bounded by the time as well. */
+#define REST_MAX     (64 * 1024)  /* pipelined bytes kept while an exchange runs */
+#define DRAIN_MAX    (256 * 1024) /* of a body that nobody wants */
+#define LINGER_MS    2000
+#define PROBE_MIN_MS 200
+#define PROBE_MAX_MS 10000
+/* Read and thrown away meanwhile: a client that sends all of a refused body before it
+ * looks for the answer gets that answer, not a reset. Bounded by the time as well. */
 #define LINGER_BYTES_MAX (64ull * 1024 * 1024)
 
 /* --- end ---------------------------------------------------------------------- */
@@ -153,7 +155,6 @@ static void on_done(struct http_message *m)
 {
     struct http_conn *c = conn_of(m);
 
-    c->done_ms = uv_now(c->server->loop);
     if (c->x.open && !c->x.ended && c->x.ops.on_end != NULL) {
         c->x.ops.on_end(&c->x);
     }
@@ -261,8 +262,7 @@ static void ended(struct http_conn *c)
         http_conn_close(c, 0, false);
     } else if (c->in.state != HTTP_MESSAGE_DONE && !c->x.ended) {
         http_conn_close(c, -ECONNRESET, false);
-    } else if (c->server->options.fin_is_gone && !c->x.ended &&
-               uv_now(c->server->loop) - c->done_ms > c->server->options.fin_grace_ms) {
+    } else if (c->server->options.fin_is_gone && !c->x.ended) {
         http_conn_close(c, -ECONNRESET, false);
     }
 }
@@ -382,12 +382,35 @@ static void sweep_write(struct http_conn *c, uint64_t now_ms)
     }
 }
 
+/* The client has sent FIN: it may still read, or it may be gone, which shows only when it
+ * is written to: then its host answers with RST, and the write after that one fails. An
+ * interim response may be sent at any time before the final one (RFC 9110 section 15.2).
+ */
+static void sweep_probe(struct http_conn *c, uint64_t now_ms)
+{
+    if (!c->server->options.fin_probe || !c->input_ended || !c->x.open ||
+        c->x.responded || http_exchange_is_http10(&c->x)) {
+        return;
+    }
+    if (c->probe_gap_ms == 0) {
+        c->probe_gap_ms = PROBE_MIN_MS / 2;
+    } else if (now_ms < c->probe_ms) {
+        return;
+    } else if (buf_append_str(&c->out, "HTTP/1.1 102 Processing\r\n\r\n") == 0) {
+        http_conn_mark(c);
+    }
+    c->probe_gap_ms =
+        c->probe_gap_ms >= PROBE_MAX_MS / 2 ? PROBE_MAX_MS : 2 * c->probe_gap_ms;
+    c->probe_ms = now_ms + c->probe_gap_ms;
+}
+
 void http_conn_sweep(struct http_conn *c, uint64_t now_ms)
 {
     if (c->closing) {
         return;
     }
     if (c->waiting == HTTP_WAIT_HANDLER) {
+        sweep_probe(c, now_ms);
         sweep_write(c, now_ms);
         return;
     }

@@ -41,8 +41,9 @@ struct http_conn {
     struct http_exchange x;
     char peer[46];
     uint64_t deadline_ms; /* 0: none */
-    uint64_t done_ms;     /* when the request was complete */
-    size_t write_left;    /* of the write queue, when last looked at */
+    uint64_t probe_ms;    /* the next probe of a client that has sent FIN */
+    uint32_t probe_gap_ms;
+    size_t write_left; /* of the write queue, when last looked at */
     enum {
         HTTP_WAIT_IDLE,
         HTTP_WAIT_HEAD,
