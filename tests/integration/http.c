@@ -314,6 +314,48 @@ static void notices_a_reset(void **state)
     assert_int_equal(next_note(), -ECONNRESET);
 }
 
+/* A caller that only ends its sending side gets its response, however late; on the way
+ * it is asked whether it is still there. */
+static void waits_for_a_half_closed_caller(void **state)
+{
+    char *text = exchange("GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)state;
+
+    assert_has(text, "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 ");
+    assert_has(text, "HTTP/1.1 200 OK\r\n");
+    assert_has(text, "\r\n\r\nlate");
+    free(text);
+    assert_int_equal(next_note(), 0);
+}
+
+/* One that hangs up without a reset is noticed as well, while the handler still works. */
+static void notices_a_hang_up(void **state)
+{
+    int fd = dial();
+    (void)state;
+
+    send_text(fd, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)close(fd);
+    assert_int_equal(next_note(), -ECONNRESET);
+}
+
+/* A caller that sends all of a refused body before it looks still finds the answer. */
+static void answers_who_sends_all_first(void **state)
+{
+    static char body[6 << 20];
+    int fd = dial();
+    char *text;
+    (void)state;
+
+    send_text(fd, "POST /limit HTTP/1.1\r\nHost: a\r\nContent-Length: 6291456\r\n\r\n");
+    assert_int_equal(send(fd, body, sizeof(body), MSG_NOSIGNAL), sizeof(body));
+    text = receive(fd, NULL);
+    assert_has(text, "HTTP/1.1 413 ");
+    free(text);
+    (void)close(fd);
+    assert_int_equal(next_note(), -EPROTO);
+}
+
 /* HEAD has no body; a header that would split the response is refused. */
 static void keeps_responses_whole(void **state)
 {
@@ -562,6 +604,9 @@ int main(void)
         cmocka_unit_test(says_continue),
         cmocka_unit_test(has_time_limits),
         cmocka_unit_test(notices_a_reset),
+        cmocka_unit_test(waits_for_a_half_closed_caller),
+        cmocka_unit_test(notices_a_hang_up),
+        cmocka_unit_test(answers_who_sends_all_first),
         cmocka_unit_test(keeps_responses_whole),
         cmocka_unit_test(speaks_http10),
         cmocka_unit_test(client_reuses_and_retries),

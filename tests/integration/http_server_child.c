@@ -89,6 +89,11 @@ static void resume_cb(uv_timer_t *timer)
     http_exchange_resume(container_of(timer, struct handler, timer)->x);
 }
 
+static void late_cb(uv_timer_t *timer)
+{
+    reply(container_of(timer, struct handler, timer)->x, "late");
+}
+
 static void try_bad_header(struct http_exchange *x)
 {
     struct http_header bad = {HTTP_STR("X-A"), HTTP_STR("b\r\nX-Evil: 1")};
@@ -124,6 +129,9 @@ static void on_request(struct http_server *s, struct http_exchange *x)
         send_big(x);
     } else if (http_str_eq(path, "/slow")) {
         http_exchange_set(x, &slow_ops, h);
+    } else if (http_str_eq(path, "/late")) {
+        http_exchange_set(x, &slow_ops, h);
+        (void)uv_timer_start(&h->timer, late_cb, 700, 0);
     } else if (http_str_eq(path, "/limit")) {
         http_exchange_limit_body(x, 10);
     } else if (http_str_eq(path, "/pause")) {
@@ -150,6 +158,7 @@ static int serve(int port_fd, int stop_fd)
         .idle_timeout_ms = 600,
         .on_request = on_request,
         .fin_is_gone = false,
+        .fin_probe = true,
     };
     struct http_server server;
     uv_loop_t loop;
