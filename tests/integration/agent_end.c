@@ -141,6 +141,43 @@ static void nothing_is_left_of_a_killed_agent(void **state)
     agents_start(&bench, 0);
 }
 
+static bool has_joined(void *data)
+{
+    return bench.nodes[0].session != NULL;
+}
+
+/* Without a controller warm and cold calls go on, and the node stays ready. One that
+ * comes back is told again what it must know. */
+static void calls_go_on_without_a_controller(void **state)
+{
+    struct agents_function *warm = agents_function(&bench, "warm", SPEC_RUNTIME_EXEC,
+                                                   "#!/bin/sh\necho warm\n", 0, 1);
+    struct agents_function *cold = agents_function(&bench, "cold", SPEC_RUNTIME_EXEC,
+                                                   "#!/bin/sh\necho cold\n", 0, 1);
+    struct agents_reply r;
+
+    agents_publish(&bench, warm);
+    agents_publish(&bench, cold);
+    for (int i = 0; i < 2; i++) {
+        agents_call(&bench, &r, 0, "GET", i == 0 ? "/fn/warm" : "/fn/cold", NULL);
+        assert_int_equal(r.status, 200);
+        agents_reply_free(&r);
+        if (i == 0) {
+            agents_wait(&bench, agents_is_ready, warm);
+            agents_hub_close(&bench);
+        }
+    }
+    agents_ask(&bench, &r, AGENTS_METRICS_PORT, "GET", "/readyz",
+               (struct http_headers){NULL, 0}, NULL, 0);
+    agents_await(&r);
+    assert_int_equal(r.status, 200);
+    agents_reply_free(&r);
+    agents_hub_open(&bench);
+    agents_wait(&bench, has_joined, NULL);
+    agents_wait(&bench, agents_is_ready, warm);
+    agents_wait(&bench, agents_is_ready, cold);
+}
+
 static int set_up(void **state)
 {
     agents_open(&bench, NULL);
@@ -158,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_runs_without_privileges),
+        cmocka_unit_test(calls_go_on_without_a_controller),
         cmocka_unit_test(a_call_ends_before_the_agent_does),
         cmocka_unit_test(nothing_is_left_of_a_killed_agent),
     };

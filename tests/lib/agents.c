@@ -169,6 +169,7 @@ static void on_join(void *data, struct hub_node *session, const Mayfly__V1__Hell
     CHECK(n != NULL);
     n->session = session;
     hub_node_set_data(session, n);
+    hub_resync(b->hub, session);
     for (unsigned i = 0; i < AGENTS_MAX; i++) {
         if (b->nodes[i].session != NULL && b->nodes[i].session != session) {
             send_peer(b, b->nodes[i].session, n);
@@ -298,13 +299,13 @@ static void write_token(struct agents *b, const char *token)
           fclose(f) == 0);
 }
 
-void agents_open(struct agents *b, const char *token)
+void agents_hub_open(struct agents *b)
 {
-    const struct hub_options hub = {
-        .listen = "tcp://127.0.0.1:0",
+    const struct hub_options options = {
+        .listen = b->hub_url[0] != '\0' ? b->hub_url : "tcp://127.0.0.1:0",
         .controller_name = "test",
         .packages_url = b->packages_url,
-        .token = token,
+        .token = b->token,
         .heartbeat_ms = 200,
         .resume_ms = 1000,
         .on_join = on_join,
@@ -313,20 +314,49 @@ void agents_open(struct agents *b, const char *token)
         .on_leave = on_leave,
         .data = b,
     };
+    struct error err = {0};
+
+    CHECK(hub_new(&b->hub, &b->loop, &options, &err) == 0);
+    (void)snprintf(b->hub_url, sizeof(b->hub_url), "tcp://127.0.0.1:%u",
+                   hub_port(b->hub));
+}
+
+static void hub_closed(void *data)
+{
+    ((struct agents *)data)->hub = NULL;
+}
+
+static bool has_no_hub(void *data)
+{
+    return ((struct agents *)data)->hub == NULL;
+}
+
+void agents_hub_close(struct agents *b)
+{
+    hub_close(b->hub, hub_closed, b);
+    agents_wait(b, has_no_hub, b);
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        b->nodes[i].session = NULL;
+    }
+    for (size_t i = 0; i < b->n_functions; i++) {
+        b->functions[i].reported = b->functions[i].ready = false;
+    }
+}
+
+void agents_open(struct agents *b, const char *token)
+{
     const struct http_server_options packages = {.on_request = on_package_request,
                                                  .data = b};
     struct error err = {0};
 
-    *b = (struct agents){0};
+    *b = (struct agents){.token = token};
     CHECK(uv_loop_init(&b->loop) == 0);
     CHECK(http_server_open(&b->packages, &b->loop, &packages) == 0);
     CHECK(http_server_listen_tcp(&b->packages, "127.0.0.1", 0, &b->packages_port, &err) ==
           0);
     (void)snprintf(b->packages_url, sizeof(b->packages_url), "http://127.0.0.1:%u",
                    b->packages_port);
-    CHECK(hub_new(&b->hub, &b->loop, &hub, &err) == 0);
-    (void)snprintf(b->hub_url, sizeof(b->hub_url), "tcp://127.0.0.1:%u",
-                   hub_port(b->hub));
+    agents_hub_open(b);
     if (token != NULL) {
         write_token(b, token);
     }
@@ -353,7 +383,7 @@ void agents_close(struct agents *b)
             CHECK(system(command) == 0);
         }
     }
-    hub_close(b->hub, NULL, NULL);
+    agents_hub_close(b);
     http_server_close(&b->packages, NULL);
     (void)uv_run(&b->loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&b->loop) == 0);

@@ -44,13 +44,14 @@ struct agents_function {
     bool reported;
     bool ready;
     enum cause cause;
-    uint32_t busy;  /* by the last report of the node with the grant */
+    uint32_t busy;          /* by the last report of the node with the grant */
     unsigned wanted, known; /* bit i: node i has reported on it */
 };
 
 struct agents {
     uv_loop_t loop;
     struct hub *hub;
+    const char *token; /* NULL: none */
     struct http_server packages;
     uint16_t packages_port;
     struct agents_node nodes[AGENTS_MAX];
@@ -68,6 +69,10 @@ struct agents {
 bool agents_possible(void);
 void agents_open(struct agents *b, const char *token);
 void agents_close(struct agents *b); /* kills what still runs */
+
+/* The controller goes away, and comes back knowing nothing of its nodes. */
+void agents_hub_close(struct agents *b);
+void agents_hub_open(struct agents *b);
 
 /* Starts the program and waits until its node has joined. */
 void agents_start(struct agents *b, unsigned i);
