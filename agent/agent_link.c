@@ -175,6 +175,7 @@ static void on_message(void *data, const Mayfly__V1__Envelope *m)
         agent_core_snapshot_end(a->core);
         agent_peers_snapshot(a, true);
         a->has_snapshot = true;
+        gateway_informed(a->gateway);
         break;
     case MAYFLY__V1__ENVELOPE__BODY_LOG_REQUEST:
         agent_logs_request(a, m->log_request);

@@ -22,8 +22,9 @@ void call_later(struct gateway_call *c, enum call_todo todo)
     }
 }
 
-static void set_failure(struct gateway_call *c, enum cause cause, const char *fmt,
-                        va_list ap)
+__attribute__((format(printf, 3, 0))) static void set_failure(struct gateway_call *c,
+                                                              enum cause cause,
+                                                              const char *fmt, va_list ap)
 {
     c->cause = cause;
     c->retry_after_s = 0;
@@ -297,6 +298,12 @@ void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
     if (cause == CAUSE_NOT_FOUND && c->reading + 1 < c->route.n) {
         c->reading++;
         call_later(c, TODO_ASK);
+        return;
+    }
+    if (cause == CAUSE_NOT_FOUND && !g->informed) {
+        call_fail_later(c, CAUSE_NO_CAPACITY,
+                        "node %s has started and does not know yet what there is",
+                        g->node);
         return;
     }
     call_fail_later(c, cause, "%s", text);

@@ -185,6 +185,11 @@ uint16_t gateway_port(const struct gateway *g)
     return g->port;
 }
 
+void gateway_informed(struct gateway *g)
+{
+    g->informed = true;
+}
+
 void gateway_drain(struct gateway *g)
 {
     http_server_drain(&g->server);

@@ -98,6 +98,7 @@ struct gateway {
     uint64_t log_second;
     unsigned log_lines; /* in that second */
     unsigned open;      /* parts that are not closed */
+    bool informed;
     bool closing;
     bool server_closed;
     void (*on_closed)(void *data);

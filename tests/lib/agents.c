@@ -454,12 +454,25 @@ static bool joined_and_reported(void *data)
     struct agents_node *n = data;
 
     CHECK(waitpid(n->pid, NULL, WNOHANG) == 0); /* ended already */
-    return n->session != NULL && n->reports > 0;
+    if (n->session == NULL || n->reports == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < n->bench->n_functions; i++) {
+        const struct agents_function *fn = &n->bench->functions[i];
+
+        if (fn->state.revision > 0 && !(fn->known & 1u << (n - n->bench->nodes))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void agents_start(struct agents *b, unsigned i)
 {
     b->nodes[i].reports = 0;
+    for (size_t k = 0; k < b->n_functions; k++) {
+        b->functions[k].known &= ~(1u << i);
+    }
     agents_launch(b, i);
     agents_wait(b, joined_and_reported, &b->nodes[i]);
 }

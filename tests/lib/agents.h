@@ -74,7 +74,7 @@ void agents_close(struct agents *b); /* kills what still runs */
 void agents_hub_close(struct agents *b);
 void agents_hub_open(struct agents *b);
 
-/* Starts the program and waits until its node has joined. */
+/* Starts the program and waits until its node has joined and knows what was published. */
 void agents_start(struct agents *b, unsigned i);
 void agents_launch(struct agents *b, unsigned i); /* does not wait */
 /* Sends the signal, waits for the end, returns the wait status. */
