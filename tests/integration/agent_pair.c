@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,6 +131,88 @@ static void hanging_up_stops_the_work_there(void **state)
     agents_wait(&bench, agents_is_idle, fn);
 }
 
+/* --- a storm
+ * ---------------------------------------------------------------------------- */
+
+static uint32_t dice_state = 1;
+
+static uint32_t dice(uint32_t sides)
+{
+    dice_state = dice_state * 1664525u + 1013904223u;
+    return (dice_state >> 8) % sides;
+}
+
+/* Sends a part of a request or all of it, and hangs up in one of the ways there are. */
+static void misbehave(void)
+{
+    static const char *const names[] = {"there", "cat", "slow", "nobody", "cat"};
+    static const char block[20000];
+    const struct linger now = {.l_onoff = 1};
+    char head[256];
+    int fd = agents_connect(dice(2));
+    uint32_t announced = dice(3) * 30000;
+    int n = snprintf(head, sizeof(head),
+                     "POST /fn/%s HTTP/1.1\r\nHost: x\r\nContent-Length: %u\r\n\r\n",
+                     names[dice(5)], announced);
+
+    if (dice(8) == 0) {
+        n = (int)dice((uint32_t)n); /* not even the head is whole */
+    }
+    (void)send(fd, head, (size_t)n, MSG_NOSIGNAL);
+    if (announced > 0 && dice(2) == 0) {
+        (void)send(fd, block, sizeof(block), MSG_NOSIGNAL);
+    }
+    for (uint32_t turns = dice(4); turns > 0; turns--) {
+        agents_turn(&bench);
+    }
+    if (dice(3) == 0) {
+        (void)shutdown(fd, SHUT_WR);
+        agents_turn(&bench);
+    }
+    if (dice(2) == 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    }
+    (void)close(fd);
+}
+
+static bool nothing_in_flight(void *data)
+{
+    for (uint16_t i = 0; i < 2; i++) {
+        struct agents_reply r;
+        bool idle;
+
+        agents_ask(&bench, &r, (uint16_t)(AGENTS_METRICS_PORT + i), "GET", "/metrics",
+                   (struct http_headers){NULL, 0}, NULL, 0);
+        agents_await(&r);
+        idle = strstr(r.body.data, "mayfly_invocations_in_flight 0\n") != NULL &&
+               strstr(r.body.data, "mayfly_queue_depth 0\n") != NULL &&
+               strstr(r.body.data, "mayfly_instances{state=\"busy\"} 0\n") != NULL;
+        agents_reply_free(&r);
+        if (!idle) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whatever callers do and whenever they go, every call ends: nothing stays in flight, in
+ * a queue or on an instance, and the next call is served. */
+static void every_call_ends(void **state)
+{
+    struct agents_reply r;
+
+    for (int i = 0; i < 300; i++) {
+        misbehave();
+    }
+    agents_wait(&bench, nothing_in_flight, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        agents_call(&bench, &r, i, "POST", "/fn/cat", "calm");
+        assert_int_equal(r.status, 200);
+        assert_string_equal(r.body.data, "calm");
+        agents_reply_free(&r);
+    }
+}
+
 /* The other agent is killed with the call: 503 node_lost, no hang. While it is down a
  * call for it is told so; what it left behind is gone when it has started again. */
 static void a_lost_node_is_said(void **state)
@@ -177,6 +260,7 @@ int main(void)
         cmocka_unit_test(bodies_stream_through_both),
         cmocka_unit_test(a_cause_passes_through),
         cmocka_unit_test(hanging_up_stops_the_work_there),
+        cmocka_unit_test(every_call_ends),
         cmocka_unit_test(a_lost_node_is_said),
     };
 

@@ -98,12 +98,12 @@ static void nothing_cb(uv_timer_t *timer)
 {
 }
 
-static void turn(struct agents *b)
+void agents_turn(struct agents *b)
 {
     uv_timer_t limit;
 
     CHECK(uv_timer_init(&b->loop, &limit) == 0);
-    (void)uv_timer_start(&limit, nothing_cb, 50, 0);
+    (void)uv_timer_start(&limit, nothing_cb, 20, 0);
     (void)uv_run(&b->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&limit, NULL);
     (void)uv_run(&b->loop, UV_RUN_NOWAIT);
@@ -114,7 +114,7 @@ void agents_wait(struct agents *b, bool (*done)(void *data), void *data)
     uint64_t until_ms = clock_mono_ms() + AGENTS_LIMIT_MS;
 
     while (!done(data)) {
-        turn(b);
+        agents_turn(b);
         CHECK(clock_mono_ms() < until_ms);
     }
 }

@@ -89,6 +89,7 @@ struct agents_function *agents_function(struct agents *b, const char *name,
 /* Sends it to all nodes and waits until they know it. */
 void agents_publish(struct agents *b, struct agents_function *fn);
 
+void agents_turn(struct agents *b); /* one turn of the loop, at most 20 ms */
 /* Turns the loop until done(data), within AGENTS_LIMIT_MS. */
 void agents_wait(struct agents *b, bool (*done)(void *data), void *data);
 bool agents_is_ready(void *fn);
