@@ -1,6 +1,5 @@
 #include "tests/lib/agents.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,57 +18,9 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "proto/convert.h"
+#include "tests/lib/agents_guard.h"
 
 #define TEST_USER "64999" /* nobody's on any host */
-
-/* --- the guard ---------------------------------------------------------------------- */
-
-/* A process that ends what this one started when this one ends, however it does: an agent
- * gives up its ties to its parent with its privileges. It is told pids, and -pids of
- * those that have ended. */
-static int guard_fd = -1;
-
-static void guard(int fd)
-{
-    pid_t known[AGENTS_MAX] = {0}, pid;
-
-    (void)setsid();
-    while (read(fd, &pid, sizeof(pid)) == (ssize_t)sizeof(pid)) {
-        for (unsigned i = 0; i < AGENTS_MAX; i++) {
-            if (known[i] == (pid > 0 ? 0 : -pid)) {
-                known[i] = pid > 0 ? pid : 0;
-                break;
-            }
-        }
-    }
-    for (unsigned i = 0; i < AGENTS_MAX; i++) {
-        if (known[i] > 0) {
-            (void)kill(known[i], SIGKILL);
-        }
-    }
-    _exit(0);
-}
-
-static void guard_start(void)
-{
-    int ends[2];
-    pid_t pid;
-
-    CHECK(pipe2(ends, O_CLOEXEC) == 0);
-    pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        (void)close(ends[1]);
-        guard(ends[0]);
-    }
-    (void)close(ends[0]);
-    guard_fd = ends[1];
-}
-
-static void guard_tell(pid_t pid)
-{
-    CHECK(write(guard_fd, &pid, sizeof(pid)) == (ssize_t)sizeof(pid));
-}
 
 bool agents_possible(void)
 {
@@ -87,7 +37,7 @@ bool agents_possible(void)
     }
     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0);
-    guard_start();
+    agents_guard_start();
     return true;
 }
 
@@ -373,14 +323,8 @@ void agents_open(struct agents *b, const char *token)
 void agents_close(struct agents *b)
 {
     for (unsigned i = 0; i < AGENTS_MAX; i++) {
-        char command[128];
-
         if (b->nodes[i].pid > 0) {
             (void)agents_end(b, i, SIGTERM);
-        }
-        if (b->nodes[i].dir[0] != '\0') {
-            (void)snprintf(command, sizeof(command), "rm -rf %s", b->nodes[i].dir);
-            CHECK(system(command) == 0);
         }
     }
     agents_hub_close(b);
@@ -438,15 +382,18 @@ void agents_launch(struct agents *b, unsigned i)
 
     CHECK(n->pid == 0);
     if (n->dir[0] == '\0') {
-        (void)strcpy(n->dir, "/tmp/mayfly-agent-XXXXXX");
-        CHECK(mkdtemp(n->dir) != NULL && chmod(n->dir, 0755) == 0);
+        char base[40];
+
+        agents_guard_folder(base);
+        (void)snprintf(n->dir, sizeof(n->dir), "%s/%u", base, i);
+        CHECK((mkdir(base, 0755) == 0 || errno == EEXIST) && mkdir(n->dir, 0755) == 0);
     }
     n->pid = fork();
     CHECK(n->pid >= 0);
     if (n->pid == 0) {
         become_agent(n);
     }
-    guard_tell(n->pid);
+    agents_guard_tell(n->pid);
 }
 
 static bool joined_and_reported(void *data)
@@ -500,7 +447,7 @@ int agents_end(struct agents *b, unsigned i, int signal)
 
     CHECK(e.pid > 0 && kill(e.pid, signal) == 0);
     agents_wait(b, has_ended, &e);
-    guard_tell(-e.pid);
+    agents_guard_tell(-e.pid);
     b->nodes[i].pid = 0;
     agents_wait(b, has_left, &b->nodes[i]);
     return e.status;
@@ -589,117 +536,4 @@ bool agents_is_busy(void *fn)
 bool agents_is_idle(void *fn)
 {
     return ((struct agents_function *)fn)->busy == 0;
-}
-
-/* --- requests -------------------------------------------------------------------------
- */
-
-static void on_response(struct http_call *call, int status, struct http_headers headers,
-                        uint64_t content_length)
-{
-    struct agents_reply *r = http_call_data(call);
-
-    r->status = status;
-    for (size_t i = 0; i < headers.n; i++) {
-        CHECK(buf_printf(&r->head, "%.*s: %.*s\n", (int)headers.list[i].name.len,
-                         headers.list[i].name.at, (int)headers.list[i].value.len,
-                         headers.list[i].value.at) == 0);
-    }
-}
-
-static void on_body(struct http_call *call, const char *data, size_t len)
-{
-    struct agents_reply *r = http_call_data(call);
-
-    CHECK(buf_append(&r->body, data, len) == 0);
-}
-
-static void on_close(struct http_call *call, int status)
-{
-    struct agents_reply *r = http_call_data(call);
-
-    r->error = status;
-    r->done = true;
-    r->call = NULL;
-}
-
-static const struct http_call_ops call_ops = {
-    .on_response = on_response, .on_body = on_body, .on_close = on_close};
-
-void agents_ask(struct agents *b, struct agents_reply *r, uint16_t port,
-                const char *method, const char *target, struct http_headers headers,
-                const void *body, size_t len)
-{
-    const struct http_client_options options = {.host = "127.0.0.1", .port = port};
-
-    *r = (struct agents_reply){.bench = b};
-    CHECK(buf_append_str(&r->body, "") == 0 && buf_append_str(&r->head, "") == 0);
-    CHECK(http_client_open(&r->client, &b->loop, &options) == 0);
-    CHECK(http_call_start(&r->client, &r->call, http_str(method), http_str(target),
-                          headers, body, len, &call_ops, r) == 0);
-}
-
-static bool is_done(void *data)
-{
-    return ((struct agents_reply *)data)->done;
-}
-
-void agents_await(struct agents_reply *r)
-{
-    agents_wait(r->bench, is_done, r);
-}
-
-void agents_call(struct agents *b, struct agents_reply *r, unsigned i, const char *method,
-                 const char *target, const char *body)
-{
-    agents_ask(b, r, (uint16_t)(AGENTS_GATEWAY_PORT + i), method, target,
-               (struct http_headers){NULL, 0}, body, body != NULL ? strlen(body) : 0);
-    agents_await(r);
-}
-
-const char *agents_header(const struct agents_reply *r, const char *name)
-{
-    static char value[512];
-    size_t len = strlen(name);
-    const char *line = r->head.data;
-
-    while (line != NULL && *line != '\0') {
-        if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
-            (void)snprintf(value, sizeof(value), "%.*s",
-                           (int)strcspn(line + len + 2, "\n"), line + len + 2);
-            return value;
-        }
-        line = strchr(line, '\n');
-        line = line != NULL ? line + 1 : NULL;
-    }
-    return NULL;
-}
-
-static void client_closed(struct http_client *c)
-{
-    container_of(c, struct agents_reply, client)->closed = true;
-}
-
-static bool is_closed(void *data)
-{
-    return ((struct agents_reply *)data)->closed;
-}
-
-void agents_reply_free(struct agents_reply *r)
-{
-    http_client_close(&r->client, client_closed);
-    agents_wait(r->bench, is_closed, r);
-    buf_free(&r->body);
-    buf_free(&r->head);
-}
-
-int agents_connect(unsigned i)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                               .sin_port = htons((uint16_t)(AGENTS_GATEWAY_PORT + i))};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
-    return fd;
 }
