@@ -17,6 +17,7 @@ static void on_response(struct runtime_call *run, int status, struct http_header
     }
     c->timing.run_us = clock_mono_us() - c->dispatched_us;
     c->timing.ran = true;
+    c->reply_cause = runtime_call_cause(run);
     if (reply_head(c, status, headers, content_length) == -EINVAL) {
         call_fail_later(c, CAUSE_FUNCTION_ERROR,
                         "the reply's head cannot be sent: status %d, or a header with a "
@@ -54,10 +55,10 @@ static void on_close(struct runtime_call *run, enum cause cause, const char *tex
     struct gateway_call *c = runtime_call_data(run);
 
     c->run = NULL;
-    if (c->todo != TODO_FAIL && cause == CAUSE_NONE && c->replied) {
+    if (c->todo != TODO_FAIL && cause == c->reply_cause && c->replied) {
         (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
-        call_over(c, "ok");
-        call_done(c, CAUSE_NONE, cpu_us);
+        call_over(c, cause == CAUSE_NONE ? "ok" : cause_name(cause));
+        call_done(c, cause, cpu_us);
         return;
     }
     if (c->todo != TODO_FAIL) {

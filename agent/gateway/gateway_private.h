@@ -75,7 +75,8 @@ struct gateway_call {
     char hop_node[SPEC_NODE_MAX + 1];
     char hop_gateway[256];
 
-    enum cause cause; /* TODO_FAIL's */
+    enum cause reply_cause; /* of a reply that tells of the function's own failure */
+    enum cause cause;       /* TODO_FAIL's */
     uint32_t retry_after_s;
     uint64_t cpu_us;
     char text[256];

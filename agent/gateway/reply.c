@@ -32,7 +32,7 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
 {
     char timing[TIMING_SIZE];
     struct headers h;
-    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 3);
+    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 4);
 
     if (rc < 0) {
         return rc;
@@ -41,6 +41,9 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
     headers_add(&h, "X-Mayfly-Request-Id", c->request_id);
     headers_add(&h, "X-Mayfly-Node", c->gateway->node);
     headers_add(&h, "Server-Timing", timing);
+    if (c->reply_cause != CAUSE_NONE) {
+        headers_add(&h, "X-Mayfly-Error", cause_name(c->reply_cause));
+    }
     rc = respond(c, status, &h, content_length);
     headers_free(&h);
     return rc;

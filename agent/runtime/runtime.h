@@ -101,6 +101,9 @@ int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
                        const struct runtime_request *request,
                        const struct runtime_call_ops *ops, void *data);
 void *runtime_call_data(const struct runtime_call *c);
+/* In on_response: CAUSE_FUNCTION_ERROR if the reply is the function's own word about its
+ * failure. It comes whole, and on_close has the same cause. */
+enum cause runtime_call_cause(const struct runtime_call *c);
 int runtime_call_write(struct runtime_call *c, const char *data, size_t len);
 int runtime_call_end(struct runtime_call *c);
 size_t runtime_call_pending(const struct runtime_call *c);

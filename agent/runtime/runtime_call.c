@@ -44,6 +44,11 @@ void *runtime_call_data(const struct runtime_call *c)
     return c->data;
 }
 
+enum cause runtime_call_cause(const struct runtime_call *c)
+{
+    return c->cause;
+}
+
 int runtime_call_write(struct runtime_call *c, const char *data, size_t len)
 {
     /* What ends the call is told by on_close; the body is then of no use. */

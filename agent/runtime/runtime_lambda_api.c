@@ -113,13 +113,13 @@ static void fail_call(struct lambda_call *l, const struct buf *document, const c
 {
     const struct http_header headers[] = {
         {HTTP_STR("Content-Type"), http_str(type)},
-        {HTTP_STR("X-Mayfly-Error"), HTTP_STR("function_error")},
     };
     char text[RUNTIME_TEXT_BYTES];
 
     error_text(document, header, text);
+    l->call.cause = CAUSE_FUNCTION_ERROR;
     if (!l->call.responded && document->len > 0 &&
-        (!call_respond(&l->call, 502, (struct http_headers){headers, 2}, document->len) ||
+        (!call_respond(&l->call, 502, (struct http_headers){headers, 1}, document->len) ||
          !call_body(&l->call, document->data, document->len))) {
         return;
     }

@@ -170,6 +170,7 @@ static void call_response(struct runtime_call *call, int status,
 
     assert_int_equal(c->status, 0);
     c->status = status;
+    c->response_cause = runtime_call_cause(call);
     c->content_length = content_length;
     for (size_t i = 0; i < headers.n; i++) {
         const struct http_header *h = &headers.list[i];

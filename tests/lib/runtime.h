@@ -33,6 +33,7 @@ struct bench_call {
     char id[40];
     int status;         /* 0: no response */
     struct buf headers; /* "Name: value\n" each */
+    enum cause response_cause; /* when the response began */
     uint64_t content_length;
     struct buf body; /* unless discarding */
     uint64_t seen_bytes;
