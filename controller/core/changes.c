@@ -1,0 +1,505 @@
+#include "controller/core/changes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/cleanup.h"
+#include "controller/core/registry.h"
+#include "controller/core/requests.h"
+#include "controller/core/scheduler.h"
+
+#define NAMESPACE_DEFAULT "default"
+
+/* --- building -------------------------------------------------------------------------
+ */
+
+static void compare(struct change *ch, const char *key, int64_t mod_revision)
+{
+    char *copy = strdup(key);
+
+    CHECK(ch->n_compares < CHANGE_COMPARES);
+    ch->broken = ch->broken || copy == NULL;
+    ch->compares[ch->n_compares++] =
+        (struct core_compare){.key = copy, .mod_revision = mod_revision};
+}
+
+static void op(struct change *ch, const char *key, char *value)
+{
+    char *copy = strdup(key);
+
+    if (ch->ops == NULL) {
+        ch->ops = calloc(CORE_STORE_OP_MAX, sizeof(*ch->ops));
+    }
+    if (ch->ops == NULL || copy == NULL) {
+        free(copy);
+        free(value);
+        ch->broken = true;
+        return;
+    }
+    CHECK(ch->n_ops < CORE_STORE_OP_MAX);
+    ch->ops[ch->n_ops++] = (struct core_op){.key = copy, .value = value};
+}
+
+/* value: a JSON text, from now on the change's; NULL: there was no memory for it. */
+static void put(struct change *ch, const char *key, char *value)
+{
+    if (value == NULL) {
+        ch->broken = true;
+        return;
+    }
+    op(ch, key, value);
+}
+
+static void put_json(struct change *ch, const char *key, json_t *json)
+{
+    put(ch, key, json != NULL ? json_dumps(json, JSON_COMPACT) : NULL);
+    json_decref(json);
+}
+
+void change_free(struct change *ch)
+{
+    for (size_t i = 0; i < ch->n_compares; i++) {
+        free((void *)(uintptr_t)ch->compares[i].key);
+    }
+    for (size_t i = 0; i < ch->n_ops; i++) {
+        free((void *)(uintptr_t)ch->ops[i].key);
+        free((void *)(uintptr_t)ch->ops[i].value);
+    }
+    free(ch->ops);
+    *ch = (struct change){0};
+}
+
+static int built(struct core_request *r)
+{
+    if (r->change.broken) {
+        return request_refuse(r, CAUSE_INTERNAL, "out of memory");
+    }
+    return 0;
+}
+
+static void now_text(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE])
+{
+    clock_rfc3339(c->io.wall_ms(c->io.ctx), ret);
+}
+
+/* --- namespaces -----------------------------------------------------------------------
+ */
+
+/* 0: none is left. An index is a uid: it is never given twice, whatever the key says. */
+static uint32_t next_index(const struct controller_core *c)
+{
+    uint64_t next = c->index_next > 1 ? c->index_next : 1;
+
+    next = next > c->index_highest ? next : (uint64_t)c->index_highest + 1;
+    return next < UINT32_MAX ? (uint32_t)next : 0;
+}
+
+static void add_namespace(struct controller_core *c, struct change *ch, const char *name,
+                          uint32_t index)
+{
+    char key[REGISTRY_KEY_MAX];
+    char now[CLOCK_RFC3339_SIZE];
+
+    now_text(c, now);
+    registry_namespace_key(name, key);
+    compare(ch, key, 0);
+    compare(ch, REGISTRY_INDEX_KEY, c->index_revision);
+    put_json(ch, key,
+             json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
+    put_json(ch, REGISTRY_INDEX_KEY, json_pack("{s:I}", "next", (json_int_t)index + 1));
+}
+
+static const struct core_namespace *present_namespace(const struct controller_core *c,
+                                                      const char *name)
+{
+    const struct core_namespace *ns = registry_namespace(c, name);
+
+    return ns != NULL && ns->present ? ns : NULL;
+}
+
+static int build_put_namespace(struct controller_core *c, struct core_request *r)
+{
+    char key[REGISTRY_KEY_MAX];
+    uint32_t index = next_index(c);
+
+    registry_namespace_key(r->name, key);
+    if (present_namespace(c, r->name) != NULL) {
+        return request_refuse(r, CAUSE_NONE, "%s", "");
+    }
+    if (registry_damaged_revision(c, key) != 0) {
+        return request_refuse(r, CAUSE_INTERNAL,
+                              "the store's record of namespace %s cannot be read; delete "
+                              "the namespace, then make it again",
+                              r->name);
+    }
+    if (index == 0) {
+        return request_refuse(r, CAUSE_INTERNAL, "all indices of namespaces are used up");
+    }
+    r->created = true;
+    r->based_on = c->index_revision;
+    add_namespace(c, &r->change, r->name, index);
+    return built(r);
+}
+
+static enum change_seen look_put_namespace(const struct controller_core *c,
+                                           const struct core_request *r)
+{
+    if (present_namespace(c, r->name) != NULL) {
+        return CHANGE_SHOWN;
+    }
+    return c->index_revision != r->based_on ? CHANGE_MOVED : CHANGE_SAME;
+}
+
+const struct change_kind change_put_namespace = {
+    .what = "make the namespace",
+    .build = build_put_namespace,
+    .look = look_put_namespace,
+};
+
+static int build_delete_namespace(struct controller_core *c, struct core_request *r)
+{
+    const struct core_namespace *ns = registry_namespace(c, r->name);
+    char key[REGISTRY_KEY_MAX];
+
+    registry_namespace_key(r->name, key);
+    r->based_on =
+        ns != NULL && ns->present ? ns->mod_revision : registry_damaged_revision(c, key);
+    if (strcmp(r->name, NAMESPACE_DEFAULT) == 0) {
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "namespace " NAMESPACE_DEFAULT " cannot be deleted");
+    }
+    if (r->based_on == 0) {
+        return request_refuse(r, CAUSE_NOT_FOUND, "there is no namespace %s", r->name);
+    }
+    if (ns != NULL && ns->n_functions > 0) {
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "namespace %s has %zu functions; delete them first",
+                              r->name, ns->n_functions);
+    }
+    compare(&r->change, key, r->based_on);
+    op(&r->change, key, NULL);
+    return built(r);
+}
+
+static int64_t namespace_revision(const struct controller_core *c, const char *name)
+{
+    const struct core_namespace *ns = present_namespace(c, name);
+    char key[REGISTRY_KEY_MAX];
+
+    registry_namespace_key(name, key);
+    return ns != NULL ? ns->mod_revision : registry_damaged_revision(c, key);
+}
+
+static enum change_seen look_delete_namespace(const struct controller_core *c,
+                                              const struct core_request *r)
+{
+    int64_t now = namespace_revision(c, r->name);
+
+    return now == 0 ? CHANGE_SHOWN : now != r->based_on ? CHANGE_MOVED : CHANGE_SAME;
+}
+
+/* A function may have been made by another controller while this was under way; it was
+ * acknowledged, so it stays, and the scheduler makes its namespace again. */
+static void over_delete_namespace(struct controller_core *c, struct core_request *r)
+{
+    const struct core_namespace *ns = registry_namespace(c, r->name);
+
+    if (r->cause == CAUSE_NONE && ns != NULL && ns->n_functions > 0) {
+        (void)request_refuse(
+            r, CAUSE_CONFLICT,
+            "a function was deployed in namespace %s meanwhile; it stays", r->name);
+    }
+}
+
+const struct change_kind change_delete_namespace = {
+    .what = "delete the namespace",
+    .build = build_delete_namespace,
+    .look = look_delete_namespace,
+    .over = over_delete_namespace,
+};
+
+/* --- epoch ----------------------------------------------------------------------------
+ */
+
+static int build_epoch(struct controller_core *c, struct core_request *r)
+{
+    char key[REGISTRY_KEY_MAX];
+
+    r->number = c->epoch_stored + 1;
+    r->based_on = c->epoch_revision;
+    if (r->number > CORE_EPOCH_MAX) {
+        return request_refuse(r, CAUSE_INTERNAL, "all epochs are used up");
+    }
+    compare(&r->change, REGISTRY_EPOCH_KEY, r->based_on);
+    put_json(&r->change, REGISTRY_EPOCH_KEY,
+             json_pack("{s:I}", "epoch", (json_int_t)r->number));
+    registry_namespace_key(NAMESPACE_DEFAULT, key);
+    if (namespace_revision(c, NAMESPACE_DEFAULT) == 0 && next_index(c) != 0) {
+        add_namespace(c, &r->change, NAMESPACE_DEFAULT, next_index(c));
+    }
+    return built(r);
+}
+
+/* An epoch must be this core's alone: when in doubt the next one is taken. */
+static enum change_seen look_epoch(const struct controller_core *c,
+                                   const struct core_request *r)
+{
+    return c->epoch_revision != r->based_on ? CHANGE_MOVED : CHANGE_SAME;
+}
+
+static void over_epoch(struct controller_core *c, struct core_request *r)
+{
+    if (r->cause != CAUSE_NONE) {
+        alarms_set(&c->alarms, &c->epoch_alarm,
+                   core_now_ms(c) +
+                       backoff_next_ms(&c->epoch_backoff, c->io.random(c->io.ctx)));
+        return;
+    }
+    c->epoch = r->number;
+    scheduler_begin(c);
+}
+
+const struct change_kind change_epoch = {
+    .what = "start",
+    .build = build_epoch,
+    .look = look_epoch,
+    .over = over_epoch,
+};
+
+/* --- functions ------------------------------------------------------------------------
+ */
+
+static int check_revision(struct core_request *r)
+{
+    const struct core_function *f = r->f;
+
+    if (r->if_revision == 0 ||
+        (f->present && r->if_revision == (uint64_t)f->mod_revision)) {
+        return 0;
+    }
+    if (!f->present) {
+        return request_refuse(r, CAUSE_CONFLICT, "function %s/%s is not there any more",
+                              f->ns->name, f->name);
+    }
+    return request_refuse(r, CAUSE_CONFLICT,
+                          "function %s/%s has revision %llu, not %llu: it was changed "
+                          "meanwhile",
+                          f->ns->name, f->name, (unsigned long long)f->mod_revision,
+                          (unsigned long long)r->if_revision);
+}
+
+static int check_put(struct controller_core *c, struct core_request *r)
+{
+    const struct core_function *f = r->f;
+    char key[REGISTRY_KEY_MAX];
+
+    if (!f->ns->present) {
+        return request_refuse(r, CAUSE_NOT_FOUND,
+                              "there is no namespace %s; make it first", f->ns->name);
+    }
+    registry_function_key(f, key);
+    if (registry_damaged_revision(c, key) != 0) {
+        return request_refuse(
+            r, CAUSE_INTERNAL,
+            "the store's record of function %s/%s cannot be read; delete "
+            "the function, then deploy it again",
+            f->ns->name, f->name);
+    }
+    if (f->record.latest >= RECORD_NUMBER_MAX) {
+        return request_refuse(r, CAUSE_INTERNAL, "all version numbers are used up");
+    }
+    return check_revision(r);
+}
+
+/* The record with one version more, and the deletion of those that this is one too many
+ * for. */
+static void add_version(struct core_request *r, struct record *next)
+{
+    uint64_t dropped[CORE_STORE_OP_MAX - 2];
+    char key[REGISTRY_KEY_MAX];
+    size_t n = record_trim(next, CORE_VERSIONS_MAX, dropped,
+                           sizeof(dropped) / sizeof(dropped[0]));
+
+    registry_function_key(r->f, key);
+    put(&r->change, key, record_format(next));
+    for (size_t i = 0; i < n; i++) {
+        registry_version_key(r->f, dropped[i], key);
+        op(&r->change, key, NULL);
+    }
+}
+
+static int build_put_function(struct controller_core *c, struct core_request *r)
+{
+    struct core_function *f = r->f;
+    char key[REGISTRY_KEY_MAX];
+    struct record next = {0};
+    char *body;
+
+    if (check_put(c, r) < 0) {
+        return -1;
+    }
+    now_text(c, r->stamp);
+    if ((f->present && record_copy(&next, &f->record) < 0) ||
+        record_add_version(&next, r->stamp) < 0) {
+        record_free(&next);
+        return request_refuse(r, CAUSE_INTERNAL, "out of memory");
+    }
+    r->created = !f->present;
+    r->number = next.latest;
+    r->based_on = f->present ? f->mod_revision : 0;
+    r->namespace_based_on = f->ns->mod_revision;
+    registry_function_key(f, key);
+    compare(&r->change, key, r->based_on);
+    registry_namespace_key(f->ns->name, key);
+    compare(&r->change, key, r->namespace_based_on);
+    add_version(r, &next);
+    record_free(&next);
+    body = record_body_format(&r->spec, &r->package);
+    if (body != NULL) {
+        r->body_hash = keymap_hash(c->seed, body, strlen(body));
+    }
+    registry_version_key(f, r->number, key);
+    put(&r->change, key, body);
+    return built(r);
+}
+
+/* Ours is the version with this number, this time and these contents. */
+static enum change_seen look_put_function(const struct controller_core *c,
+                                          const struct core_request *r)
+{
+    const struct core_function *f = r->f;
+    const struct record_version *v =
+        f->present ? record_find(&f->record, r->number) : NULL;
+    const struct core_body *body = registry_body(f, r->number);
+    int64_t now = f->present ? f->mod_revision : 0;
+
+    if (now == r->based_on) {
+        return f->ns->mod_revision != r->namespace_based_on ? CHANGE_MOVED : CHANGE_SAME;
+    }
+    if (v != NULL && strcmp(v->created_at, r->stamp) == 0 && body != NULL &&
+        body->value_hash == r->body_hash) {
+        return CHANGE_SHOWN;
+    }
+    return CHANGE_MOVED;
+}
+
+const struct change_kind change_put_function = {
+    .what = "deploy",
+    .build = build_put_function,
+    .look = look_put_function,
+};
+
+static int64_t function_revision(const struct controller_core *c,
+                                 const struct core_function *f)
+{
+    char key[REGISTRY_KEY_MAX];
+
+    registry_function_key(f, key);
+    return f->present ? f->mod_revision : registry_damaged_revision(c, key);
+}
+
+static int build_delete_function(struct controller_core *c, struct core_request *r)
+{
+    const struct core_function *f = r->f;
+    char key[REGISTRY_KEY_MAX];
+
+    r->based_on = function_revision(c, f);
+    if (r->based_on == 0) {
+        return request_refuse(r, CAUSE_NOT_FOUND, "there is no function %s/%s",
+                              f->ns->name, f->name);
+    }
+    if (check_revision(r) < 0) {
+        return -1;
+    }
+    memcpy(r->stamp, f->record.created_at, sizeof(r->stamp));
+    registry_function_key(f, key);
+    compare(&r->change, key, r->based_on);
+    op(&r->change, key, NULL);
+    LIST_FOREACH(it, &f->bodies)
+    {
+        if (r->change.n_ops == CORE_STORE_OP_MAX || r->change.broken) {
+            break; /* of a damaged function there may be more; they do no harm */
+        }
+        registry_version_key(f, container_of(it, struct core_body, link)->number, key);
+        op(&r->change, key, NULL);
+    }
+    return built(r);
+}
+
+static enum change_seen look_delete_function(const struct controller_core *c,
+                                             const struct core_request *r)
+{
+    const struct core_function *f = r->f;
+    int64_t now = function_revision(c, f);
+
+    if (now == 0 || (f->present && strcmp(f->record.created_at, r->stamp) != 0)) {
+        return CHANGE_SHOWN;
+    }
+    return now != r->based_on ? CHANGE_MOVED : CHANGE_SAME;
+}
+
+const struct change_kind change_delete_function = {
+    .what = "delete the function",
+    .build = build_delete_function,
+    .look = look_delete_function,
+};
+
+/* --- outcomes -------------------------------------------------------------------------
+ */
+
+static int build_decide(struct controller_core *c, struct core_request *r)
+{
+    const struct core_function *f = r->f;
+    const struct core_target *t = f->candidate;
+    const struct record_version *v = f->present ? record_candidate(&f->record) : NULL;
+    char key[REGISTRY_KEY_MAX];
+    struct record next;
+    bool ready;
+
+    if (v == NULL || t == NULL || t->number != v->number || t->proof == PROOF_WANTED) {
+        return request_refuse(r, CAUSE_NONE, "%s", ""); /* nothing to decide any more */
+    }
+    ready = t->proof == PROOF_READY;
+    r->number = t->number;
+    r->based_on = f->mod_revision;
+    now_text(c, r->stamp);
+    if (record_copy(&next, &f->record) < 0) {
+        return request_refuse(r, CAUSE_INTERNAL, "out of memory");
+    }
+    if (record_decide(&next, t->number, ready, ready ? CAUSE_NONE : t->cause,
+                      ready ? "" : t->text, r->stamp) < 0) {
+        r->change.broken = true;
+    }
+    registry_function_key(f, key);
+    compare(&r->change, key, r->based_on);
+    put(&r->change, key, record_format(&next));
+    record_free(&next);
+    return built(r);
+}
+
+static enum change_seen look_decide(const struct controller_core *c,
+                                    const struct core_request *r)
+{
+    const struct core_function *f = r->f;
+    const struct record_version *v =
+        f->present ? record_find(&f->record, r->number) : NULL;
+
+    if (v == NULL || v->state != RECORD_DEPLOYING) {
+        return CHANGE_SHOWN;
+    }
+    return f->mod_revision != r->based_on ? CHANGE_MOVED : CHANGE_SAME;
+}
+
+static void over_decide(struct controller_core *c, struct core_request *r)
+{
+    scheduler_decided(c, r->f, r->cause == CAUSE_NONE);
+}
+
+const struct change_kind change_decide = {
+    .what = "record how the deployment ended",
+    .build = build_decide,
+    .look = look_decide,
+    .over = over_decide,
+};

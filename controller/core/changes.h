@@ -1,0 +1,43 @@
+/* Changes: for each kind of request, the transaction that makes it, and how one sees in
+ * the registry that it was made. */
+#ifndef CONTROLLER_CORE_CHANGES_H
+#define CONTROLLER_CORE_CHANGES_H
+
+#include "controller/core/core_private.h"
+
+struct core_request;
+
+#define CHANGE_COMPARES 3
+
+/* Owns its keys and values. */
+struct change {
+    struct core_compare compares[CHANGE_COMPARES];
+    size_t n_compares;
+    struct core_op *ops;
+    size_t n_ops;
+    bool broken; /* out of memory on the way */
+};
+
+enum change_seen {
+    CHANGE_SHOWN, /* it was made */
+    CHANGE_MOVED, /* what it was based on is different: it was not made, nor will it be */
+    CHANGE_SAME,  /* nothing to be seen yet */
+};
+
+struct change_kind {
+    const char *what; /* for people: "deploy" */
+    /* Fills r->change, and what look() compares with. 0 to send it; -1 when the request
+     * is answered (r->cause, r->text). */
+    int (*build)(struct controller_core *c, struct core_request *r);
+    enum change_seen (*look)(const struct controller_core *c,
+                             const struct core_request *r);
+    /* It is over (r->cause says how); before the caller hears of it. Or NULL. */
+    void (*over)(struct controller_core *c, struct core_request *r);
+};
+
+extern const struct change_kind change_epoch, change_put_namespace,
+    change_delete_namespace, change_put_function, change_delete_function, change_decide;
+
+void change_free(struct change *ch);
+
+#endif /* CONTROLLER_CORE_CHANGES_H */

@@ -1,0 +1,228 @@
+/* What the parts of the controller's core share. Not for others.
+ *
+ *   registry   what the store holds          requests   what shall be changed in it
+ *   nodes      who is there, and its loads   scheduler  which version is granted where
+ *   views      the same as JSON              placement  the choice of nodes
+ *
+ * Each door (a function of controller_core.h) changes state, marks the functions that
+ * this touches (scheduler_touch), and leaves through core_leave(), which recomputes those
+ * and delivers replies: a callback sees a core that is at rest, and may call into it. */
+#ifndef CONTROLLER_CORE_CORE_PRIVATE_H
+#define CONTROLLER_CORE_CORE_PRIVATE_H
+
+#include "common/backoff.h"
+#include "common/list.h"
+#include "controller/core/alarms.h"
+#include "controller/core/controller_core.h"
+#include "controller/core/keymap.h"
+#include "controller/core/placement.h"
+#include "controller/core/records.h"
+
+#define CORE_EPOCH_MAX    ((1ULL << 31) - 1)
+#define CORE_TEXT_MAX     256 /* versions and addresses that agents tell */
+#define CORE_LABELS_MAX   64
+#define CORE_STORE_OP_MAX 128 /* operations and compares of one transaction */
+
+/* Exists while its key does, or while a function names it. */
+struct core_namespace {
+    struct keymap_entry entry; /* c->namespaces_by_name */
+    struct list link;          /* c->namespaces */
+    char name[SPEC_NAME_MAX + 1];
+    bool present; /* its key exists and was understood; counts below are kept always */
+    uint32_t index;
+    int64_t mod_revision;
+    char created_at[CLOCK_RFC3339_SIZE];
+    struct list functions; /* core_function.of_namespace, also those not present */
+    size_t n_functions;    /* present ones */
+};
+
+/* A version's spec and package. */
+struct core_body {
+    struct list link; /* core_function.bodies */
+    uint64_t number;
+    int64_t mod_revision;
+    uint64_t value_hash;
+    struct function_spec spec;
+    struct package_ref package;
+    struct core_package *counted;
+};
+
+/* How many versions need a package. */
+struct core_package {
+    struct keymap_entry entry; /* c->packages */
+    char digest[SPEC_DIGEST_LEN + 1];
+    size_t n;
+};
+
+struct core_grant {
+    struct list of_target; /* core_target.grants */
+    struct list of_node;   /* core_node.grants */
+    struct core_target *target;
+    struct core_node *node;
+    uint32_t max, warm;
+    bool kept; /* while a placement is taken over */
+};
+
+/* A version that may run: the serving one, or the candidate that shall prove itself. */
+struct core_target {
+    struct core_function *f;
+    uint64_t number;
+    const struct core_body *body;
+    struct list grants;
+    size_t n_grants;
+
+    /* the candidate's proof */
+    enum { PROOF_WANTED, PROOF_READY, PROOF_FAILED } proof;
+    enum cause cause; /* why it failed, or the last node that could not */
+    char text[RECORD_MESSAGE_MAX + 1];
+    char (*tried)[SPEC_NODE_MAX +
+                  1]; /* nodes that could not, through no fault of its own */
+    size_t n_tried;
+    struct core_node *proof_node;
+    uint64_t proof_until_ms;   /* this node must have answered then */
+    uint64_t trouble_until_ms; /* 0: none, or: it fails if it has no place then */
+    uint64_t retry_ms;         /* 0, or: the tried nodes are asked again then */
+};
+
+struct core_totals {
+    uint64_t starting, idle, busy, queued;
+    uint64_t invocations, cold_starts, errors;
+};
+
+/* Exists while anything of it is in the store, is asked for or runs. */
+struct core_function {
+    struct keymap_entry entry; /* c->functions_by_name */
+    struct list of_namespace;
+    struct core_namespace *ns;
+    char name[SPEC_NAME_MAX + 1];
+
+    bool present; /* its key exists and was understood */
+    int64_t mod_revision;
+    struct record record;
+    struct list bodies; /* core_body, ascending */
+    size_t n_bodies;
+
+    struct list queue; /* core_request: changes, one after the other */
+    size_t n_queue;
+    struct list waits; /* core_request: wait_version */
+
+    struct list dirty;     /* c->dirty */
+    struct list unmet;     /* c->unmet: its grants are fewer than it wants */
+    struct list undecided; /* c->undecided: an outcome is not in the store yet */
+    struct alarm alarm;
+    struct core_target *serving, *candidate;
+    uint64_t warm_bytes; /* booked for it at the last look */
+    bool deciding;       /* the request that writes the outcome is under way */
+    uint64_t decide_retry_ms;
+    struct backoff decide_backoff;
+    bool recreated;    /* it went and came back between two looks */
+    bool published;    /* nodes know it */
+    uint64_t content;  /* hash of what was last sent */
+    uint64_t revision; /* of what was last sent */
+
+    struct list loads; /* core_load.of_function */
+    struct core_totals totals;
+};
+
+struct core_node {
+    struct placement_node place; /* place.index: PLACEMENT_NOWHERE while lost */
+    struct keymap_entry entry;   /* c->nodes_by_name */
+    struct list link;            /* c->nodes_ready or c->nodes_lost, oldest loss first */
+    char name[SPEC_NODE_MAX + 1];
+    char boot[CORE_TEXT_MAX];
+    char version[CORE_TEXT_MAX];
+    char gateway[CORE_TEXT_MAX];
+    char **labels; /* NULL-terminated */
+    bool ready;
+    uint32_t cpu_millis;
+    uint64_t connected_wall_ms;
+    uint64_t seen_ms;
+    char lost_reason[CORE_TEXT_MAX];
+    uint64_t memory_reserved_bytes;
+    uint32_t instances;
+    uint64_t revision; /* of what other nodes were told of it */
+    struct list grants;
+    struct list loads;
+    uint64_t report_mark; /* tells what a full report named */
+    struct core_grant *scratch;
+    struct alarm forget;
+};
+
+/* What a node last said about a version. */
+struct core_load {
+    struct keymap_entry entry; /* c->loads */
+    struct list of_node;
+    struct list of_function;
+    struct core_node *node;
+    struct core_function *f;
+    uint64_t version;
+    struct core_totals last;
+    uint64_t mark;
+};
+
+struct controller_core {
+    struct controller_io io;
+    struct controller_core_options options;
+    uint64_t seed;
+    struct alarms alarms;
+
+    /* registry */
+    bool loaded, store_up;
+    int64_t revision; /* of the store, as far as it was seen */
+    uint64_t epoch_stored;
+    int64_t epoch_revision;
+    uint64_t index_next; /* 0: the key is not there */
+    int64_t index_revision;
+    uint32_t index_highest; /* ever seen */
+    struct list namespaces;
+    struct keymap namespaces_by_name, functions_by_name, packages, damaged;
+    size_t n_namespaces, n_functions, n_versions;
+
+    /* requests */
+    struct list requests;        /* all */
+    struct list active;          /* those whose change is under way */
+    struct list namespace_queue; /* epoch and namespaces, one after the other */
+    size_t n_namespace_queue;
+    struct list replies;
+    struct keymap requests_by_id;
+    size_t n_requests;
+    uint64_t last_id;
+    uint64_t epoch; /* this core's; 0: not taken yet */
+    struct alarm epoch_alarm;
+    struct backoff epoch_backoff;
+
+    /* nodes */
+    struct list nodes_ready, nodes_lost;
+    struct keymap nodes_by_name, loads;
+    size_t n_ready, n_lost;
+
+    /* scheduler */
+    bool settling;
+    struct alarm settle_alarm, unmet_alarm;
+    struct placement_nodes usable;
+    struct list dirty, unmet, undecided;
+    uint32_t last_counter; /* low half of the last revision sent */
+};
+
+/* The one way out of a door. */
+void core_leave(struct controller_core *c);
+/* Tests call it after every step; aborts when the parts do not fit together. */
+void controller_core_invariant(const struct controller_core *c);
+
+static inline uint64_t core_now_ms(const struct controller_core *c)
+{
+    return c->io.now_ms(c->io.ctx);
+}
+
+/* Grows over controller restarts: each has an epoch of its own. */
+static inline uint64_t core_next_revision(struct controller_core *c)
+{
+    return (c->epoch << 32) + ++c->last_counter;
+}
+
+static inline bool core_placing(const struct controller_core *c)
+{
+    return c->epoch != 0 && !c->settling;
+}
+
+#endif /* CONTROLLER_CORE_CORE_PRIVATE_H */

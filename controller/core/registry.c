@@ -1,0 +1,707 @@
+#include "controller/core/registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "controller/core/scheduler.h"
+
+struct damage {
+    struct keymap_entry entry;
+    int64_t mod_revision;
+    char key[];
+};
+
+int registry_init(struct controller_core *c)
+{
+    list_init(&c->namespaces);
+    if (keymap_init(&c->namespaces_by_name) < 0 ||
+        keymap_init(&c->functions_by_name) < 0 || keymap_init(&c->packages) < 0 ||
+        keymap_init(&c->damaged) < 0) {
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* --- keys -----------------------------------------------------------------------------
+ */
+
+void registry_namespace_key(const char *name, char ret[REGISTRY_KEY_MAX])
+{
+    (void)snprintf(ret, REGISTRY_KEY_MAX, REGISTRY_NAMESPACE "%s", name);
+}
+
+void registry_function_key(const struct core_function *f, char ret[REGISTRY_KEY_MAX])
+{
+    (void)snprintf(ret, REGISTRY_KEY_MAX, REGISTRY_FUNCTION "%s/%s", f->ns->name,
+                   f->name);
+}
+
+void registry_version_key(const struct core_function *f, uint64_t number,
+                          char ret[REGISTRY_KEY_MAX])
+{
+    (void)snprintf(ret, REGISTRY_KEY_MAX, REGISTRY_VERSION "%s/%s/%020llu", f->ns->name,
+                   f->name, (unsigned long long)number);
+}
+
+/* The next part of a path: a valid name up to a slash or the end. */
+static const char *take_name(const char *at, char ret[SPEC_NAME_MAX + 1])
+{
+    size_t len = strcspn(at, "/");
+
+    if (len > SPEC_NAME_MAX) {
+        return NULL;
+    }
+    memcpy(ret, at, len);
+    ret[len] = '\0';
+    return spec_name_valid(ret) ? at + len : NULL;
+}
+
+struct parsed_key {
+    enum {
+        KEY_OTHER,
+        KEY_EPOCH,
+        KEY_INDEX,
+        KEY_NAMESPACE,
+        KEY_FUNCTION,
+        KEY_VERSION
+    } kind;
+    char namespace_[SPEC_NAME_MAX + 1];
+    char name[SPEC_NAME_MAX + 1];
+    uint64_t number;
+};
+
+static const char *after(const char *key, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return strncmp(key, prefix, len) == 0 ? key + len : NULL;
+}
+
+/* "<ns>/<name>" and, for a version, "/<20 digits>". */
+static bool parse_path(struct parsed_key *k, const char *at, bool numbered)
+{
+    at = take_name(at, k->namespace_);
+    if (at == NULL || *at != '/') {
+        return false;
+    }
+    at = take_name(at + 1, k->name);
+    if (at == NULL || !numbered) {
+        return at != NULL && *at == '\0';
+    }
+    if (*at != '/' || strlen(at + 1) != 20 || strspn(at + 1, "0123456789") != 20) {
+        return false;
+    }
+    errno = 0;
+    k->number = strtoull(at + 1, NULL, 10);
+    return errno == 0 && k->number > 0 && k->number <= RECORD_NUMBER_MAX;
+}
+
+/* Keys that are not ours (a later program's, perhaps) are left alone. */
+static struct parsed_key parse_key(const char *key)
+{
+    struct parsed_key k = {.kind = KEY_OTHER};
+    const char *at;
+
+    if (strcmp(key, REGISTRY_EPOCH_KEY) == 0) {
+        k.kind = KEY_EPOCH;
+    } else if (strcmp(key, REGISTRY_INDEX_KEY) == 0) {
+        k.kind = KEY_INDEX;
+    } else if ((at = after(key, REGISTRY_NAMESPACE)) != NULL) {
+        at = take_name(at, k.namespace_);
+        k.kind = at != NULL && *at == '\0' ? KEY_NAMESPACE : KEY_OTHER;
+    } else if ((at = after(key, REGISTRY_FUNCTION)) != NULL) {
+        k.kind = parse_path(&k, at, false) ? KEY_FUNCTION : KEY_OTHER;
+    } else if ((at = after(key, REGISTRY_VERSION)) != NULL) {
+        k.kind = parse_path(&k, at, true) ? KEY_VERSION : KEY_OTHER;
+    }
+    return k;
+}
+
+/* --- damage ---------------------------------------------------------------------------
+ */
+
+static struct damage *find_damage(const struct controller_core *c, const char *key)
+{
+    struct keymap_entry *e = keymap_find(&c->damaged, keymap_hash_str(c->seed, key));
+
+    for (; e != NULL; e = keymap_next(e)) {
+        struct damage *d = container_of(e, struct damage, entry);
+
+        if (strcmp(d->key, key) == 0) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+int64_t registry_damaged_revision(const struct controller_core *c, const char *key)
+{
+    const struct damage *d = find_damage(c, key);
+
+    return d != NULL ? d->mod_revision : 0;
+}
+
+static bool has_damaged_versions(const struct controller_core *c)
+{
+    for (size_t i = 0; c->damaged.n > 0 && i < c->damaged.n_buckets; i++) {
+        for (struct keymap_entry *e = c->damaged.buckets[i]; e != NULL; e = e->next) {
+            if (after(container_of(e, struct damage, entry)->key, REGISTRY_VERSION)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void set_damaged(struct controller_core *c, const struct core_kv *kv, bool damaged)
+{
+    struct damage *d = find_damage(c, kv->key);
+    size_t size = strlen(kv->key) + 1;
+
+    if (d != NULL && !damaged) {
+        keymap_remove(&c->damaged, &d->entry);
+        free(d);
+        return;
+    }
+    if (d == NULL && damaged) {
+        d = calloc(1, sizeof(*d) + size);
+        if (d == NULL) {
+            return; /* it is left out, only not counted */
+        }
+        memcpy(d->key, kv->key, size);
+        keymap_add(&c->damaged, &d->entry, keymap_hash_str(c->seed, d->key));
+    }
+    if (d != NULL) {
+        d->mod_revision = kv->mod_revision;
+    }
+}
+
+static void forget_damage(struct controller_core *c)
+{
+    for (size_t i = 0; i < c->damaged.n_buckets; i++) {
+        struct keymap_entry *e = c->damaged.buckets[i];
+
+        while (e != NULL) {
+            struct keymap_entry *next = e->next;
+
+            free(container_of(e, struct damage, entry));
+            e = next;
+        }
+        c->damaged.buckets[i] = NULL;
+    }
+    c->damaged.n = 0;
+}
+
+/* --- objects --------------------------------------------------------------------------
+ */
+
+struct core_namespace *registry_namespace(const struct controller_core *c,
+                                          const char *name)
+{
+    struct keymap_entry *e =
+        keymap_find(&c->namespaces_by_name, keymap_hash_str(c->seed, name));
+
+    for (; e != NULL; e = keymap_next(e)) {
+        struct core_namespace *ns = container_of(e, struct core_namespace, entry);
+
+        if (strcmp(ns->name, name) == 0) {
+            return ns;
+        }
+    }
+    return NULL;
+}
+
+static struct core_namespace *want_namespace(struct controller_core *c, const char *name)
+{
+    struct core_namespace *ns = registry_namespace(c, name);
+
+    if (ns != NULL) {
+        return ns;
+    }
+    ns = calloc(1, sizeof(*ns));
+    if (ns == NULL) {
+        return NULL;
+    }
+    (void)snprintf(ns->name, sizeof(ns->name), "%s", name);
+    list_init(&ns->functions);
+    list_push_back(&c->namespaces, &ns->link);
+    keymap_add(&c->namespaces_by_name, &ns->entry, keymap_hash_str(c->seed, name));
+    return ns;
+}
+
+static void collect_namespace(struct controller_core *c, struct core_namespace *ns)
+{
+    if (ns->present || !list_empty(&ns->functions)) {
+        return;
+    }
+    keymap_remove(&c->namespaces_by_name, &ns->entry);
+    list_remove(&ns->link);
+    free(ns);
+}
+
+static uint64_t function_hash(const struct controller_core *c, const char *namespace_,
+                              const char *name)
+{
+    return keymap_hash_str(keymap_hash_str(c->seed, namespace_), name);
+}
+
+struct core_function *registry_function(const struct controller_core *c,
+                                        const char *namespace_, const char *name)
+{
+    struct keymap_entry *e =
+        keymap_find(&c->functions_by_name, function_hash(c, namespace_, name));
+
+    for (; e != NULL; e = keymap_next(e)) {
+        struct core_function *f = container_of(e, struct core_function, entry);
+
+        if (strcmp(f->name, name) == 0 && strcmp(f->ns->name, namespace_) == 0) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+struct core_function *registry_want_function(struct controller_core *c,
+                                             const char *namespace_, const char *name)
+{
+    struct core_function *f = registry_function(c, namespace_, name);
+    struct core_namespace *ns;
+
+    if (f != NULL) {
+        return f;
+    }
+    if (!spec_name_valid(namespace_) || !spec_name_valid(name)) {
+        return NULL;
+    }
+    f = calloc(1, sizeof(*f));
+    ns = f != NULL ? want_namespace(c, namespace_) : NULL;
+    if (ns == NULL) {
+        free(f);
+        return NULL;
+    }
+    f->ns = ns;
+    (void)snprintf(f->name, sizeof(f->name), "%s", name);
+    list_init(&f->bodies);
+    list_init(&f->queue);
+    list_init(&f->waits);
+    list_init(&f->loads);
+    scheduler_init_function(f);
+    list_push_back(&ns->functions, &f->of_namespace);
+    keymap_add(&c->functions_by_name, &f->entry, function_hash(c, namespace_, name));
+    return f;
+}
+
+void registry_collect(struct controller_core *c, struct core_function *f)
+{
+    struct core_namespace *ns = f->ns;
+
+    if (f->present || !list_empty(&f->bodies) || !list_empty(&f->queue) ||
+        !list_empty(&f->waits) || !list_empty(&f->loads) || f->published) {
+        return;
+    }
+    CHECK(f->serving == NULL && f->candidate == NULL);
+    list_remove(&f->dirty);
+    list_remove(&f->unmet);
+    list_remove(&f->undecided);
+    alarms_clear(&c->alarms, &f->alarm);
+    keymap_remove(&c->functions_by_name, &f->entry);
+    list_remove(&f->of_namespace);
+    record_free(&f->record);
+    free(f);
+    collect_namespace(c, ns);
+}
+
+/* --- packages -------------------------------------------------------------------------
+ */
+
+static struct core_package *count_package(struct controller_core *c, const char *digest)
+{
+    uint64_t hash = keymap_hash_str(c->seed, digest);
+    struct keymap_entry *e = keymap_find(&c->packages, hash);
+    struct core_package *p;
+
+    for (; e != NULL; e = keymap_next(e)) {
+        p = container_of(e, struct core_package, entry);
+        if (strcmp(p->digest, digest) == 0) {
+            p->n++;
+            return p;
+        }
+    }
+    p = calloc(1, sizeof(*p));
+    if (p != NULL) {
+        (void)snprintf(p->digest, sizeof(p->digest), "%s", digest);
+        p->n = 1;
+        keymap_add(&c->packages, &p->entry, hash);
+    }
+    return p;
+}
+
+static void uncount_package(struct controller_core *c, struct core_package *p)
+{
+    if (--p->n == 0) {
+        keymap_remove(&c->packages, &p->entry);
+        free(p);
+    }
+}
+
+bool registry_uses_package(const struct controller_core *c, const char *digest)
+{
+    struct keymap_entry *e = keymap_find(&c->packages, keymap_hash_str(c->seed, digest));
+
+    for (; e != NULL; e = keymap_next(e)) {
+        if (strcmp(container_of(e, struct core_package, entry)->digest, digest) == 0) {
+            return true;
+        }
+    }
+    return has_damaged_versions(c);
+}
+
+/* --- values ---------------------------------------------------------------------------
+ */
+
+const struct core_body *registry_body(const struct core_function *f, uint64_t number)
+{
+    /* The latest ones are asked for most. */
+    for (struct list *it = f->bodies.prev; it != &f->bodies; it = it->prev) {
+        const struct core_body *b = container_of(it, struct core_body, link);
+
+        if (b->number <= number) {
+            return b->number == number ? b : NULL;
+        }
+    }
+    return NULL;
+}
+
+static void remove_body(struct controller_core *c, struct core_function *f,
+                        struct core_body *b)
+{
+    scheduler_body_gone(f, b);
+    uncount_package(c, b->counted);
+    list_remove(&b->link);
+    f->n_bodies--;
+    function_spec_free(&b->spec);
+    free(b);
+}
+
+static int add_body(struct controller_core *c, struct core_function *f, uint64_t number,
+                    const struct core_kv *kv)
+{
+    struct core_body *b = calloc(1, sizeof(*b));
+    struct list *at = f->bodies.prev;
+    int rc;
+
+    if (b == NULL) {
+        return -ENOMEM;
+    }
+    rc = record_body_parse(&b->spec, &b->package, kv->value, kv->len);
+    if (rc == 0) {
+        b->counted = count_package(c, b->package.digest);
+        rc = b->counted != NULL ? 0 : -ENOMEM;
+        if (rc < 0) {
+            function_spec_free(&b->spec);
+        }
+    }
+    if (rc < 0) {
+        free(b);
+        return rc;
+    }
+    b->number = number;
+    b->mod_revision = kv->mod_revision;
+    b->value_hash = keymap_hash(c->seed, kv->value, kv->len);
+    while (at != &f->bodies &&
+           container_of(at, struct core_body, link)->number > number) {
+        at = at->prev;
+    }
+    list_push_front(at, &b->link);
+    f->n_bodies++;
+    return 0;
+}
+
+static int apply_version(struct controller_core *c, const struct parsed_key *k,
+                         const struct core_kv *kv)
+{
+    struct core_function *f = kv->value != NULL
+                                  ? registry_want_function(c, k->namespace_, k->name)
+                                  : registry_function(c, k->namespace_, k->name);
+    const struct core_body *b;
+    int rc = 0;
+
+    if (f == NULL) {
+        return kv->value != NULL ? -ENOMEM : 0;
+    }
+    b = registry_body(f, k->number);
+    if (b != NULL && kv->value != NULL && b->mod_revision == kv->mod_revision) {
+        return 0;
+    }
+    if (b != NULL) {
+        remove_body(c, f, container_of(&b->link, struct core_body, link));
+    }
+    if (kv->value != NULL) {
+        rc = add_body(c, f, k->number, kv);
+    }
+    scheduler_touch(c, f);
+    return rc;
+}
+
+static void set_record(struct controller_core *c, struct core_function *f,
+                       struct record *next, int64_t mod_revision)
+{
+    bool present = next != NULL;
+
+    if (present && f->published && strcmp(f->record.created_at, next->created_at) != 0) {
+        f->recreated = true; /* numbers of versions mean something else now */
+    }
+    if (f->present != present) {
+        c->n_functions += present ? 1 : SIZE_MAX;
+        f->ns->n_functions += present ? 1 : SIZE_MAX;
+    }
+    c->n_versions += (present ? next->n_versions : 0) - f->record.n_versions;
+    f->present = present;
+    f->mod_revision = mod_revision;
+    if (present) {
+        record_free(&f->record);
+        f->record = *next;
+    } else {
+        /* When it comes back soon, the difference must show. */
+        char created_at[CLOCK_RFC3339_SIZE];
+
+        memcpy(created_at, f->record.created_at, sizeof(created_at));
+        record_free(&f->record);
+        memcpy(f->record.created_at, created_at, sizeof(created_at));
+    }
+    scheduler_touch(c, f);
+}
+
+static int apply_function(struct controller_core *c, const struct parsed_key *k,
+                          const struct core_kv *kv)
+{
+    struct core_function *f;
+    struct record next;
+    int rc = 0;
+
+    if (kv->value != NULL) {
+        rc = record_parse(&next, kv->value, kv->len);
+    }
+    f = kv->value != NULL && rc == 0 ? registry_want_function(c, k->namespace_, k->name)
+                                     : registry_function(c, k->namespace_, k->name);
+    if (f == NULL) {
+        if (kv->value != NULL && rc == 0) {
+            record_free(&next);
+            return -ENOMEM;
+        }
+        return rc;
+    }
+    if (kv->value != NULL && rc == 0) {
+        set_record(c, f, &next, kv->mod_revision);
+    } else {
+        set_record(c, f, NULL, 0);
+    }
+    return rc;
+}
+
+static void touch_functions_of(struct controller_core *c, struct core_namespace *ns)
+{
+    LIST_FOREACH(it, &ns->functions)
+    {
+        scheduler_touch(c, container_of(it, struct core_function, of_namespace));
+    }
+}
+
+static int apply_namespace(struct controller_core *c, const struct parsed_key *k,
+                           const struct core_kv *kv)
+{
+    struct core_namespace *ns = registry_namespace(c, k->namespace_);
+    char created_at[CLOCK_RFC3339_SIZE];
+    uint32_t index = 0;
+    int rc = 0;
+
+    if (kv->value != NULL) {
+        rc = record_namespace_parse(&index, created_at, kv->value, kv->len);
+        if (rc == 0 && ns == NULL) {
+            ns = want_namespace(c, k->namespace_);
+            rc = ns != NULL ? 0 : -ENOMEM;
+        }
+    }
+    if (ns == NULL) {
+        return rc;
+    }
+    if (ns->present != (index != 0)) {
+        c->n_namespaces += index != 0 ? 1 : SIZE_MAX;
+    }
+    ns->present = index != 0;
+    ns->mod_revision = ns->present ? kv->mod_revision : 0;
+    if (ns->present) {
+        if (ns->index != index) {
+            touch_functions_of(c, ns);
+        }
+        ns->index = index;
+        c->index_highest = index > c->index_highest ? index : c->index_highest;
+        memcpy(ns->created_at, created_at, sizeof(created_at));
+        return rc;
+    }
+    touch_functions_of(c, ns);
+    collect_namespace(c, ns);
+    return rc;
+}
+
+static int apply_number(uint64_t *number, int64_t *mod_revision, const char *key,
+                        uint64_t max, const struct core_kv *kv)
+{
+    *mod_revision = kv->value != NULL ? kv->mod_revision : 0;
+    if (kv->value == NULL) {
+        *number = 0;
+        return 0;
+    }
+    /* Lost: it grew by at most one a transaction, so the revision is not below
+     * it; and "next" is one more than what was given. */
+    *number = (uint64_t)kv->mod_revision < max ? (uint64_t)kv->mod_revision + 1 : max;
+    return record_number_parse(number, key, max, kv->value, kv->len);
+}
+
+void registry_apply(struct controller_core *c, const struct core_kv *kv)
+{
+    struct parsed_key k = parse_key(kv->key);
+    int rc = 0;
+
+    switch (k.kind) {
+    case KEY_OTHER:
+        return;
+    case KEY_EPOCH:
+        rc = apply_number(&c->epoch_stored, &c->epoch_revision, "epoch", CORE_EPOCH_MAX,
+                          kv);
+        break;
+    case KEY_INDEX:
+        rc = apply_number(&c->index_next, &c->index_revision, "next", UINT32_MAX, kv);
+        break;
+    case KEY_NAMESPACE:
+        rc = apply_namespace(c, &k, kv);
+        break;
+    case KEY_FUNCTION:
+        rc = apply_function(c, &k, kv);
+        break;
+    case KEY_VERSION:
+        rc = apply_version(c, &k, kv);
+        break;
+    }
+    set_damaged(c, kv, rc < 0);
+}
+
+/* --- the whole ------------------------------------------------------------------------
+ */
+
+static int by_key(const void *left, const void *right)
+{
+    const struct core_kv *a = left, *b = right;
+
+    return strcmp(a->key, b->key);
+}
+
+struct seen {
+    const struct core_kv *kvs;
+    size_t n;
+};
+
+static bool was_seen(const struct seen *seen, const char *key)
+{
+    struct core_kv wanted = {.key = key};
+
+    return bsearch(&wanted, seen->kvs, seen->n, sizeof(wanted), by_key) != NULL;
+}
+
+static void drop_unseen_of(struct controller_core *c, struct core_function *f,
+                           const struct seen *seen)
+{
+    char key[REGISTRY_KEY_MAX];
+
+    LIST_FOREACH_SAFE(it, &f->bodies)
+    {
+        struct core_body *b = container_of(it, struct core_body, link);
+
+        registry_version_key(f, b->number, key);
+        if (!was_seen(seen, key)) {
+            remove_body(c, f, b);
+            scheduler_touch(c, f);
+        }
+    }
+    registry_function_key(f, key);
+    if (f->present && !was_seen(seen, key)) {
+        set_record(c, f, NULL, 0);
+    }
+}
+
+/* What is not there any more goes as if it had been deleted before our eyes. */
+static void drop_unseen(struct controller_core *c, const struct seen *seen)
+{
+    LIST_FOREACH_SAFE(it, &c->namespaces)
+    {
+        struct core_namespace *ns = container_of(it, struct core_namespace, link);
+        char key[REGISTRY_KEY_MAX];
+
+        LIST_FOREACH_SAFE(at, &ns->functions)
+        {
+            drop_unseen_of(c, container_of(at, struct core_function, of_namespace), seen);
+        }
+        registry_namespace_key(ns->name, key);
+        if (ns->present && !was_seen(seen, key)) {
+            registry_apply(c, &(struct core_kv){.key = key});
+        }
+    }
+    if (!was_seen(seen, REGISTRY_EPOCH_KEY)) {
+        registry_apply(c, &(struct core_kv){.key = REGISTRY_EPOCH_KEY});
+    }
+    if (!was_seen(seen, REGISTRY_INDEX_KEY)) {
+        registry_apply(c, &(struct core_kv){.key = REGISTRY_INDEX_KEY});
+    }
+}
+
+void registry_load(struct controller_core *c, const struct core_kv *kvs, size_t n)
+{
+    struct core_kv *sorted = calloc(n + 1, sizeof(*sorted));
+
+    /* Without this much memory a controller could not hold the registry either. */
+    CHECK(sorted != NULL);
+    if (n > 0) {
+        memcpy(sorted, kvs, n * sizeof(*sorted));
+    }
+    qsort(sorted, n, sizeof(*sorted), by_key);
+    drop_unseen(c, &(struct seen){.kvs = sorted, .n = n});
+    free(sorted);
+    forget_damage(c);
+    for (size_t i = 0; i < n; i++) {
+        registry_apply(c, &kvs[i]);
+    }
+}
+
+void registry_free(struct controller_core *c)
+{
+    LIST_FOREACH_SAFE(it, &c->namespaces)
+    {
+        struct core_namespace *ns = container_of(it, struct core_namespace, link);
+
+        LIST_FOREACH_SAFE(at, &ns->functions)
+        {
+            struct core_function *f =
+                container_of(at, struct core_function, of_namespace);
+
+            LIST_FOREACH_SAFE(body, &f->bodies)
+            {
+                remove_body(c, f, container_of(body, struct core_body, link));
+            }
+            scheduler_release(f);
+            record_free(&f->record);
+            alarms_clear(&c->alarms, &f->alarm);
+            free(f);
+        }
+        free(ns);
+    }
+    if (c->damaged.buckets != NULL) {
+        forget_damage(c);
+    }
+    keymap_free(&c->namespaces_by_name);
+    keymap_free(&c->functions_by_name);
+    keymap_free(&c->packages);
+    keymap_free(&c->damaged);
+}

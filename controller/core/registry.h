@@ -1,0 +1,44 @@
+/* Registry: what the store holds, as far as its watch has told; nothing else. Only load()
+ * and apply() change it. What they touch, the scheduler is told. */
+#ifndef CONTROLLER_CORE_REGISTRY_H
+#define CONTROLLER_CORE_REGISTRY_H
+
+#include "controller/core/core_private.h"
+
+#define REGISTRY_KEY_MAX 256 /* with NUL */
+
+#define REGISTRY_EPOCH_KEY CORE_PREFIX "epoch"
+#define REGISTRY_INDEX_KEY CORE_PREFIX "namespace-index"
+#define REGISTRY_NAMESPACE CORE_PREFIX "namespaces/"
+#define REGISTRY_FUNCTION  CORE_PREFIX "functions/"
+#define REGISTRY_VERSION   CORE_PREFIX "versions/"
+
+int registry_init(struct controller_core *c); /* -ENOMEM */
+void registry_free(struct controller_core *c);
+
+void registry_load(struct controller_core *c, const struct core_kv *kvs, size_t n);
+void registry_apply(struct controller_core *c, const struct core_kv *kv);
+
+void registry_namespace_key(const char *name, char ret[REGISTRY_KEY_MAX]);
+void registry_function_key(const struct core_function *f, char ret[REGISTRY_KEY_MAX]);
+void registry_version_key(const struct core_function *f, uint64_t number,
+                          char ret[REGISTRY_KEY_MAX]);
+
+/* NULL: not known. What is found may be not `present`. */
+struct core_namespace *registry_namespace(const struct controller_core *c,
+                                          const char *name);
+struct core_function *registry_function(const struct controller_core *c,
+                                        const char *namespace_, const char *name);
+/* Finds or makes. NULL: out of memory, or the names are not valid. */
+struct core_function *registry_want_function(struct controller_core *c,
+                                             const char *namespace_, const char *name);
+const struct core_body *registry_body(const struct core_function *f, uint64_t number);
+/* Frees what nothing needs any more. */
+void registry_collect(struct controller_core *c, struct core_function *f);
+
+/* The revision of a key whose value could not be read; 0: there is no such. */
+int64_t registry_damaged_revision(const struct controller_core *c, const char *key);
+/* Whether any version needs it. One that cannot be read may need any. */
+bool registry_uses_package(const struct controller_core *c, const char *digest);
+
+#endif /* CONTROLLER_CORE_REGISTRY_H */

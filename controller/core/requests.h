@@ -1,0 +1,110 @@
+/* Requests: what shall be changed in the store, from being asked for to being answered.
+ *
+ *   QUEUED ──first of its queue──▶ SENT ──done──▶ APPLYING ──the watch shows it──▶
+ * answered │├─ compare failed ─▶ STALE ──registry moved──▶ SENT │└─ not known ──▶ UNKNOWN
+ * ─┬ the watch shows it ─▶ answered │                          └ pause ─▶ SENT,
+ * unchanged: └─ not done ─▶ answered      its compares make it safe
+ *
+ * Changes of one function wait for each other, as do those of namespaces; whatever else
+ * writes to the store is caught by the compares. Each request is answered within
+ * REQUEST_LIMIT_MS, and the number of those that wait is bounded. */
+#ifndef CONTROLLER_CORE_REQUESTS_H
+#define CONTROLLER_CORE_REQUESTS_H
+
+#include "controller/core/changes.h"
+#include "controller/core/core_private.h"
+
+#define REQUEST_LIMIT_MS    10000
+#define REQUEST_WAIT_MAX_MS (60 * 60 * 1000)
+#define REQUESTS_MAX        10000
+#define REQUEST_QUEUE_MAX   64   /* changes of one function that wait */
+#define NAMESPACE_QUEUE_MAX 1000 /* changes of namespaces that wait */
+
+enum request_state {
+    REQUEST_QUEUED,
+    REQUEST_SENT,
+    REQUEST_APPLYING,
+    REQUEST_STALE,
+    REQUEST_UNKNOWN,
+    REQUEST_ANSWERED
+};
+
+struct core_request {
+    const struct change_kind *kind; /* NULL: waits for a version */
+    enum request_state state;
+    core_reply_cb cb; /* NULL: nobody waits (any more) */
+    void *data;
+
+    char name[SPEC_NAME_MAX + 1]; /* of the namespace, for those */
+    struct core_function *f;      /* or of the function */
+    struct function_spec spec;
+    struct package_ref package;
+    uint64_t if_revision;
+    uint64_t number; /* of the version; of the epoch */
+
+    struct change change; /* what was sent */
+    int64_t based_on, namespace_based_on;
+    uint64_t body_hash;
+    char stamp[CLOCK_RFC3339_SIZE];
+    bool created;
+
+    uint64_t id;  /* of the transaction; 0: none is under way */
+    bool unknown; /* an attempt of this change may have succeeded */
+    bool refused; /* … and a later one did not: the registry will show why */
+    int64_t decided_revision;
+    unsigned attempts;
+    struct backoff backoff;
+
+    enum cause cause;
+    char text[RECORD_MESSAGE_MAX + 1];
+    const char *field;
+
+    struct list all;    /* c->requests */
+    struct list link;   /* its queue, or c->replies */
+    struct list active; /* c->active */
+    struct keymap_entry by_id;
+    struct alarm pause, limit;
+};
+
+int requests_init(struct controller_core *c); /* -ENOMEM */
+void requests_free(struct controller_core *c);
+
+/* The doors of controller_core.h, under the same names. */
+void requests_put_namespace(struct controller_core *c, const char *name, core_reply_cb cb,
+                            void *data);
+void requests_delete_namespace(struct controller_core *c, const char *name,
+                               core_reply_cb cb, void *data);
+void requests_put_function(struct controller_core *c, const char *namespace_,
+                           const char *name, const struct function_spec *spec,
+                           const struct package_ref *package, uint64_t if_revision,
+                           core_reply_cb cb, void *data);
+void requests_delete_function(struct controller_core *c, const char *namespace_,
+                              const char *name, uint64_t if_revision, core_reply_cb cb,
+                              void *data);
+void requests_wait_version(struct controller_core *c, const char *namespace_,
+                           const char *name, uint64_t number, uint64_t wait_ms,
+                           core_reply_cb cb, void *data);
+void requests_cancel(struct controller_core *c, const void *data);
+void requests_txn_done(struct controller_core *c, uint64_t id, int status, bool succeeded,
+                       int64_t revision, const char *text);
+
+/* The core's own. Takes the epoch; when that is done, the scheduler begins. */
+void requests_take_epoch(struct controller_core *c);
+/* Writes the candidate's outcome; scheduler_decided() follows. */
+void requests_decide(struct controller_core *c, struct core_function *f);
+/* A function's namespace is gone: it is made again. */
+void requests_heal_namespace(struct controller_core *c, const char *name);
+
+/* The registry has changed: who has what it waits for? */
+void requests_look(struct controller_core *c);
+void requests_answer_waits(struct controller_core *c, struct core_function *f);
+void requests_deliver(struct controller_core *c);
+/* Whether a version with this package is being made. */
+bool requests_use_package(const struct controller_core *c, const char *digest);
+void requests_invariant(const struct controller_core *c);
+
+/* For changes.c: the request ends here. Returns -1, for its callers to return. */
+int request_refuse(struct core_request *r, enum cause cause, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif /* CONTROLLER_CORE_REQUESTS_H */

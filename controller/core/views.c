@@ -1,0 +1,316 @@
+/* Views: what there is as JSON, in the shapes of docs/ARCHITECTURE.md, "REST". */
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/core/core_private.h"
+#include "controller/core/nodes.h"
+#include "controller/core/registry.h"
+
+static json_t *number(uint64_t n)
+{
+    return json_integer(n <= INT64_MAX ? (json_int_t)n : INT64_MAX);
+}
+
+/* Appends, and gives up on the whole when there is no memory. */
+static json_t *append(json_t *array, json_t *item)
+{
+    if (array == NULL || json_array_append_new(array, item) < 0) {
+        json_decref(array);
+        return NULL;
+    }
+    return array;
+}
+
+/* --- namespaces -----------------------------------------------------------------------
+ */
+
+static json_t *namespace_view(const struct core_namespace *ns)
+{
+    return json_pack("{s:s, s:I, s:I, s:s}", "name", ns->name, "index",
+                     (json_int_t)ns->index, "functions", (json_int_t)ns->n_functions,
+                     "created_at", ns->created_at);
+}
+
+json_t *controller_core_namespace(const struct controller_core *c, const char *name)
+{
+    const struct core_namespace *ns = registry_namespace(c, name);
+
+    return ns != NULL && ns->present ? namespace_view(ns) : NULL;
+}
+
+json_t *controller_core_namespaces(const struct controller_core *c)
+{
+    json_t *all = json_array();
+
+    LIST_FOREACH(it, &c->namespaces)
+    {
+        const struct core_namespace *ns = container_of(it, struct core_namespace, link);
+
+        if (ns->present && (all = append(all, namespace_view(ns))) == NULL) {
+            return NULL;
+        }
+    }
+    return all;
+}
+
+/* --- versions -------------------------------------------------------------------------
+ */
+
+static json_t *spec_view(const struct core_body *b)
+{
+    return b != NULL ? function_spec_to_json(&b->spec) : json_null();
+}
+
+static json_t *package_view(const struct core_body *b)
+{
+    return b != NULL ? package_ref_to_json(&b->package) : json_null();
+}
+
+static json_t *version_view(const struct core_function *f, const struct record_version *v)
+{
+    const struct core_body *b = registry_body(f, v->number);
+    const char *message = v->message;
+
+    if (f->candidate != NULL && f->candidate->number == v->number &&
+        v->state == RECORD_DEPLOYING) {
+        message = f->candidate->text; /* what it waits for */
+    }
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o}", "number",
+                     (json_int_t)v->number, "state", record_state_name(v->state), "cause",
+                     cause_name(v->cause), "message", message, "created_at",
+                     v->created_at, "spec", spec_view(b), "package", package_view(b));
+}
+
+json_t *controller_core_version(const struct controller_core *c, const char *namespace_,
+                                const char *name, uint64_t n)
+{
+    const struct core_function *f = registry_function(c, namespace_, name);
+    const struct record_version *v =
+        f != NULL && f->present ? record_find(&f->record, n) : NULL;
+
+    return v != NULL ? version_view(f, v) : NULL;
+}
+
+/* --- functions ------------------------------------------------------------------------
+ */
+
+static const char *state_of(const struct core_function *f)
+{
+    const struct record_version *latest = record_find(&f->record, f->record.latest);
+
+    if (f->record.serving != 0) {
+        return record_state_name(RECORD_READY);
+    }
+    /* A latest one that is neither was written by someone else. */
+    return record_state_name(latest != NULL && latest->state == RECORD_DEPLOYING
+                                 ? RECORD_DEPLOYING
+                                 : RECORD_FAILED);
+}
+
+static json_t *append_grants(json_t *all, const struct core_target *t)
+{
+    if (t == NULL) {
+        return all;
+    }
+    LIST_FOREACH(it, &t->grants)
+    {
+        const struct core_grant *g = container_of(it, struct core_grant, of_target);
+
+        all = append(all, json_pack("{s:I, s:s, s:I, s:I}", "version",
+                                    (json_int_t)t->number, "node", g->node->name, "max",
+                                    (json_int_t)g->max, "warm", (json_int_t)g->warm));
+    }
+    return all;
+}
+
+static json_t *versions_view(const struct core_function *f)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < f->record.n_versions; i++) {
+        all = append(all, version_view(f, &f->record.versions[i]));
+    }
+    return all;
+}
+
+static json_t *instances_view(const struct core_totals *t)
+{
+    return json_pack("{s:o, s:o, s:o}", "starting", number(t->starting), "idle",
+                     number(t->idle), "busy", number(t->busy));
+}
+
+/* Spec and package are those that calls meet; before any serves, the latest ones. */
+static json_t *function_view(const struct core_function *f)
+{
+    const struct record *r = &f->record;
+    const struct core_body *b =
+        registry_body(f, r->serving != 0 ? r->serving : r->latest);
+    const struct core_totals *t = &f->totals;
+    char path[2 * SPEC_NAME_MAX + 8];
+
+    (void)snprintf(path, sizeof(path), "/fn/%s/%s", f->ns->name, f->name);
+    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:o, s:o, s:s, s:o, s:o, "
+                     "s:o, s:o, s:o, s:o, s:o}",
+                     "namespace", f->ns->name, "name", f->name, "revision",
+                     (json_int_t)f->mod_revision, "state", state_of(f), "serving_version",
+                     (json_int_t)r->serving, "latest_version", (json_int_t)r->latest,
+                     "created_at", r->created_at, "updated_at", r->updated_at, "spec",
+                     spec_view(b), "package", package_view(b), "path", path, "instances",
+                     instances_view(t), "queued", number(t->queued), "invocations",
+                     number(t->invocations), "cold_starts", number(t->cold_starts),
+                     "errors", number(t->errors), "grants",
+                     append_grants(append_grants(json_array(), f->serving), f->candidate),
+                     "versions", versions_view(f));
+}
+
+json_t *controller_core_function(const struct controller_core *c, const char *namespace_,
+                                 const char *name)
+{
+    const struct core_function *f = registry_function(c, namespace_, name);
+
+    return f != NULL && f->present ? function_view(f) : NULL;
+}
+
+static json_t *append_functions(json_t *all, const struct core_namespace *ns)
+{
+    LIST_FOREACH(it, &ns->functions)
+    {
+        const struct core_function *f =
+            container_of(it, struct core_function, of_namespace);
+
+        if (f->present) {
+            all = append(all, function_view(f));
+        }
+    }
+    return all;
+}
+
+json_t *controller_core_functions(const struct controller_core *c, const char *namespace_)
+{
+    json_t *all = json_array();
+
+    if (namespace_ != NULL) {
+        const struct core_namespace *ns = registry_namespace(c, namespace_);
+
+        return ns != NULL ? append_functions(all, ns) : all;
+    }
+    LIST_FOREACH(it, &c->namespaces)
+    {
+        all = append_functions(all, container_of(it, struct core_namespace, link));
+    }
+    return all;
+}
+
+/* --- nodes ----------------------------------------------------------------------------
+ */
+
+static bool granted_to(const struct core_target *t, const struct core_node *n)
+{
+    if (t == NULL) {
+        return false;
+    }
+    LIST_FOREACH(it, &t->grants)
+    {
+        if (container_of(it, struct core_grant, of_target)->node == n) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Functions with a grant there, each once, though two versions may have one. */
+static size_t functions_on(const struct core_node *n)
+{
+    size_t count = 0;
+
+    LIST_FOREACH(it, &n->grants)
+    {
+        const struct core_target *t =
+            container_of(it, struct core_grant, of_node)->target;
+
+        if (t == t->f->serving || !granted_to(t->f->serving, n)) {
+            count++;
+        }
+    }
+    return count;
+}
+
+static json_t *labels_view(const struct core_node *n)
+{
+    json_t *labels = json_object();
+
+    for (size_t i = 0; n->labels != NULL && n->labels[i] != NULL; i++) {
+        const char *equals = strchr(n->labels[i], '=');
+        char key[CORE_TEXT_MAX];
+
+        if (equals == NULL) {
+            continue;
+        }
+        (void)snprintf(key, sizeof(key), "%.*s", (int)(equals - n->labels[i]),
+                       n->labels[i]);
+        if (json_object_set_new(labels, key, json_string(equals + 1)) < 0) {
+            json_decref(labels);
+            return NULL;
+        }
+    }
+    return labels;
+}
+
+static json_t *node_view(const struct controller_core *c, const struct core_node *n)
+{
+    char connected_at[CLOCK_RFC3339_SIZE];
+
+    clock_rfc3339(n->connected_wall_ms, connected_at);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:I, s:I, s:s, s:o}",
+                     "name", n->name, "state", n->ready ? "ready" : "lost", "gateway",
+                     n->gateway, "version", n->version, "labels", labels_view(n),
+                     "memory", "capacity_bytes", number(n->place.memory_bytes),
+                     "reserved_bytes", number(n->memory_reserved_bytes), "cpu_millis",
+                     (json_int_t)n->cpu_millis, "instances", (json_int_t)n->instances,
+                     "functions", (json_int_t)functions_on(n), "connected_at",
+                     connected_at, "last_seen_ms", number(core_now_ms(c) - n->seen_ms));
+}
+
+json_t *controller_core_node(const struct controller_core *c, const char *name)
+{
+    const struct core_node *n = nodes_find(c, name);
+
+    return n != NULL ? node_view(c, n) : NULL;
+}
+
+json_t *controller_core_nodes(const struct controller_core *c)
+{
+    json_t *all = json_array();
+
+    LIST_FOREACH(it, &c->nodes_ready)
+    {
+        all = append(all, node_view(c, container_of(it, struct core_node, link)));
+    }
+    LIST_FOREACH(it, &c->nodes_lost)
+    {
+        all = append(all, node_view(c, container_of(it, struct core_node, link)));
+    }
+    return all;
+}
+
+/* --- numbers --------------------------------------------------------------------------
+ */
+
+struct core_counts controller_core_counts(const struct controller_core *c)
+{
+    struct core_counts counts = {.namespaces = c->n_namespaces,
+                                 .functions = c->n_functions,
+                                 .versions = c->n_versions,
+                                 .nodes_ready = c->n_ready,
+                                 .nodes_lost = c->n_lost};
+
+    LIST_FOREACH(it, &c->nodes_ready)
+    {
+        const struct core_node *n = container_of(it, struct core_node, link);
+
+        counts.instances += n->instances;
+        counts.memory_capacity_bytes += n->place.memory_bytes;
+        counts.memory_reserved_bytes += n->memory_reserved_bytes;
+    }
+    return counts;
+}
