@@ -1,0 +1,343 @@
+/* One cluster's life: load, deploys and faults from a seed; then rest, and what must be
+ * true then. */
+#include "tests/sim/sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+
+#define OP_US    120000 /* between two things that people do */
+#define CALL_US  8000
+#define FAULT_US 2500000
+#define REST_US  120000000
+
+void sim_function_name(unsigned function, char ret[16])
+{
+    (void)snprintf(ret, 16, "f%u", function);
+}
+
+void sim_say(const struct sim *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)fprintf(stderr,
+                  "seed %llu, %llu.%06llu s: ", (unsigned long long)s->options.seed,
+                  (unsigned long long)s->clock.now_us / 1000000,
+                  (unsigned long long)s->clock.now_us % 1000000);
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    (void)fputc('\n', stderr);
+}
+
+/* --- what people do
+ * ------------------------------------------------------------------------ */
+
+struct request {
+    struct sim *sim;
+    unsigned function;
+    bool put;
+    bool bad;
+    struct function_spec spec; /* numbers only */
+    uint64_t controller_life;
+};
+
+static void answered(void *data, const struct core_reply *r)
+{
+    struct request *q = data;
+    struct sim *s = q->sim;
+
+    if (r->cause == CAUSE_NONE && q->put) {
+        s->functions[q->function].there = true;
+        s->functions[q->function].uncertain = false;
+        s->functions[q->function].memory_mib = q->spec.memory_mib;
+        s->functions[q->function].max_scale = q->spec.max_scale;
+        s->functions[q->function].min_scale = q->spec.min_scale;
+        s->functions[q->function].bad = q->bad;
+        s->functions[q->function].version = r->version;
+    } else if (r->cause == CAUSE_NONE || r->cause == CAUSE_NOT_FOUND) {
+        s->functions[q->function].there = false;
+        s->functions[q->function].uncertain = false;
+    } else if (r->cause != CAUSE_CONFLICT) {
+        s->functions[q->function].uncertain = true;
+    }
+    free(q);
+}
+
+static void deploy(struct sim *s, unsigned function)
+{
+    struct request *q = calloc(1, sizeof(*q));
+    struct sim_clock *c = &s->clock;
+    struct package_ref package = {.bytes = 1, .format = SPEC_FORMAT_TAR};
+    char name[16];
+
+    CHECK(q != NULL);
+    q->sim = s;
+    q->function = function;
+    q->put = true;
+    q->bad = sim_chance(c, 150) && s->options.faults;
+    function_spec_init(&q->spec);
+    q->spec.memory_mib = (uint32_t)(64 + 64 * sim_below(c, 4));
+    q->spec.max_scale = (uint32_t)sim_below(c, 6);
+    q->spec.min_scale = (uint32_t)sim_below(c, 3);
+    if (q->spec.max_scale > 0 && q->spec.min_scale > q->spec.max_scale) {
+        q->spec.min_scale = q->spec.max_scale;
+    }
+    q->spec.concurrency = (uint32_t)(1 + sim_below(c, 3));
+    q->spec.timeout_ms = 2000;
+    q->spec.queue_timeout_ms = 3000;
+    q->spec.queue_max = 50;
+    q->spec.idle_ms = 4000;
+    q->spec.handler = q->bad ? strdup("bad") : NULL;
+    (void)snprintf(package.digest, sizeof(package.digest), "%064x",
+                   function * 8 + (unsigned)sim_below(c, 4));
+    sim_function_name(function, name);
+    s->counts.deploys++;
+    s->functions[function].uncertain = true;
+    controller_core_put_function(s->controller, SIM_NAMESPACE, name, &q->spec, &package,
+                                 0, answered, q);
+    sim_controller_arm(s);
+}
+
+static void delete (struct sim *s, unsigned function)
+{
+    struct request *q = calloc(1, sizeof(*q));
+    char name[16];
+
+    CHECK(q != NULL);
+    q->sim = s;
+    q->function = function;
+    sim_function_name(function, name);
+    s->counts.deletes++;
+    s->functions[function].uncertain = true;
+    controller_core_delete_function(s->controller, SIM_NAMESPACE, name, 0, answered, q);
+    sim_controller_arm(s);
+}
+
+static void operate(void *data)
+{
+    struct sim *s = data;
+    unsigned function = (unsigned)sim_below(&s->clock, s->options.functions);
+
+    if (s->quiet) {
+        return;
+    }
+    if (s->controller != NULL && controller_core_is_ready(s->controller) &&
+        !s->functions[function].uncertain) {
+        if (s->functions[function].there && sim_chance(&s->clock, 200)) {
+            delete (s, function);
+        } else {
+            deploy(s, function);
+        }
+    }
+    sim_after(&s->clock, sim_spread(&s->clock, OP_US * 4), operate, NULL, s, NULL);
+}
+
+static void call(void *data)
+{
+    struct sim *s = data;
+
+    if (!s->quiet) {
+        sim_node_call(s->nodes[sim_below(&s->clock, s->options.nodes)],
+                      (unsigned)sim_below(&s->clock, s->options.functions));
+        sim_after(&s->clock, sim_spread(&s->clock, CALL_US), call, NULL, s, NULL);
+    }
+}
+
+/* --- what goes wrong
+ * ------------------------------------------------------------------------- */
+
+static void controller_returns(void *data)
+{
+    sim_controller_start(data);
+}
+
+static void store_returns(void *data)
+{
+    struct sim *s = data;
+
+    sim_store_set_up(s->store, true);
+}
+
+static void fault(void *data)
+{
+    struct sim *s = data;
+    struct sim_clock *c = &s->clock;
+
+    if (s->quiet) {
+        return;
+    }
+    switch (sim_below(c, 6)) {
+    case 0:
+        if (s->controller != NULL) {
+            s->counts.controller_crashes++;
+            sim_controller_kill(s);
+            sim_after(c, 50000 + sim_spread(c, 5000000), controller_returns, NULL, s,
+                      NULL);
+        }
+        break;
+    case 1:
+        s->counts.store_outages++;
+        sim_store_set_up(s->store, false);
+        sim_after(c, sim_spread(c, 4000000), store_returns, NULL, s, NULL);
+        break;
+    case 2:
+    case 3:
+        sim_node_cut(s->nodes[sim_below(c, s->options.nodes)]);
+        break;
+    default:
+        sim_node_crash(s->nodes[sim_below(c, s->options.nodes)]);
+        break;
+    }
+    sim_after(c, sim_spread(c, FAULT_US), fault, NULL, s, NULL);
+}
+
+/* --- rest
+ * --------------------------------------------------------------------------------------
+ */
+
+static bool check_function(struct sim *s, unsigned function)
+{
+    uint64_t granted = 0, serving;
+    char name[16];
+    json_t *f, *g;
+    size_t i;
+    bool ok = true;
+
+    sim_function_name(function, name);
+    f = controller_core_function(s->controller, SIM_NAMESPACE, name);
+    if (!s->functions[function].uncertain &&
+        (f != NULL) != s->functions[function].there) {
+        sim_say(s, "%s was acknowledged as %s", name,
+                s->functions[function].there ? "deployed, and is gone"
+                                             : "deleted, and is there");
+        ok = false;
+    }
+    if (f == NULL) {
+        return ok;
+    }
+    serving = (uint64_t)json_integer_value(json_object_get(f, "serving_version"));
+    if (!s->functions[function].uncertain && !s->functions[function].bad &&
+        serving != s->functions[function].version) {
+        char *text = json_dumps(f, JSON_INDENT(1));
+
+        sim_say(s, "%s serves version %llu, deployed was %llu: %s", name,
+                (unsigned long long)serving,
+                (unsigned long long)s->functions[function].version, text);
+        free(text);
+        ok = false;
+    }
+    json_array_foreach(json_object_get(f, "grants"), i, g)
+    {
+        if ((uint64_t)json_integer_value(json_object_get(g, "version")) == serving) {
+            granted += (uint64_t)json_integer_value(json_object_get(g, "max"));
+        }
+    }
+    if (!s->functions[function].uncertain && !s->functions[function].bad &&
+        s->functions[function].max_scale > 0 &&
+        granted != s->functions[function].max_scale) {
+        sim_say(s, "%s: grants add up to %llu, max_scale is %u", name,
+                (unsigned long long)granted, s->functions[function].max_scale);
+        ok = false;
+    }
+    json_decref(f);
+    return ok;
+}
+
+static bool check_rest(struct sim *s)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < s->options.nodes; i++) {
+        if (!sim_node_is_joined(s->nodes[i])) {
+            sim_say(s, "%s has not come back", sim_node_name(s->nodes[i]));
+            ok = false;
+        }
+        ok = sim_node_check_rest(s->nodes[i]) && ok;
+    }
+    for (unsigned i = 0; i < s->options.functions; i++) {
+        ok = check_function(s, i) && ok;
+    }
+    return ok;
+}
+
+/* Every function that serves answers at every node. */
+static bool check_calls(struct sim *s)
+{
+    struct sim_counts before = s->counts;
+    uint64_t expected = 0;
+
+    for (unsigned f = 0; f < s->options.functions; f++) {
+        if (s->functions[f].there && !s->functions[f].uncertain && !s->functions[f].bad) {
+            for (unsigned n = 0; n < s->options.nodes; n++, expected++) {
+                sim_node_call(s->nodes[n], f);
+            }
+        }
+    }
+    for (uint64_t end_us = s->clock.now_us + 20000000; sim_step(&s->clock, end_us);) {
+    }
+    if (s->counts.ok - before.ok != expected) {
+        sim_say(s, "at rest %llu of %llu calls were answered",
+                (unsigned long long)(s->counts.ok - before.ok),
+                (unsigned long long)expected);
+        return false;
+    }
+    return true;
+}
+
+static bool run_until(struct sim *s, uint64_t until_us)
+{
+    while (sim_step(&s->clock, until_us)) {
+        for (unsigned i = 0; i < s->options.nodes; i++) {
+            if (!sim_node_check(s->nodes[i])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void begin(struct sim *s)
+{
+    s->store = sim_store_new(s);
+    for (unsigned i = 0; i < s->options.nodes; i++) {
+        s->nodes[i] = sim_node_new(s, i);
+    }
+    sim_controller_start(s);
+    sim_after(&s->clock, 500000, operate, NULL, s, NULL);
+    sim_after(&s->clock, 1000000, call, NULL, s, NULL);
+    if (s->options.faults) {
+        sim_after(&s->clock, 3000000, fault, NULL, s, NULL);
+    }
+}
+
+bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
+{
+    struct sim *s = calloc(1, sizeof(*s));
+    bool ok;
+
+    CHECK(s != NULL && options->nodes <= SIM_NODES_MAX &&
+          options->functions <= SIM_FUNCTIONS_MAX);
+    s->options = *options;
+    s->clock.random_state = options->seed * 0x9e3779b97f4a7c15ULL + 1;
+    begin(s);
+    ok = run_until(s, options->duration_us);
+    s->quiet = true;
+    ok = ok && run_until(s, options->duration_us + REST_US);
+    ok = ok && check_rest(s);
+    ok = ok && check_calls(s);
+    *ret_counts = s->counts;
+    if (s->controller != NULL) {
+        sim_controller_kill(s);
+    }
+    for (unsigned i = 0; i < options->nodes; i++) {
+        s->nodes[i] = sim_node_free(s->nodes[i]);
+    }
+    sim_clock_free(&s->clock);
+    s->store = sim_store_free(s->store);
+    free(s);
+    return ok;
+}
