@@ -455,6 +455,7 @@ void nodes_free(struct controller_core *c)
             {
                 drop_load(c, container_of(at, struct core_load, of_node));
             }
+            alarms_clear(&c->alarms, &n->forget);
             free_node(n);
         }
     }

@@ -131,7 +131,7 @@ def test_a_failed_up_says_why_and_leaves_nothing(cluster, tmp_path):
     cluster.down()
     try:
         broken = dict(cluster.env, MAYFLY_PREFIX=str(prefix))
-            result = run([TOOL, "up"], check=False, env=broken)
+        result = run([TOOL, "up"], check=False, env=broken)
         assert result.returncode == 1
         assert "controller on ctl1 has ended" in result.stderr
         assert "the port is taken" in result.stderr

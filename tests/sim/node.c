@@ -122,6 +122,7 @@ static void instance_gone(void *data)
 {
     struct sim_instance *si = data;
     struct sim_node *n = si->node;
+    struct instance *in;
 
     LIST_FOREACH_SAFE(it, &n->calls)
     {
@@ -132,10 +133,11 @@ static void instance_gone(void *data)
             call_over(sc, CAUSE_CRASHED);
         }
     }
-    agent_core_instance_gone(n->core, si->in);
-    si->in = NULL;
     list_remove(&si->link);
     list_push_back(&n->dead, &si->link); /* late events may still name it */
+    in = si->in;
+    si->in = NULL; /* freed next; the room that it leaves may be used at once */
+    agent_core_instance_gone(n->core, in);
     timer_arm(n);
 }
 
@@ -180,9 +182,15 @@ static void call_over(struct sim_call *sc, enum cause cause)
     sc->cause = cause;
     if (sc->origin != NULL) {
         sc->origin->forward_cause = cause;
+        (void)snprintf(sc->origin->text, sizeof(sc->origin->text), "on %s: %.100s",
+                       sc->node->name, sc->text);
         sim_after(&sc->node->sim->clock, NET_US, forward_over, NULL, sc->origin,
                   &sc->origin->node->life);
         return;
+    }
+    if (cause != CAUSE_NONE && sc->node->sim->strict) {
+        sim_say(sc->node->sim, "%s: a call to %s: %s, %s", sc->node->name, sc->function,
+                cause_name(cause), sc->text);
     }
     counts->ok += cause == CAUSE_NONE;
     counts->failed += cause != CAUSE_NONE;
@@ -286,6 +294,7 @@ static void call_reject(void *ctx, struct call *c, enum cause cause, const char 
 
     CHECK(cause != CAUSE_NONE);
     sc->node->sim->counts.rejected += sc->origin == NULL;
+    (void)snprintf(sc->text, sizeof(sc->text), "%s", text);
     call_over(sc, cause);
 }
 
@@ -319,7 +328,8 @@ struct sim_call *sim_call_new(struct sim_node *n, const char *function,
     (void)snprintf(sc->function, sizeof(sc->function), "%s", function);
     list_push_back(&n->calls, &sc->link);
     agent_core_call(n->core, &sc->call, NULL, sc->function, 0, origin != NULL);
-    if (origin == NULL && n->sim->options.faults && sim_chance(clock, 20)) {
+    if (origin == NULL && n->sim->options.faults && !n->sim->quiet &&
+        sim_chance(clock, 20)) {
         sim_after(clock, sim_spread(clock, SERVICE_US), caller_leaves, NULL, sc,
                   &n->life);
     }

@@ -28,6 +28,7 @@ struct sim_call {
     unsigned over; /* how often it ended */
     enum cause cause;
     enum cause forward_cause;
+    char text[128];
 };
 
 struct sim_package {

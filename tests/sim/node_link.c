@@ -23,9 +23,11 @@ static uint64_t arrival_us(struct sim_node *n, uint64_t *last_us)
 /* --- down
  * ------------------------------------------------------------------------------------ */
 
+enum message_type { SNAPSHOT_BEGIN, SNAPSHOT_END, FUNCTION, NODE };
+
 struct message {
     struct sim_node *node;
-    enum { SNAPSHOT_BEGIN, SNAPSHOT_END, FUNCTION, NODE } type;
+    enum message_type type;
     uint64_t agent_life;
     struct function_state function;
     struct node_state peer;
@@ -141,7 +143,7 @@ static void send_down(struct message *m)
               &n->session);
 }
 
-static struct message *message_new(struct sim_node *n, int type)
+static struct message *message_new(struct sim_node *n, enum message_type type)
 {
     struct message *m = calloc(1, sizeof(*m));
 

@@ -37,12 +37,12 @@ void sim_say(const struct sim *s, const char *fmt, ...)
  * ------------------------------------------------------------------------ */
 
 struct request {
+    struct list link;
     struct sim *sim;
     unsigned function;
     bool put;
     bool bad;
     struct function_spec spec; /* numbers only */
-    uint64_t controller_life;
 };
 
 static void answered(void *data, const struct core_reply *r)
@@ -64,19 +64,30 @@ static void answered(void *data, const struct core_reply *r)
     } else if (r->cause != CAUSE_CONFLICT) {
         s->functions[q->function].uncertain = true;
     }
+    list_remove(&q->link);
     free(q);
 }
 
-static void deploy(struct sim *s, unsigned function)
+static struct request *request_new(struct sim *s, unsigned function)
 {
     struct request *q = calloc(1, sizeof(*q));
-    struct sim_clock *c = &s->clock;
-    struct package_ref package = {.bytes = 1, .format = SPEC_FORMAT_TAR};
-    char name[16];
 
     CHECK(q != NULL);
     q->sim = s;
     q->function = function;
+    list_push_back(&s->requests, &q->link);
+    s->functions[function].uncertain = true;
+    return q;
+}
+
+static void deploy(struct sim *s, unsigned function)
+{
+    struct request *q = request_new(s, function);
+    struct sim_clock *c = &s->clock;
+    struct package_ref package = {.bytes = 1, .format = SPEC_FORMAT_TAR};
+    struct function_spec spec;
+    char name[16];
+
     q->put = true;
     q->bad = sim_chance(c, 150) && s->options.faults;
     function_spec_init(&q->spec);
@@ -91,28 +102,24 @@ static void deploy(struct sim *s, unsigned function)
     q->spec.queue_timeout_ms = 3000;
     q->spec.queue_max = 50;
     q->spec.idle_ms = 4000;
-    q->spec.handler = q->bad ? strdup("bad") : NULL;
+    spec = q->spec;
+    spec.handler = q->bad ? (char *)(uintptr_t) "bad" : NULL; /* copied */
     (void)snprintf(package.digest, sizeof(package.digest), "%064x",
                    function * 8 + (unsigned)sim_below(c, 4));
     sim_function_name(function, name);
     s->counts.deploys++;
-    s->functions[function].uncertain = true;
-    controller_core_put_function(s->controller, SIM_NAMESPACE, name, &q->spec, &package,
-                                 0, answered, q);
+    controller_core_put_function(s->controller, SIM_NAMESPACE, name, &spec, &package, 0,
+                                 answered, q);
     sim_controller_arm(s);
 }
 
 static void delete (struct sim *s, unsigned function)
 {
-    struct request *q = calloc(1, sizeof(*q));
+    struct request *q = request_new(s, function);
     char name[16];
 
-    CHECK(q != NULL);
-    q->sim = s;
-    q->function = function;
     sim_function_name(function, name);
     s->counts.deletes++;
-    s->functions[function].uncertain = true;
     controller_core_delete_function(s->controller, SIM_NAMESPACE, name, 0, answered, q);
     sim_controller_arm(s);
 }
@@ -270,6 +277,8 @@ static bool check_calls(struct sim *s)
     struct sim_counts before = s->counts;
     uint64_t expected = 0;
 
+    s->strict = true;
+
     for (unsigned f = 0; f < s->options.functions; f++) {
         if (s->functions[f].there && !s->functions[f].uncertain && !s->functions[f].bad) {
             for (unsigned n = 0; n < s->options.nodes; n++, expected++) {
@@ -302,6 +311,7 @@ static bool run_until(struct sim *s, uint64_t until_us)
 
 static void begin(struct sim *s)
 {
+    list_init(&s->requests);
     s->store = sim_store_new(s);
     for (unsigned i = 0; i < s->options.nodes; i++) {
         s->nodes[i] = sim_node_new(s, i);
@@ -335,6 +345,11 @@ bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
     }
     for (unsigned i = 0; i < options->nodes; i++) {
         s->nodes[i] = sim_node_free(s->nodes[i]);
+    }
+    LIST_FOREACH_SAFE(it, &s->requests)
+    {
+        list_remove(it);
+        free(container_of(it, struct request, link));
     }
     sim_clock_free(&s->clock);
     s->store = sim_store_free(s->store);

@@ -94,7 +94,9 @@ struct sim {
     uint64_t controller_life;
     uint64_t controller_timer; /* the deadline that is armed, in ms; 0: none */
     struct sim_node *nodes[SIM_NODES_MAX];
-    bool quiet; /* no faults, no load: coming to rest */
+    bool quiet;           /* no faults, no load: coming to rest */
+    bool strict;          /* at rest: a call that fails is said */
+    struct list requests; /* that were not answered */
     struct sim_counts counts;
     struct {            /* what was acknowledged */
         bool there;     /* put was acknowledged last, not delete */
