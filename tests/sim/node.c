@@ -555,7 +555,7 @@ struct sim_node *sim_node_new(struct sim *s, unsigned index)
     list_init(&n->over);
     (void)snprintf(n->name, sizeof(n->name), "node%u", index + 1);
     (void)snprintf(n->gateway, sizeof(n->gateway), "10.0.0.%u:8080", index + 1);
-    n->memory_bytes = (512 + 256 * sim_below(&s->clock, 7)) << 20;
+    n->memory_bytes = ((s->tight ? 512 : 1024) + 256 * sim_below(&s->clock, 7)) << 20;
     sim_after(&s->clock, sim_spread(&s->clock, 100000), boot, NULL, n, &n->life);
     return n;
 }

@@ -94,8 +94,9 @@ struct sim {
     uint64_t controller_life;
     uint64_t controller_timer; /* the deadline that is armed, in ms; 0: none */
     struct sim_node *nodes[SIM_NODES_MAX];
-    bool quiet;           /* no faults, no load: coming to rest */
-    bool strict;          /* at rest: a call that fails is said */
+    bool tight;  /* more is kept warm than there is memory: no_capacity is an answer */
+    bool quiet;  /* no faults, no load: coming to rest */
+    bool strict; /* at rest: a call that fails is said */
     struct list requests; /* that were not answered */
     struct sim_counts counts;
     struct {            /* what was acknowledged */
