@@ -83,6 +83,14 @@ static void linger(struct http_conn *c)
     http_conn_update(c);
 }
 
+bool http_conn_will_not_drain(const struct http_conn *c)
+{
+    bool to_come = c->in.state == HTTP_MESSAGE_HEAD || c->in.state == HTTP_MESSAGE_BODY;
+
+    return to_come && (c->in.content_length == HTTP_BODY_CHUNKED ||
+                       c->in.content_length > c->x.body_seen + DRAIN_MAX);
+}
+
 /* --- the message reader's callbacks ------------------------------------------- */
 
 static struct http_conn *conn_of(struct http_message *m)

@@ -289,8 +289,13 @@ int http_exchange_end(struct http_exchange *x, struct http_headers trailers)
 int http_exchange_reply(struct http_exchange *x, int status, struct http_headers headers,
                         const void *body, size_t len)
 {
-    int rc = http_exchange_respond(x, status, headers, len);
+    struct http_conn *c = http_conn_of(x);
+    int rc;
 
+    /* Said now: a client that took the connection for one to keep would lose its next
+     * request on it. */
+    c->close_after = c->close_after || http_conn_will_not_drain(c);
+    rc = http_exchange_respond(x, status, headers, len);
     rc = rc < 0 ? rc : http_exchange_write(x, body, len);
     return rc < 0 ? rc : http_exchange_end(x, (struct http_headers){NULL, 0});
 }

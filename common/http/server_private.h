@@ -79,6 +79,8 @@ void http_conn_update(struct http_conn *c); /* reads or not, and until when */
 void http_conn_sweep(struct http_conn *c, uint64_t now_ms);
 void http_conn_resumed(struct http_conn *c);
 void http_conn_exchange_done(struct http_conn *c); /* response sent whole */
+/* What is left of the request's body is too much, or may be, to be read for nothing. */
+bool http_conn_will_not_drain(const struct http_conn *c);
 
 /* server_exchange.c */
 void http_conn_flush(struct http_conn *c);

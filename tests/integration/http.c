@@ -356,6 +356,30 @@ static void answers_who_sends_all_first(void **state)
     assert_int_equal(next_note(), -EPROTO);
 }
 
+/* A reply that comes before the body says whether the connection will outlive it: a short
+ * body is read for nothing, a long one is not. */
+static void says_that_an_early_reply_closes(void **state)
+{
+    char *text =
+        exchange("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+                 "GET /early HTTP/1.1\r\nHost: a\r\n\r\n");
+    (void)state;
+
+    assert_has(text, "early");
+    assert_null(strstr(text, "Connection: close\r\n\r\nearlyHTTP/1.1"));
+    assert_has(text, "earlyHTTP/1.1 200 OK\r\n");
+    free(text);
+    text =
+        exchange("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\nabc");
+    assert_has(text, "Connection: close\r\n");
+    free(text);
+    text = exchange("POST /early HTTP/1.1\r\nHost: a\r\n"
+                    "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    assert_has(text, "Connection: close\r\n");
+    free(text);
+    drop_notes();
+}
+
 /* HEAD has no body; a header that would split the response is refused. */
 static void keeps_responses_whole(void **state)
 {
@@ -607,6 +631,7 @@ int main(void)
         cmocka_unit_test(waits_for_a_half_closed_caller),
         cmocka_unit_test(notices_a_hang_up),
         cmocka_unit_test(answers_who_sends_all_first),
+        cmocka_unit_test(says_that_an_early_reply_closes),
         cmocka_unit_test(keeps_responses_whole),
         cmocka_unit_test(speaks_http10),
         cmocka_unit_test(client_reuses_and_retries),

@@ -137,6 +137,8 @@ static void on_request(struct http_server *s, struct http_exchange *x)
     } else if (http_str_eq(path, "/pause")) {
         http_exchange_pause(x);
         (void)uv_timer_start(&h->timer, resume_cb, 30, 0);
+    } else if (http_str_eq(path, "/early")) {
+        reply(x, "early");
     } else if (http_str_eq(path, "/bad")) {
         try_bad_header(x);
     }
