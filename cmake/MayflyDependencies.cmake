@@ -19,6 +19,8 @@ mayfly_require(CRYPTO libssl-dev libcrypto)
 mayfly_require(SQLITE libsqlite3-dev sqlite3)
 mayfly_require(SECCOMP libseccomp-dev libseccomp)
 mayfly_require(CGROUP libcgroup-dev libcgroup)
+mayfly_require(ZLIB zlib1g-dev zlib)
+mayfly_require(SYSTEMD libsystemd-dev libsystemd)
 
 # nng ships a CMake package, no pkg-config file.
 find_package(nng CONFIG REQUIRED)
