@@ -59,6 +59,9 @@ static void untie(struct controller_core *c)
 struct controller_core *controller_core_free(struct controller_core *c)
 {
     if (c != NULL) {
+        while (alarms_take(&c->alarms, UINT64_MAX) != NULL) {
+            /* none may link to another that is freed before it */
+        }
         requests_free(c);
         untie(c);
         nodes_free(c);

@@ -455,7 +455,6 @@ void nodes_free(struct controller_core *c)
             {
                 drop_load(c, container_of(at, struct core_load, of_node));
             }
-            alarms_clear(&c->alarms, &n->forget);
             free_node(n);
         }
     }
