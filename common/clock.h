@@ -1,4 +1,5 @@
-/* Time as the edges read it. Cores never call these: they are handed the time. */
+/* Time as the edges read it. Cores do not: they are handed the time, and only write it
+ * down (clock_rfc3339). */
 #ifndef COMMON_CLOCK_H
 #define COMMON_CLOCK_H
 

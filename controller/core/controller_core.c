@@ -63,7 +63,7 @@ struct controller_core *controller_core_free(struct controller_core *c)
             /* none may link to another that is freed before it */
         }
         requests_free(c);
-        untie(c);
+        scheduler_free(c); /* grants refer to both of what follows */
         nodes_free(c);
         registry_free(c);
         placement_nodes_free(&c->usable);

@@ -76,10 +76,21 @@ static void drop_target(struct core_target **t)
     }
 }
 
-void scheduler_release(struct core_function *f)
+static void release(struct core_function *f)
 {
     drop_target(&f->serving);
     drop_target(&f->candidate);
+}
+
+void scheduler_free(struct controller_core *c)
+{
+    LIST_FOREACH(it, &c->namespaces)
+    {
+        LIST_FOREACH(at, &container_of(it, struct core_namespace, link)->functions)
+        {
+            release(container_of(at, struct core_function, of_namespace));
+        }
+    }
 }
 
 static void want_target(struct core_function *f, struct core_target **t, uint64_t number)
@@ -102,7 +113,7 @@ static void follow_record(struct core_function *f)
     uint64_t serving = f->present ? f->record.serving : 0;
 
     if (f->recreated) {
-        scheduler_release(f);
+        release(f);
     }
     if (f->candidate != NULL && f->candidate->number == serving) {
         drop_target(&f->serving);
@@ -232,7 +243,7 @@ static void note_freed(struct controller_core *c, struct core_function *f)
 /* Nothing is left of the function but what others still need. */
 static void bury(struct controller_core *c, struct core_function *f)
 {
-    scheduler_release(f);
+    release(f);
     list_remove(&f->unmet);
     list_remove(&f->undecided);
     note_freed(c, f);

@@ -12,8 +12,7 @@
 
 void scheduler_init(struct controller_core *c);
 void scheduler_init_function(struct core_function *f);
-/* Gives the function's grants back. */
-void scheduler_release(struct core_function *f);
+void scheduler_free(struct controller_core *c); /* all grants */
 
 void scheduler_touch(struct controller_core *c, struct core_function *f);
 void scheduler_run(struct controller_core *c);

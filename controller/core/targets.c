@@ -10,10 +10,11 @@
 #include "controller/core/clean.h"
 #include "controller/core/nodes.h"
 
-#define TRIED_MAX      32
-#define RETRY_MS       2000  /* all nodes were tried: again after this */
-#define PROOF_GRACE_MS 60000 /* beyond init_timeout_ms: fetching the package, starting \
-                              */
+#define TRIED_MAX 32
+#define RETRY_MS  2000 /* all nodes were tried: again after this */
+#define PROOF_GRACE_MS                                              \
+    60000 /* beyond init_timeout_ms: fetching the package, starting \
+           */
 
 #define MIB (1024ULL * 1024ULL)
 

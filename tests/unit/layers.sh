@@ -34,7 +34,7 @@ never() {
     fi
 }
 
-pure='#include <(uv|sys/socket|sys/stat|sys/timerfd|sys/random|pthread|threads|fcntl|unistd|netinet/.*|arpa/.*|poll|time|sys/time)\.h>|common/(clock|random|http/|log)'
+pure='#include <(uv|sys/socket|sys/stat|sys/timerfd|sys/random|pthread|threads|fcntl|unistd|netinet/.*|arpa/.*|poll|time|sys/time)\.h>|common/(random|http/|log)|clock_(mono|wall)_'
 
 only common common/ 
 never common '#include "(controller|agent|proto)/|#include <uv\.h>' 'anything above it, or the loop'

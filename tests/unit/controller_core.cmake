@@ -1,0 +1,15 @@
+set(dir ${CMAKE_CURRENT_LIST_DIR})
+add_library(controller_core_world STATIC ${dir}/controller_core_world.c)
+target_link_libraries(controller_core_world PUBLIC controller_core)
+foreach(part store requests deploy nodes random)
+  mayfly_test(test_controller_core_${part} unit
+    SOURCES ${dir}/controller_core_${part}.c
+    LIBS controller_core_world controller_core)
+endforeach()
+mayfly_test(test_controller_core_parts unit
+  SOURCES ${dir}/controller_core_parts.c LIBS controller_core)
+mayfly_test(test_placement unit SOURCES ${dir}/placement.c LIBS controller_core)
+
+# A measurement, run by hand.
+add_executable(controller_core_speed ${dir}/controller_core_speed.c)
+target_link_libraries(controller_core_speed PRIVATE controller_core)
