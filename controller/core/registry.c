@@ -691,7 +691,6 @@ void registry_free(struct controller_core *c)
                 remove_body(c, f, container_of(body, struct core_body, link));
             }
             record_free(&f->record);
-            alarms_clear(&c->alarms, &f->alarm);
             free(f);
         }
         free(ns);
