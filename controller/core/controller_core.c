@@ -43,19 +43,6 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
     return 0;
 }
 
-/* Grants and loads tie functions to nodes: they go first. */
-static void untie(struct controller_core *c)
-{
-    LIST_FOREACH(it, &c->namespaces) {
-        LIST_FOREACH(at, &container_of(it, struct core_namespace, link)->functions) {
-            struct core_function *f = container_of(at, struct core_function, of_namespace);
-
-            scheduler_release(f);
-            nodes_forget_loads(c, f);
-        }
-    }
-}
-
 struct controller_core *controller_core_free(struct controller_core *c)
 {
     if (c != NULL) {

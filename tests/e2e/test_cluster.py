@@ -1,10 +1,12 @@
 """One function's way through a cluster: deployed by the CLI, called on every node."""
 
+import contextlib
 import json
 import re
+from pathlib import Path
 
 import pytest
-from lib import request, wait_for
+from lib import Background, request, run, wait_for
 
 ECHO = """#!/bin/sh
 printf '%s %s ' "$REQUEST_METHOD" "$PATH_INFO$QUERY_STRING"
@@ -35,6 +37,17 @@ while :; do
     id=$(grep -i '^lambda-runtime-aws-request-id' "$headers" | tr -d '\\r' | cut -d' ' -f2)
     curl -sS -o /dev/null -d "{\\"got\\": $event, \\"pid\\": $$}" \\
         "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/$id/response"
+done
+"""
+
+
+ODD = """#!/bin/sh
+api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
+while :; do
+    curl -sS -D /tmp/head -o /dev/null "$api/next"
+    id=$(grep -i '^lambda-runtime-aws-request-id' /tmp/head | tr -d '\\r' | cut -d' ' -f2)
+    curl -sS -o /dev/null -H 'Lambda-Runtime-Function-Error-Type: Function.Odd' \\
+        -d '{"errorType": "Odd", "errorMessage": "not today"}' "$api/$id/error"
 done
 """
 
@@ -186,3 +199,38 @@ def test_json_everywhere(cluster, package):
         assert json.loads(cluster.mayfly(*verb, "-o", "json").stdout)
         assert cluster.mayfly(*verb, "-o", "yaml").stdout.strip()
         assert cluster.mayfly(*verb).stdout.strip()
+
+
+def test_a_secret_stays_where_it_belongs(cluster, package):
+    """S40: what a function has in its environment is in no log, metric, command line or
+    environment of ours."""
+    secret = "s3cr3t-" + "x7q9" * 5
+    cluster.deploy(package("hush", {"run.sh": "#!/bin/sh\necho ${#TOKEN}\nexec sleep 2\n"}),
+                   "hush", "--runtime", "exec", "--handler", "run.sh",
+                   "--env", f"TOKEN={secret}")
+    call = Background(cluster.call, "hush", b"x")
+    wait_for("the call to run",
+             lambda: cluster.json("describe", "hush")["instances"]["busy"] == 1)
+    ours = {int(p) for host in ("ctl1", "node1", "node2", "node3")
+            for p in run(["ip", "netns", "pids", f"mf-{host}"]).stdout.split()}
+    for pid in ours:
+        for part in ("cmdline", "environ"):
+            with contextlib.suppress(OSError):
+                assert secret.encode() not in Path(f"/proc/{pid}/{part}").read_bytes()
+    reply = call.result()
+    assert reply.body == f"{len(secret)}\n".encode()
+    for log in Path(cluster.folder).rglob("*.log"):
+        assert secret.encode() not in log.read_bytes(), log
+    for host, port in (("node1", 8092), ("ctl1", 8090)):
+        text = request(cluster.network(host), port, "GET", "/metrics").body
+        assert secret.encode() not in text
+    assert secret not in str(reply.headers)
+
+
+def test_a_functions_own_error_is_its_callers(cluster, package):
+    """What a bootstrap says on …/error reaches the caller whole, with the cause."""
+    cluster.deploy(package("odd", {"bootstrap": ODD}), "odd", "--max-scale", "1")
+    for host in ("node1", "node2", "node3"):
+        reply = cluster.call("odd", b"{}", host=host)
+        assert (reply.status, reply.cause) == (502, "function_error"), reply
+        assert reply.json() == {"errorType": "Odd", "errorMessage": "not today"}
