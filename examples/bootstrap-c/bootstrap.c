@@ -34,7 +34,7 @@ static int handle(const struct http_reply *event, unsigned long calls, char *ans
     }
     /* The name goes from JSON to JSON: what was escaped stays so. */
     (void)snprintf(answer, ANSWER_SIZE,
-                   "{\"greeting\": \"Hello, %.*s!\", \"calls\": %lu}", (int)len, name,
+                   "{\"greeting\": \"Hello, %.*s!\", \"calls\": %lu}\n", (int)len, name,
                    calls);
     return 1;
 }
