@@ -6,14 +6,14 @@
 
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "controller/core/keys.h"
 #include "controller/core/registry.h"
 #include "controller/core/requests.h"
 #include "controller/core/scheduler.h"
 
 #define NAMESPACE_DEFAULT "default"
 
-/* --- building -------------------------------------------------------------------------
- */
+/* --- building --------------------------------------------------------------------- */
 
 static void compare(struct change *ch, const char *key, int64_t mod_revision)
 {
@@ -84,8 +84,7 @@ static void now_text(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZ
     clock_rfc3339(c->io.wall_ms(c->io.ctx), ret);
 }
 
-/* --- namespaces -----------------------------------------------------------------------
- */
+/* --- namespaces ------------------------------------------------------------------- */
 
 /* 0: none is left. An index is a uid: it is never given twice, whatever the key says. */
 static uint32_t next_index(const struct controller_core *c)
@@ -99,16 +98,16 @@ static uint32_t next_index(const struct controller_core *c)
 static void add_namespace(struct controller_core *c, struct change *ch, const char *name,
                           uint32_t index)
 {
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
     char now[CLOCK_RFC3339_SIZE];
 
     now_text(c, now);
-    registry_namespace_key(name, key);
+    keys_namespace(name, key);
     compare(ch, key, 0);
-    compare(ch, REGISTRY_INDEX_KEY, c->index_revision);
+    compare(ch, KEYS_INDEX, c->index_revision);
     put_json(ch, key,
              json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
-    put_json(ch, REGISTRY_INDEX_KEY, json_pack("{s:I}", "next", (json_int_t)index + 1));
+    put_json(ch, KEYS_INDEX, json_pack("{s:I}", "next", (json_int_t)index + 1));
 }
 
 static const struct core_namespace *present_namespace(const struct controller_core *c,
@@ -121,10 +120,10 @@ static const struct core_namespace *present_namespace(const struct controller_co
 
 static int build_put_namespace(struct controller_core *c, struct core_request *r)
 {
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
     uint32_t index = next_index(c);
 
-    registry_namespace_key(r->name, key);
+    keys_namespace(r->name, key);
     if (present_namespace(c, r->name) != NULL) {
         return request_refuse(r, CAUSE_NONE, "%s", "");
     }
@@ -161,9 +160,9 @@ const struct change_kind change_put_namespace = {
 static int build_delete_namespace(struct controller_core *c, struct core_request *r)
 {
     const struct core_namespace *ns = registry_namespace(c, r->name);
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
 
-    registry_namespace_key(r->name, key);
+    keys_namespace(r->name, key);
     r->based_on =
         ns != NULL && ns->present ? ns->mod_revision : registry_damaged_revision(c, key);
     if (strcmp(r->name, NAMESPACE_DEFAULT) == 0) {
@@ -186,9 +185,9 @@ static int build_delete_namespace(struct controller_core *c, struct core_request
 static int64_t namespace_revision(const struct controller_core *c, const char *name)
 {
     const struct core_namespace *ns = present_namespace(c, name);
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
 
-    registry_namespace_key(name, key);
+    keys_namespace(name, key);
     return ns != NULL ? ns->mod_revision : registry_damaged_revision(c, key);
 }
 
@@ -220,22 +219,20 @@ const struct change_kind change_delete_namespace = {
     .over = over_delete_namespace,
 };
 
-/* --- epoch ----------------------------------------------------------------------------
- */
+/* --- epoch ------------------------------------------------------------------------ */
 
 static int build_epoch(struct controller_core *c, struct core_request *r)
 {
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
 
     r->number = c->epoch_stored + 1;
     r->based_on = c->epoch_revision;
     if (r->number > CORE_EPOCH_MAX) {
         return request_refuse(r, CAUSE_INTERNAL, "all epochs are used up");
     }
-    compare(&r->change, REGISTRY_EPOCH_KEY, r->based_on);
-    put_json(&r->change, REGISTRY_EPOCH_KEY,
-             json_pack("{s:I}", "epoch", (json_int_t)r->number));
-    registry_namespace_key(NAMESPACE_DEFAULT, key);
+    compare(&r->change, KEYS_EPOCH, r->based_on);
+    put_json(&r->change, KEYS_EPOCH, json_pack("{s:I}", "epoch", (json_int_t)r->number));
+    keys_namespace(NAMESPACE_DEFAULT, key);
     if (namespace_revision(c, NAMESPACE_DEFAULT) == 0 && next_index(c) != 0) {
         add_namespace(c, &r->change, NAMESPACE_DEFAULT, next_index(c));
     }
@@ -268,8 +265,7 @@ const struct change_kind change_epoch = {
     .over = over_epoch,
 };
 
-/* --- functions ------------------------------------------------------------------------
- */
+/* --- functions -------------------------------------------------------------------- */
 
 static int check_revision(struct core_request *r)
 {
@@ -293,13 +289,13 @@ static int check_revision(struct core_request *r)
 static int check_put(struct controller_core *c, struct core_request *r)
 {
     const struct core_function *f = r->f;
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
 
     if (!f->ns->present) {
         return request_refuse(r, CAUSE_NOT_FOUND,
                               "there is no namespace %s; make it first", f->ns->name);
     }
-    registry_function_key(f, key);
+    keys_function(f, key);
     if (registry_damaged_revision(c, key) != 0) {
         return request_refuse(
             r, CAUSE_INTERNAL,
@@ -318,14 +314,14 @@ static int check_put(struct controller_core *c, struct core_request *r)
 static void add_version(struct core_request *r, struct record *next)
 {
     uint64_t dropped[CORE_STORE_OP_MAX - 2];
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
     size_t n = record_trim(next, CORE_VERSIONS_MAX, dropped,
                            sizeof(dropped) / sizeof(dropped[0]));
 
-    registry_function_key(r->f, key);
+    keys_function(r->f, key);
     put(&r->change, key, record_format(next));
     for (size_t i = 0; i < n; i++) {
-        registry_version_key(r->f, dropped[i], key);
+        keys_version(r->f, dropped[i], key);
         op(&r->change, key, NULL);
     }
 }
@@ -333,7 +329,7 @@ static void add_version(struct core_request *r, struct record *next)
 static int build_put_function(struct controller_core *c, struct core_request *r)
 {
     struct core_function *f = r->f;
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
     struct record next = {0};
     char *body;
 
@@ -350,9 +346,9 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
     r->number = next.latest;
     r->based_on = f->present ? f->mod_revision : 0;
     r->namespace_based_on = f->ns->mod_revision;
-    registry_function_key(f, key);
+    keys_function(f, key);
     compare(&r->change, key, r->based_on);
-    registry_namespace_key(f->ns->name, key);
+    keys_namespace(f->ns->name, key);
     compare(&r->change, key, r->namespace_based_on);
     add_version(r, &next);
     record_free(&next);
@@ -360,7 +356,7 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
     if (body != NULL) {
         r->body_hash = keymap_hash(c->seed, body, strlen(body));
     }
-    registry_version_key(f, r->number, key);
+    keys_version(f, r->number, key);
     put(&r->change, key, body);
     return built(r);
 }
@@ -394,16 +390,16 @@ const struct change_kind change_put_function = {
 static int64_t function_revision(const struct controller_core *c,
                                  const struct core_function *f)
 {
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
 
-    registry_function_key(f, key);
+    keys_function(f, key);
     return f->present ? f->mod_revision : registry_damaged_revision(c, key);
 }
 
 static int build_delete_function(struct controller_core *c, struct core_request *r)
 {
     const struct core_function *f = r->f;
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
 
     r->based_on = function_revision(c, f);
     if (r->based_on == 0) {
@@ -414,7 +410,7 @@ static int build_delete_function(struct controller_core *c, struct core_request 
         return -1;
     }
     memcpy(r->stamp, f->record.created_at, sizeof(r->stamp));
-    registry_function_key(f, key);
+    keys_function(f, key);
     compare(&r->change, key, r->based_on);
     op(&r->change, key, NULL);
     LIST_FOREACH(it, &f->bodies)
@@ -422,7 +418,7 @@ static int build_delete_function(struct controller_core *c, struct core_request 
         if (r->change.n_ops == CORE_STORE_OP_MAX || r->change.broken) {
             break; /* of a damaged function there may be more; they do no harm */
         }
-        registry_version_key(f, container_of(it, struct core_body, link)->number, key);
+        keys_version(f, container_of(it, struct core_body, link)->number, key);
         op(&r->change, key, NULL);
     }
     return built(r);
@@ -446,15 +442,14 @@ const struct change_kind change_delete_function = {
     .look = look_delete_function,
 };
 
-/* --- outcomes -------------------------------------------------------------------------
- */
+/* --- outcomes --------------------------------------------------------------------- */
 
 static int build_decide(struct controller_core *c, struct core_request *r)
 {
     const struct core_function *f = r->f;
     const struct core_target *t = f->candidate;
     const struct record_version *v = f->present ? record_candidate(&f->record) : NULL;
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
     struct record next;
     bool ready;
 
@@ -472,7 +467,7 @@ static int build_decide(struct controller_core *c, struct core_request *r)
                       ready ? "" : t->text, r->stamp) < 0) {
         r->change.broken = true;
     }
-    registry_function_key(f, key);
+    keys_function(f, key);
     compare(&r->change, key, r->based_on);
     put(&r->change, key, record_format(&next));
     record_free(&next);

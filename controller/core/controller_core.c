@@ -46,9 +46,6 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
 struct controller_core *controller_core_free(struct controller_core *c)
 {
     if (c != NULL) {
-        while (alarms_take(&c->alarms, UINT64_MAX) != NULL) {
-            /* none may link to another that is freed before it */
-        }
         requests_free(c);
         scheduler_free(c); /* grants refer to both of what follows */
         nodes_free(c);
@@ -65,8 +62,7 @@ void core_leave(struct controller_core *c)
     requests_deliver(c);
 }
 
-/* --- from the store -------------------------------------------------------------------
- */
+/* --- from the store --------------------------------------------------------------- */
 
 void controller_core_load(struct controller_core *c, const struct core_kv *kvs, size_t n,
                           int64_t revision)
@@ -120,8 +116,7 @@ size_t controller_core_damaged(const struct controller_core *c)
     return c->damaged.n;
 }
 
-/* --- from the agents ------------------------------------------------------------------
- */
+/* --- from the agents -------------------------------------------------------------- */
 
 void controller_core_node_joined(struct controller_core *c, const struct node_hello *h)
 {
@@ -169,8 +164,7 @@ void controller_core_snapshot(struct controller_core *c, const char *node)
     core_leave(c);
 }
 
-/* --- requests -------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------- */
 
 void controller_core_put_namespace(struct controller_core *c, const char *name,
                                    core_reply_cb cb, void *data)
@@ -222,8 +216,7 @@ bool controller_core_package_used(const struct controller_core *c, const char *d
     return registry_uses_package(c, digest) || requests_use_package(c, digest);
 }
 
-/* --- time -----------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------- */
 
 uint64_t controller_core_deadline_ms(const struct controller_core *c)
 {

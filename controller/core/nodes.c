@@ -39,8 +39,7 @@ struct core_node *nodes_find(const struct controller_core *c, const char *name)
     return NULL;
 }
 
-/* --- loads ----------------------------------------------------------------------------
- */
+/* --- loads ------------------------------------------------------------------------ */
 
 static uint64_t load_hash(const struct controller_core *c, const struct core_node *n,
                           const struct core_function *f, uint64_t version)
@@ -193,8 +192,7 @@ void nodes_report(struct controller_core *c, const char *name,
     }
 }
 
-/* --- coming ---------------------------------------------------------------------------
- */
+/* --- coming ----------------------------------------------------------------------- */
 
 static void free_labels(char **labels)
 {
@@ -384,8 +382,7 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
     }
 }
 
-/* --- going ----------------------------------------------------------------------------
- */
+/* --- going ------------------------------------------------------------------------ */
 
 static void free_node(struct core_node *n)
 {
@@ -462,8 +459,7 @@ void nodes_free(struct controller_core *c)
     keymap_free(&c->loads);
 }
 
-/* --- check ----------------------------------------------------------------------------
- */
+/* --- check ------------------------------------------------------------------------ */
 
 static void check_node(const struct core_node *n)
 {

@@ -36,8 +36,7 @@ struct plan {
     uint64_t max_missing, warm_missing;
 };
 
-/* --- the usable nodes -----------------------------------------------------------------
- */
+/* --- the usable nodes ------------------------------------------------------------- */
 
 int placement_nodes_add(struct placement_nodes *ns, struct placement_node *n)
 {
@@ -71,8 +70,7 @@ void placement_nodes_free(struct placement_nodes *ns)
     *ns = (struct placement_nodes){0};
 }
 
-/* --- candidates -----------------------------------------------------------------------
- */
+/* --- candidates ------------------------------------------------------------------- */
 
 static bool is_avoided(const struct placement_request *r, const struct placement_node *n)
 {
@@ -194,8 +192,7 @@ static int by_preference(const void *left, const void *right)
     return a->node->index < b->node->index ? -1 : 1;
 }
 
-/* --- choice ---------------------------------------------------------------------------
- */
+/* --- choice ----------------------------------------------------------------------- */
 
 static void choose_one(struct plan *p, size_t i)
 {
@@ -232,8 +229,7 @@ static void choose(struct plan *p)
     }
 }
 
-/* --- shares ---------------------------------------------------------------------------
- */
+/* --- shares ----------------------------------------------------------------------- */
 
 struct share {
     uint32_t floor, cap; /* floor <= cap */
@@ -321,8 +317,7 @@ static int share_out(struct plan *p)
     return 0;
 }
 
-/* --- together -------------------------------------------------------------------------
- */
+/* --- together --------------------------------------------------------------------- */
 
 static bool suffices(const struct plan *p)
 {

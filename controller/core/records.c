@@ -23,8 +23,7 @@ const char *record_state_name(enum record_state s)
     return state_names[s];
 }
 
-/* --- reading --------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------- */
 
 static json_t *load_object(const void *value, size_t len)
 {
@@ -240,8 +239,7 @@ int record_namespace_parse(uint32_t *ret_index, char ret_created_at[CLOCK_RFC333
     return 0;
 }
 
-/* --- writing --------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------- */
 
 static char *dump(json_t *json)
 {
@@ -279,8 +277,7 @@ char *record_body_format(const struct function_spec *spec,
                           package_ref_to_json(package)));
 }
 
-/* --- a record's life ------------------------------------------------------------------
- */
+/* --- a record's life -------------------------------------------------------------- */
 
 void record_free(struct record *r)
 {
@@ -337,8 +334,7 @@ const struct record_version *record_candidate(const struct record *r)
     return v != NULL && v->state == RECORD_DEPLOYING ? v : NULL;
 }
 
-/* --- changes --------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------- */
 
 static int set_outcome(struct record_version *v, enum record_state state,
                        enum cause cause, const char *message)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/keys.h"
 #include "controller/core/scheduler.h"
 
 struct damage {
@@ -25,103 +26,7 @@ int registry_init(struct controller_core *c)
     return 0;
 }
 
-/* --- keys -----------------------------------------------------------------------------
- */
-
-void registry_namespace_key(const char *name, char ret[REGISTRY_KEY_MAX])
-{
-    (void)snprintf(ret, REGISTRY_KEY_MAX, REGISTRY_NAMESPACE "%s", name);
-}
-
-void registry_function_key(const struct core_function *f, char ret[REGISTRY_KEY_MAX])
-{
-    (void)snprintf(ret, REGISTRY_KEY_MAX, REGISTRY_FUNCTION "%s/%s", f->ns->name,
-                   f->name);
-}
-
-void registry_version_key(const struct core_function *f, uint64_t number,
-                          char ret[REGISTRY_KEY_MAX])
-{
-    (void)snprintf(ret, REGISTRY_KEY_MAX, REGISTRY_VERSION "%s/%s/%020llu", f->ns->name,
-                   f->name, (unsigned long long)number);
-}
-
-/* The next part of a path: a valid name up to a slash or the end. */
-static const char *take_name(const char *at, char ret[SPEC_NAME_MAX + 1])
-{
-    size_t len = strcspn(at, "/");
-
-    if (len > SPEC_NAME_MAX) {
-        return NULL;
-    }
-    memcpy(ret, at, len);
-    ret[len] = '\0';
-    return spec_name_valid(ret) ? at + len : NULL;
-}
-
-struct parsed_key {
-    enum {
-        KEY_OTHER,
-        KEY_EPOCH,
-        KEY_INDEX,
-        KEY_NAMESPACE,
-        KEY_FUNCTION,
-        KEY_VERSION
-    } kind;
-    char namespace_[SPEC_NAME_MAX + 1];
-    char name[SPEC_NAME_MAX + 1];
-    uint64_t number;
-};
-
-static const char *after(const char *key, const char *prefix)
-{
-    size_t len = strlen(prefix);
-
-    return strncmp(key, prefix, len) == 0 ? key + len : NULL;
-}
-
-/* "<ns>/<name>" and, for a version, "/<20 digits>". */
-static bool parse_path(struct parsed_key *k, const char *at, bool numbered)
-{
-    at = take_name(at, k->namespace_);
-    if (at == NULL || *at != '/') {
-        return false;
-    }
-    at = take_name(at + 1, k->name);
-    if (at == NULL || !numbered) {
-        return at != NULL && *at == '\0';
-    }
-    if (*at != '/' || strlen(at + 1) != 20 || strspn(at + 1, "0123456789") != 20) {
-        return false;
-    }
-    errno = 0;
-    k->number = strtoull(at + 1, NULL, 10);
-    return errno == 0 && k->number > 0 && k->number <= RECORD_NUMBER_MAX;
-}
-
-/* Keys that are not ours (a later program's, perhaps) are left alone. */
-static struct parsed_key parse_key(const char *key)
-{
-    struct parsed_key k = {.kind = KEY_OTHER};
-    const char *at;
-
-    if (strcmp(key, REGISTRY_EPOCH_KEY) == 0) {
-        k.kind = KEY_EPOCH;
-    } else if (strcmp(key, REGISTRY_INDEX_KEY) == 0) {
-        k.kind = KEY_INDEX;
-    } else if ((at = after(key, REGISTRY_NAMESPACE)) != NULL) {
-        at = take_name(at, k.namespace_);
-        k.kind = at != NULL && *at == '\0' ? KEY_NAMESPACE : KEY_OTHER;
-    } else if ((at = after(key, REGISTRY_FUNCTION)) != NULL) {
-        k.kind = parse_path(&k, at, false) ? KEY_FUNCTION : KEY_OTHER;
-    } else if ((at = after(key, REGISTRY_VERSION)) != NULL) {
-        k.kind = parse_path(&k, at, true) ? KEY_VERSION : KEY_OTHER;
-    }
-    return k;
-}
-
-/* --- damage ---------------------------------------------------------------------------
- */
+/* --- damage ----------------------------------------------------------------------- */
 
 static struct damage *find_damage(const struct controller_core *c, const char *key)
 {
@@ -148,7 +53,7 @@ static bool has_damaged_versions(const struct controller_core *c)
 {
     for (size_t i = 0; c->damaged.n > 0 && i < c->damaged.n_buckets; i++) {
         for (struct keymap_entry *e = c->damaged.buckets[i]; e != NULL; e = e->next) {
-            if (after(container_of(e, struct damage, entry)->key, REGISTRY_VERSION)) {
+            if (keys_after(container_of(e, struct damage, entry)->key, KEYS_VERSION)) {
                 return true;
             }
         }
@@ -195,8 +100,7 @@ static void forget_damage(struct controller_core *c)
     c->damaged.n = 0;
 }
 
-/* --- objects --------------------------------------------------------------------------
- */
+/* --- objects ---------------------------------------------------------------------- */
 
 struct core_namespace *registry_namespace(const struct controller_core *c,
                                           const char *name)
@@ -314,8 +218,7 @@ void registry_collect(struct controller_core *c, struct core_function *f)
     collect_namespace(c, ns);
 }
 
-/* --- packages -------------------------------------------------------------------------
- */
+/* --- packages --------------------------------------------------------------------- */
 
 static struct core_package *count_package(struct controller_core *c, const char *digest)
 {
@@ -359,8 +262,7 @@ bool registry_uses_package(const struct controller_core *c, const char *digest)
     return has_damaged_versions(c);
 }
 
-/* --- values ---------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------- */
 
 const struct core_body *registry_body(const struct core_function *f, uint64_t number)
 {
@@ -563,7 +465,7 @@ static int apply_number(uint64_t *number, int64_t *mod_revision, const char *key
 
 void registry_apply(struct controller_core *c, const struct core_kv *kv)
 {
-    struct parsed_key k = parse_key(kv->key);
+    struct parsed_key k = keys_parse(kv->key);
     int rc = 0;
 
     switch (k.kind) {
@@ -589,8 +491,7 @@ void registry_apply(struct controller_core *c, const struct core_kv *kv)
     set_damaged(c, kv, rc < 0);
 }
 
-/* --- the whole ------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------- */
 
 static int by_key(const void *left, const void *right)
 {
@@ -614,19 +515,19 @@ static bool was_seen(const struct seen *seen, const char *key)
 static void drop_unseen_of(struct controller_core *c, struct core_function *f,
                            const struct seen *seen)
 {
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
 
     LIST_FOREACH_SAFE(it, &f->bodies)
     {
         struct core_body *b = container_of(it, struct core_body, link);
 
-        registry_version_key(f, b->number, key);
+        keys_version(f, b->number, key);
         if (!was_seen(seen, key)) {
             remove_body(c, f, b);
             scheduler_touch(c, f);
         }
     }
-    registry_function_key(f, key);
+    keys_function(f, key);
     if (f->present && !was_seen(seen, key)) {
         set_record(c, f, NULL, 0);
     }
@@ -638,22 +539,22 @@ static void drop_unseen(struct controller_core *c, const struct seen *seen)
     LIST_FOREACH_SAFE(it, &c->namespaces)
     {
         struct core_namespace *ns = container_of(it, struct core_namespace, link);
-        char key[REGISTRY_KEY_MAX];
+        char key[KEYS_MAX];
 
         LIST_FOREACH_SAFE(at, &ns->functions)
         {
             drop_unseen_of(c, container_of(at, struct core_function, of_namespace), seen);
         }
-        registry_namespace_key(ns->name, key);
+        keys_namespace(ns->name, key);
         if (ns->present && !was_seen(seen, key)) {
             registry_apply(c, &(struct core_kv){.key = key});
         }
     }
-    if (!was_seen(seen, REGISTRY_EPOCH_KEY)) {
-        registry_apply(c, &(struct core_kv){.key = REGISTRY_EPOCH_KEY});
+    if (!was_seen(seen, KEYS_EPOCH)) {
+        registry_apply(c, &(struct core_kv){.key = KEYS_EPOCH});
     }
-    if (!was_seen(seen, REGISTRY_INDEX_KEY)) {
-        registry_apply(c, &(struct core_kv){.key = REGISTRY_INDEX_KEY});
+    if (!was_seen(seen, KEYS_INDEX)) {
+        registry_apply(c, &(struct core_kv){.key = KEYS_INDEX});
     }
 }
 

@@ -5,24 +5,11 @@
 
 #include "controller/core/core_private.h"
 
-#define REGISTRY_KEY_MAX 256 /* with NUL */
-
-#define REGISTRY_EPOCH_KEY CORE_PREFIX "epoch"
-#define REGISTRY_INDEX_KEY CORE_PREFIX "namespace-index"
-#define REGISTRY_NAMESPACE CORE_PREFIX "namespaces/"
-#define REGISTRY_FUNCTION  CORE_PREFIX "functions/"
-#define REGISTRY_VERSION   CORE_PREFIX "versions/"
-
 int registry_init(struct controller_core *c); /* -ENOMEM */
 void registry_free(struct controller_core *c);
 
 void registry_load(struct controller_core *c, const struct core_kv *kvs, size_t n);
 void registry_apply(struct controller_core *c, const struct core_kv *kv);
-
-void registry_namespace_key(const char *name, char ret[REGISTRY_KEY_MAX]);
-void registry_function_key(const struct core_function *f, char ret[REGISTRY_KEY_MAX]);
-void registry_version_key(const struct core_function *f, uint64_t number,
-                          char ret[REGISTRY_KEY_MAX]);
 
 /* NULL: not known. What is found may be not `present`. */
 struct core_namespace *registry_namespace(const struct controller_core *c,

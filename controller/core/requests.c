@@ -35,8 +35,7 @@ int requests_init(struct controller_core *c)
     return keymap_init(&c->requests_by_id);
 }
 
-/* --- one request's life ---------------------------------------------------------------
- */
+/* --- one request's life ----------------------------------------------------------- */
 
 static struct core_request *request_new(const struct change_kind *kind, core_reply_cb cb,
                                         void *data)
@@ -159,8 +158,7 @@ void requests_deliver(struct controller_core *c)
     }
 }
 
-/* --- transactions ---------------------------------------------------------------------
- */
+/* --- transactions ----------------------------------------------------------------- */
 
 static void send(struct controller_core *c, struct core_request *r)
 {
@@ -340,8 +338,7 @@ static void limit_alarm(struct controller_core *c, struct alarm *a)
     }
 }
 
-/* --- asking ---------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------- */
 
 /* Counts it in: from here on it is answered by answer(). */
 static void admit(struct controller_core *c, struct core_request *r, uint64_t limit_ms)
@@ -479,8 +476,7 @@ void requests_delete_function(struct controller_core *c, const char *namespace_,
                  cb, data);
 }
 
-/* --- the core's own -------------------------------------------------------------------
- */
+/* --- the core's own --------------------------------------------------------------- */
 
 void requests_take_epoch(struct controller_core *c)
 {
@@ -529,8 +525,7 @@ void requests_heal_namespace(struct controller_core *c, const char *name)
     }
 }
 
-/* --- waiting for a version ------------------------------------------------------------
- */
+/* --- waiting for a version -------------------------------------------------------- */
 
 /* Whether there is an answer; it is in r then. */
 static bool version_decided(const struct core_function *f, struct core_request *r)
@@ -587,8 +582,7 @@ void requests_answer_waits(struct controller_core *c, struct core_function *f)
     }
 }
 
-/* --- the end --------------------------------------------------------------------------
- */
+/* --- the end ---------------------------------------------------------------------- */
 
 void requests_cancel(struct controller_core *c, const void *data)
 {

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "controller/core/keys.h"
 #include "controller/core/nodes.h"
 #include "controller/core/publish.h"
 #include "controller/core/registry.h"
@@ -65,8 +66,7 @@ void scheduler_touch(struct controller_core *c, struct core_function *f)
     }
 }
 
-/* --- which versions run ---------------------------------------------------------------
- */
+/* --- which versions run ----------------------------------------------------------- */
 
 static void drop_target(struct core_target **t)
 {
@@ -138,8 +138,7 @@ void scheduler_body_gone(struct core_function *f, const struct core_body *b)
     }
 }
 
-/* --- outcomes -------------------------------------------------------------------------
- */
+/* --- outcomes --------------------------------------------------------------------- */
 
 /* An outcome is a fact that must reach the store, however long that takes. */
 static uint64_t decide(struct controller_core *c, struct core_function *f)
@@ -212,8 +211,7 @@ void scheduler_proof(struct controller_core *c, struct core_node *n,
     scheduler_touch(c, f);
 }
 
-/* --- the touched ones -----------------------------------------------------------------
- */
+/* --- the touched ones ------------------------------------------------------------- */
 
 static uint64_t warm_bytes(const struct core_target *t)
 {
@@ -286,7 +284,7 @@ static uint64_t place(struct controller_core *c, struct core_function *f, bool *
 static void look_at(struct controller_core *c, struct core_function *f)
 {
     uint64_t due_ms = UINT64_MAX;
-    char key[REGISTRY_KEY_MAX];
+    char key[KEYS_MAX];
     bool met = true;
 
     requests_answer_waits(c, f);
@@ -300,7 +298,7 @@ static void look_at(struct controller_core *c, struct core_function *f)
         }
     }
     follow_record(f);
-    registry_namespace_key(f->ns->name, key);
+    keys_namespace(f->ns->name, key);
     if (!f->ns->present && registry_damaged_revision(c, key) == 0 && c->epoch != 0) {
         /* Made in the moment when its namespace was deleted: it was acknowledged. */
         requests_heal_namespace(c, f->ns->name);
@@ -354,8 +352,7 @@ void scheduler_send(struct controller_core *c, const char *node, struct core_fun
     }
 }
 
-/* --- the start ------------------------------------------------------------------------
- */
+/* --- the start -------------------------------------------------------------------- */
 
 static void settled(struct controller_core *c)
 {
@@ -397,24 +394,15 @@ void scheduler_adopt(struct core_node *n, struct core_function *f, uint64_t vers
 
     follow_record(f);
     t = f->serving != NULL && f->serving->number == version ? f->serving : f->candidate;
-    if (t != NULL && t->number == version && t->body != NULL) {
+    if (t != NULL && t->number == version && t->body != NULL &&
+        t->proof != PROOF_FAILED) {
         (void)target_adopt(t, n, max, warm); /* out of memory: it is placed anew */
     }
 }
 
-/* --- nodes ----------------------------------------------------------------------------
- */
+/* --- nodes ------------------------------------------------------------------------ */
 
-void scheduler_node_came(struct controller_core *c, struct core_node *n)
-{
-    LIST_FOREACH(it, &n->grants)
-    { /* its memory may have become less */
-        scheduler_touch(c, container_of(it, struct core_grant, of_node)->target->f);
-    }
-    touch_unmet(c);
-}
-
-void scheduler_node_gone(struct controller_core *c, struct core_node *n)
+static void drop_grants_on(struct controller_core *c, struct core_node *n)
 {
     LIST_FOREACH_SAFE(it, &n->grants)
     {
@@ -426,8 +414,25 @@ void scheduler_node_gone(struct controller_core *c, struct core_node *n)
     CHECK(n->place.warm_bytes == 0 && n->place.n_grants == 0);
 }
 
-/* --- check ----------------------------------------------------------------------------
- */
+void scheduler_node_came(struct controller_core *c, struct core_node *n)
+{
+    if (!core_placing(c)) {
+        drop_grants_on(c, n); /* what it claimed before; it will say again what it has */
+        return;
+    }
+    LIST_FOREACH(it, &n->grants) /* its memory may have become less */
+    {
+        scheduler_touch(c, container_of(it, struct core_grant, of_node)->target->f);
+    }
+    touch_unmet(c);
+}
+
+void scheduler_node_gone(struct controller_core *c, struct core_node *n)
+{
+    drop_grants_on(c, n);
+}
+
+/* --- check ------------------------------------------------------------------------ */
 
 static void check_function(const struct controller_core *c, const struct core_function *f)
 {

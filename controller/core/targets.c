@@ -23,8 +23,7 @@ static uint64_t instance_bytes(const struct core_target *t)
     return t->body->spec.memory_mib * MIB;
 }
 
-/* --- life -----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------- */
 
 struct core_target *target_new(struct core_function *f, uint64_t number)
 {
@@ -61,8 +60,7 @@ void target_set_body(struct core_target *t, const struct core_body *b)
     t->body = b;
 }
 
-/* --- grants ---------------------------------------------------------------------------
- */
+/* --- grants ----------------------------------------------------------------------- */
 
 uint64_t target_warm_bytes(const struct core_grant *g)
 {
@@ -135,8 +133,7 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
     return 0;
 }
 
-/* --- placing --------------------------------------------------------------------------
- */
+/* --- placing ---------------------------------------------------------------------- */
 
 /* New grants, made before anything is changed: taking over cannot fail then. */
 static int make_grants(struct list *made, size_t n)
@@ -271,8 +268,7 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
     return rc < 0 ? TARGET_NO_MEMORY : met ? TARGET_MET : TARGET_SHORT;
 }
 
-/* --- proof ----------------------------------------------------------------------------
- */
+/* --- proof ------------------------------------------------------------------------ */
 
 void target_fail(struct core_target *t, enum cause cause, const char *text)
 {
@@ -431,8 +427,7 @@ uint64_t target_due_ms(const struct core_target *t)
     return t->retry_ms != 0 && t->retry_ms < due_ms ? t->retry_ms : due_ms;
 }
 
-/* --- check ----------------------------------------------------------------------------
- */
+/* --- check ------------------------------------------------------------------------ */
 
 void target_invariant(const struct controller_core *c, const struct core_target *t)
 {

@@ -21,8 +21,7 @@ static json_t *append(json_t *array, json_t *item)
     return array;
 }
 
-/* --- namespaces -----------------------------------------------------------------------
- */
+/* --- namespaces ------------------------------------------------------------------- */
 
 static json_t *namespace_view(const struct core_namespace *ns)
 {
@@ -53,8 +52,7 @@ json_t *controller_core_namespaces(const struct controller_core *c)
     return all;
 }
 
-/* --- versions -------------------------------------------------------------------------
- */
+/* --- versions --------------------------------------------------------------------- */
 
 static json_t *spec_view(const struct core_body *b)
 {
@@ -91,8 +89,7 @@ json_t *controller_core_version(const struct controller_core *c, const char *nam
     return v != NULL ? version_view(f, v) : NULL;
 }
 
-/* --- functions ------------------------------------------------------------------------
- */
+/* --- functions -------------------------------------------------------------------- */
 
 static const char *state_of(const struct core_function *f)
 {
@@ -201,8 +198,7 @@ json_t *controller_core_functions(const struct controller_core *c, const char *n
     return all;
 }
 
-/* --- nodes ----------------------------------------------------------------------------
- */
+/* --- nodes ------------------------------------------------------------------------ */
 
 static bool granted_to(const struct core_target *t, const struct core_node *n)
 {
@@ -293,8 +289,7 @@ json_t *controller_core_nodes(const struct controller_core *c)
     return all;
 }
 
-/* --- numbers --------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------- */
 
 struct core_counts controller_core_counts(const struct controller_core *c)
 {

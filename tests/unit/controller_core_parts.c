@@ -17,8 +17,7 @@
 
 #define NOW "2026-01-31T12:00:00.123Z"
 
-/* --- alarms ---------------------------------------------------------------------------
- */
+/* --- alarms ----------------------------------------------------------------------- */
 
 static void nothing(struct controller_core *c, struct alarm *a)
 {
@@ -64,8 +63,7 @@ static void alarms_in_order(void **state)
     assert_null(alarms_take(&as, UINT64_MAX));
 }
 
-/* --- keymap ---------------------------------------------------------------------------
- */
+/* --- keymap ----------------------------------------------------------------------- */
 
 struct thing {
     struct keymap_entry entry;
@@ -99,8 +97,7 @@ static void keymap_finds(void **state)
     free(things);
 }
 
-/* --- texts ----------------------------------------------------------------------------
- */
+/* --- texts ------------------------------------------------------------------------ */
 
 /* What is not UTF-8 or not printable becomes '?'; nothing is cut in the middle. */
 static void text_is_clean(void **state)
@@ -129,8 +126,7 @@ static void text_is_clean(void **state)
     }
 }
 
-/* --- records --------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------- */
 
 static int parse(struct record *r, const char *text)
 {

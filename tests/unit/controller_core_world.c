@@ -8,8 +8,7 @@
 #include "common/check.h"
 #include "controller/core/core_private.h"
 
-/* --- the store ------------------------------------------------------------------------
- */
+/* --- the store -------------------------------------------------------------------- */
 
 static struct item *item_new(const char *key, const char *value, int64_t mod_revision)
 {
@@ -110,8 +109,7 @@ static bool commit(struct store_model *s, const struct txn *t)
     return true;
 }
 
-/* --- io -------------------------------------------------------------------------------
- */
+/* --- io --------------------------------------------------------------------------- */
 
 static uint64_t io_now(void *ctx)
 {
@@ -292,8 +290,7 @@ static void io_resync(void *ctx, const char *node)
     a->wants_snapshot = a->connected;
 }
 
-/* --- a controller's life --------------------------------------------------------------
- */
+/* --- a controller's life ---------------------------------------------------------- */
 
 static void new_core(struct world *w)
 {
@@ -523,8 +520,7 @@ void world_pass(struct world *w, uint64_t ms)
     w->now_ms = until_ms;
 }
 
-/* --- agents ---------------------------------------------------------------------------
- */
+/* --- agents ----------------------------------------------------------------------- */
 
 static void hello(struct world *w, struct model_agent *a)
 {
@@ -638,8 +634,7 @@ const struct model_grant *agent_grant(const struct model_agent *a, const char *f
     return NULL;
 }
 
-/* --- requests -------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------- */
 
 void answer_cb(void *data, const struct core_reply *r)
 {
@@ -699,8 +694,7 @@ uint64_t world_deploy_ready(struct world *w, const char *name, uint32_t memory_m
     return version;
 }
 
-/* --- looking --------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------- */
 
 static json_t *function_of(struct world *w, const char *name)
 {
@@ -800,8 +794,7 @@ void world_proof_node(struct world *w, const char *name, uint64_t version,
     json_decref(f);
 }
 
-/* --- what must be true ----------------------------------------------------------------
- */
+/* --- what must be true ------------------------------------------------------------ */
 
 static size_t n_grants_of(const struct core_target *t)
 {
@@ -927,8 +920,7 @@ void world_check(struct world *w)
     }
 }
 
-/* --- fixture --------------------------------------------------------------------------
- */
+/* --- fixture ---------------------------------------------------------------------- */
 
 int fixture_setup(void **state)
 {

@@ -19,8 +19,7 @@
 #define AGENTS_MAX   64
 #define FUNCTIONS_IN 512 /* that a model agent can know */
 
-/* --- the store ------------------------------------------------------------------------
- */
+/* --- the store -------------------------------------------------------------------- */
 
 struct item {
     struct list link;
@@ -43,8 +42,7 @@ void store_model_put(struct store_model *s, const char *key, const char *value);
 void store_model_delete(struct store_model *s, const char *key);
 const char *store_model_get(const struct store_model *s, const char *key); /* or NULL */
 
-/* --- a controller's surroundings ------------------------------------------------------
- */
+/* --- a controller's surroundings -------------------------------------------------- */
 
 enum txn_mode {
     TXN_NORMAL,       /* events, then done */
@@ -135,8 +133,7 @@ void world_run(struct world *w); /* until nothing is to be done, without time pa
 void world_pass(struct world *w, uint64_t ms); /* with what is to be done on the way */
 uint64_t world_random(struct world *w);
 
-/* --- agents ---------------------------------------------------------------------------
- */
+/* --- agents ----------------------------------------------------------------------- */
 
 struct model_agent *world_join(struct world *w, const char *name, uint64_t memory_mib);
 struct model_agent *world_rejoin(struct world *w, struct model_agent *a, bool new_boot);
@@ -151,8 +148,7 @@ const struct model_function *agent_function(const struct model_agent *a,
 const struct model_grant *agent_grant(const struct model_agent *a, const char *function,
                                       uint64_t version);
 
-/* --- requests -------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------- */
 
 struct answer {
     unsigned n;
@@ -176,8 +172,7 @@ uint64_t world_deploy_ready(struct world *w, const char *name, uint32_t memory_m
 void world_proof_node(struct world *w, const char *name, uint64_t version,
                       char ret[SPEC_NODE_MAX + 1]);
 
-/* --- looking --------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------- */
 
 /* Members of the core's views, by path: "state", "versions.0.cause". */
 void world_text(struct world *w, const char *name, const char *path, char ret[512]);
@@ -195,13 +190,13 @@ size_t world_n_grants(struct world *w, const char *name, uint64_t version);
 /* All that must be true when nothing is to be done. */
 void world_check(struct world *w);
 
-/* --- one world, one store, for a test (cmocka's setup and teardown) --------------------- */
+/* --- one world, one store, for a test (cmocka's setup and teardown) --------------- */
 
 struct fixture {
     struct world w;
     struct store_model s;
 };
-int fixture_setup(void **state);    /* a controller that has started on an empty store */
+int fixture_setup(void **state); /* a controller that has started on an empty store */
 int fixture_teardown(void **state);
 
 #endif /* TESTS_UNIT_CONTROLLER_CORE_WORLD_H */

@@ -1,0 +1,38 @@
+/* Keys: where in the store what stands (controller_core.h lists them). */
+#ifndef CONTROLLER_CORE_KEYS_H
+#define CONTROLLER_CORE_KEYS_H
+
+#include "controller/core/core_private.h"
+
+#define KEYS_MAX 256 /* with NUL */
+
+#define KEYS_EPOCH     CORE_PREFIX "epoch"
+#define KEYS_INDEX     CORE_PREFIX "namespace-index"
+#define KEYS_NAMESPACE CORE_PREFIX "namespaces/"
+#define KEYS_FUNCTION  CORE_PREFIX "functions/"
+#define KEYS_VERSION   CORE_PREFIX "versions/"
+
+void keys_namespace(const char *name, char ret[KEYS_MAX]);
+void keys_function(const struct core_function *f, char ret[KEYS_MAX]);
+void keys_version(const struct core_function *f, uint64_t number, char ret[KEYS_MAX]);
+
+struct parsed_key {
+    enum {
+        KEY_OTHER,
+        KEY_EPOCH,
+        KEY_INDEX,
+        KEY_NAMESPACE,
+        KEY_FUNCTION,
+        KEY_VERSION
+    } kind;
+    char namespace_[SPEC_NAME_MAX + 1];
+    char name[SPEC_NAME_MAX + 1];
+    uint64_t number;
+};
+
+/* Keys that are not ours (a later program's, perhaps) are KEY_OTHER. */
+struct parsed_key keys_parse(const char *key);
+/* What follows the prefix, or NULL if the key has another one. */
+const char *keys_after(const char *key, const char *prefix);
+
+#endif /* CONTROLLER_CORE_KEYS_H */
