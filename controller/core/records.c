@@ -25,19 +25,24 @@ const char *record_state_name(enum record_state s)
 
 /* --- reading ---------------------------------------------------------------------- */
 
-static json_t *load_object(const void *value, size_t len)
+static int load_object(const void *value, size_t len, json_t **ret)
 {
+    json_error_t error;
     json_t *json;
 
     if (value == NULL || len > RECORD_VALUE_MAX) {
-        return NULL;
+        return -EINVAL;
     }
-    json = json_loadb(value, len, JSON_REJECT_DUPLICATES, NULL);
-    if (json != NULL && !json_is_object(json)) {
+    json = json_loadb(value, len, JSON_REJECT_DUPLICATES, &error);
+    if (json == NULL) {
+        return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
+    }
+    if (!json_is_object(json)) {
         json_decref(json);
-        return NULL;
+        return -EINVAL;
     }
-    return json;
+    *ret = json;
+    return 0;
 }
 
 static int get_number(const json_t *json, const char *key, uint64_t max, uint64_t *ret)
@@ -160,11 +165,11 @@ static int parse_members(struct record *r, const json_t *json)
 int record_parse(struct record *ret, const void *value, size_t len)
 {
     struct record r = {0};
-    json_t *json = load_object(value, len);
-    int rc;
+    json_t *json;
+    int rc = load_object(value, len, &json);
 
-    if (json == NULL) {
-        return -EINVAL;
+    if (rc < 0) {
+        return rc;
     }
     rc = parse_members(&r, json);
     json_decref(json);
@@ -179,14 +184,14 @@ int record_parse(struct record *ret, const void *value, size_t len)
 int record_body_parse(struct function_spec *spec, struct package_ref *package,
                       const void *value, size_t len)
 {
-    json_t *json = load_object(value, len);
     struct package_ref p;
     struct function_spec s;
     struct error err = {0};
-    int rc;
+    json_t *json;
+    int rc = load_object(value, len, &json);
 
-    if (json == NULL) {
-        return -EINVAL;
+    if (rc < 0) {
+        return rc;
     }
     function_spec_init(&s);
     rc = function_spec_from_json(&s, json_object_get(json, "spec"), &err);
@@ -209,10 +214,14 @@ int record_body_parse(struct function_spec *spec, struct package_ref *package,
 int record_number_parse(uint64_t *ret, const char *key, uint64_t max, const void *value,
                         size_t len)
 {
-    json_t *json = load_object(value, len);
-    uint64_t n;
-    int rc = json != NULL ? get_number(json, key, max, &n) : -EINVAL;
+    json_t *json;
+    uint64_t n = 0;
+    int rc = load_object(value, len, &json);
 
+    if (rc < 0) {
+        return rc;
+    }
+    rc = get_number(json, key, max, &n);
     json_decref(json);
     if (rc < 0 || n == 0) {
         return -EINVAL;
@@ -224,10 +233,14 @@ int record_number_parse(uint64_t *ret, const char *key, uint64_t max, const void
 int record_namespace_parse(uint32_t *ret_index, char ret_created_at[CLOCK_RFC3339_SIZE],
                            const void *value, size_t len)
 {
-    json_t *json = load_object(value, len);
+    json_t *json;
     uint64_t index = 0;
-    int rc = json != NULL ? get_number(json, "index", UINT32_MAX, &index) : -EINVAL;
+    int rc = load_object(value, len, &json);
 
+    if (rc < 0) {
+        return rc;
+    }
+    rc = get_number(json, "index", UINT32_MAX, &index);
     if (rc == 0 && index > 0) {
         rc = get_time(json, "created_at", ret_created_at);
     }

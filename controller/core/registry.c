@@ -73,9 +73,7 @@ static void set_damaged(struct controller_core *c, const struct core_kv *kv, boo
     }
     if (d == NULL && damaged) {
         d = calloc(1, sizeof(*d) + size);
-        if (d == NULL) {
-            return; /* it is left out, only not counted */
-        }
+        CHECK(d != NULL);
         memcpy(d->key, kv->key, size);
         keymap_add(&c->damaged, &d->entry, keymap_hash_str(c->seed, d->key));
     }
@@ -488,6 +486,9 @@ void registry_apply(struct controller_core *c, const struct core_kv *kv)
         rc = apply_version(c, &k, kv);
         break;
     }
+    /* Out of memory, and the change left out? All that follows would be wrong. A new
+     * start reads the store again. */
+    CHECK(rc != -ENOMEM);
     set_damaged(c, kv, rc < 0);
 }
 

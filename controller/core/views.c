@@ -14,7 +14,7 @@ static json_t *number(uint64_t n)
 /* Appends, and gives up on the whole when there is no memory. */
 static json_t *append(json_t *array, json_t *item)
 {
-    if (array == NULL || json_array_append_new(array, item) < 0) {
+    if (json_array_append_new(array, item) < 0) { /* also if array is NULL; item goes */
         json_decref(array);
         return NULL;
     }

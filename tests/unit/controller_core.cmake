@@ -6,6 +6,11 @@ foreach(part store requests deploy nodes random)
     SOURCES ${dir}/controller_core_${part}.c
     LIBS controller_core_world controller_core)
 endforeach()
+mayfly_test(test_controller_core_memory unit
+  SOURCES ${dir}/controller_core_memory.c
+  LIBS controller_core_world controller_core)
+target_link_options(test_controller_core_memory PRIVATE
+  -Wl,--wrap=calloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup)
 mayfly_test(test_controller_core_parts unit
   SOURCES ${dir}/controller_core_parts.c LIBS controller_core)
 mayfly_test(test_placement unit SOURCES ${dir}/placement.c LIBS controller_core)

@@ -8,15 +8,30 @@
 #include "common/check.h"
 #include "controller/core/core_private.h"
 
+/* By malloc, which tests of a core without memory leave alone. */
+static void *must_alloc(size_t size)
+{
+    void *p = malloc(size);
+
+    CHECK(p != NULL);
+    return memset(p, 0, size);
+}
+
+static char *copy_of(const char *text)
+{
+    return text != NULL ? memcpy(must_alloc(strlen(text) + 1), text, strlen(text) + 1)
+                        : NULL;
+}
+
 /* --- the store -------------------------------------------------------------------- */
 
 static struct item *item_new(const char *key, const char *value, int64_t mod_revision)
 {
-    struct item *i = calloc(1, sizeof(*i));
+    struct item *i = must_alloc(sizeof(*i));
 
-    CHECK(i != NULL && strlen(key) < KEY_MAX);
+    CHECK(strlen(key) < KEY_MAX);
     (void)stpcpy(i->key, key);
-    i->value = value != NULL ? strdup(value) : NULL;
+    i->value = copy_of(value);
     i->len = value != NULL ? strlen(value) : 0;
     i->mod_revision = mod_revision;
     return i;
@@ -139,24 +154,23 @@ static void io_txn(void *ctx, uint64_t id, const struct core_compare *compares,
                    size_t n_compares, const struct core_op *ops, size_t n_ops)
 {
     struct world *w = ctx;
-    struct txn *t = calloc(1, sizeof(*t));
+    struct txn *t = must_alloc(sizeof(*t));
 
-    CHECK(t != NULL && n_compares <= 4 && n_ops <= 128);
+    CHECK(n_compares <= 4 && n_ops <= 128);
     t->id = id;
     t->n_compares = n_compares;
     for (size_t i = 0; i < n_compares; i++) {
         (void)stpcpy(t->compares[i].key, compares[i].key);
         t->compares[i].mod_revision = compares[i].mod_revision;
     }
-    t->ops = calloc(n_ops, sizeof(*t->ops));
-    CHECK(t->ops != NULL);
+    t->ops = must_alloc(n_ops * sizeof(*t->ops));
     t->n_ops = n_ops;
     for (size_t i = 0; i < n_ops; i++) {
         for (size_t j = 0; j < i; j++) {
             CHECK(strcmp(ops[i].key, ops[j].key) != 0); /* store.h: once */
         }
         (void)stpcpy(t->ops[i].key, ops[i].key);
-        t->ops[i].value = ops[i].value != NULL ? strdup(ops[i].value) : NULL;
+        t->ops[i].value = copy_of(ops[i].value);
     }
     list_push_back(&w->txns, &t->link);
     w->n_txns++;
@@ -350,8 +364,7 @@ void world_load(struct world *w)
     {
         n++;
     }
-    kvs = calloc(n + 1, sizeof(*kvs));
-    CHECK(kvs != NULL);
+    kvs = must_alloc((n + 1) * sizeof(*kvs));
     n = 0;
     LIST_FOREACH(it, &w->store->items)
     {
@@ -550,8 +563,7 @@ struct model_agent *world_join(struct world *w, const char *name, uint64_t memor
     *a = (struct model_agent){.memory_bytes = memory_mib * MIB};
     (void)snprintf(a->name, sizeof(a->name), "%s", name);
     (void)snprintf(a->boot, sizeof(a->boot), "boot-1");
-    a->functions = calloc(FUNCTIONS_IN, sizeof(*a->functions));
-    CHECK(a->functions != NULL);
+    a->functions = must_alloc(FUNCTIONS_IN * sizeof(*a->functions));
     hello(w, a);
     return a;
 }
@@ -924,11 +936,8 @@ void world_check(struct world *w)
 
 int fixture_setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = must_alloc(sizeof(*f));
 
-    if (f == NULL) {
-        return -1;
-    }
     store_model_init(&f->s);
     world_start(&f->w, &f->s);
     *state = f;
