@@ -796,7 +796,7 @@ def test_doctor(mayfly):
     result = mayfly("doctor", "-o", "json")
     report = json.loads(result.stdout)
     checks = {c["name"]: c for c in report["checks"]}
-    assert {"kernel", "namespaces", "overlayfs", "cgroups", "cgroup memory", "disk", "clock",
+    assert {"kernel", "namespaces", "mounts", "cgroups", "cgroup memory", "disk", "clock",
             "mayfly-agent", "port 8080", "controller"} <= set(checks)
     assert all(c["status"] in ("ok", "warn", "fail") for c in checks.values())
     assert all("fix" in c for c in checks.values() if c["status"] != "ok")
