@@ -198,6 +198,7 @@ static void pause_for(struct controller_core *c, struct core_request *r)
                core_now_ms(c) + backoff_next_ms(&r->backoff, c->io.random(c->io.ctx)));
 }
 
+/* Anew, on what the registry shows now: that may also tell that it cannot be done. */
 static void restart(struct controller_core *c, struct core_request *r)
 {
     struct list *queue = queue_of(c, r);
@@ -211,17 +212,6 @@ static void restart(struct controller_core *c, struct core_request *r)
     }
     start(c, r);
     kick(c, queue);
-}
-
-/* The change is not made and will not be, since what it was based on has moved. */
-static void moved(struct controller_core *c, struct core_request *r)
-{
-    if (r->if_revision != 0) {
-        (void)request_refuse(r, CAUSE_CONFLICT, "it was changed meanwhile");
-        answer_and_kick(c, r);
-        return;
-    }
-    restart(c, r);
 }
 
 static void look(struct controller_core *c, struct core_request *r)
@@ -242,10 +232,9 @@ static void look(struct controller_core *c, struct core_request *r)
     if (seen == CHANGE_SHOWN && r->unknown) {
         (void)request_refuse(r, CAUSE_NONE, "%s", "");
         answer_and_kick(c, r);
-    } else if (seen == CHANGE_SHOWN) {
-        restart(c, r); /* someone else made the same change: see what that means now */
-    } else if (seen == CHANGE_MOVED) {
-        moved(c, r);
+    } else if (seen != CHANGE_SAME) {
+        restart(c,
+                r); /* it was not made and will not be; or someone else made the same */
     }
 }
 
@@ -303,7 +292,7 @@ static void pause_alarm(struct controller_core *c, struct alarm *a)
     struct core_request *r = container_of(a, struct core_request, pause);
 
     if (r->state == REQUEST_STALE) {
-        moved(c, r);
+        restart(c, r);
     } else if (r->state == REQUEST_UNKNOWN && !r->refused) {
         if (c->store_up) {
             send(c, r); /* if it was made, the compares fail now */

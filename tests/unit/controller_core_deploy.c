@@ -164,6 +164,23 @@ static void another_node_is_asked(void **state)
     world_check(&f->w);
 }
 
+/* A node that could not prove it may run it when it serves. */
+static void serves_where_it_was_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *first;
+
+    (void)world_join(&f->w, "n1", 1024);
+    (void)world_join(&f->w, "n2", 1024);
+    (void)world_deploy(&f->w, "hello", 128, 0, 0);
+    first = proof(&f->w, "hello", 1);
+    refuse(&f->w, "hello", 1, CAUSE_NO_CAPACITY);
+    assert_null(agent_grant(first, "hello", 1));
+    world_say(&f->w, proof(&f->w, "hello", 1), "hello", 1, true, CAUSE_NONE, NULL);
+    assert_non_null(agent_grant(first, "hello", 1));
+    world_check(&f->w);
+}
+
 /* If no node can, all are asked again for a while; then it fails with what they said. */
 static void no_node_can(void **state)
 {
@@ -375,6 +392,23 @@ static void proved_but_not_stored(void **state)
     assert_view(&f->w, "hello", "state", "ready");
 }
 
+/* The first word counts: a failed candidate is not proved by what another says later. */
+static void failed_but_not_stored(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *a = world_join(&f->w, "n1", 1024);
+
+    (void)world_deploy(&f->w, "hello", 128, 0, 0);
+    f->w.mode = TXN_HELD;
+    world_say(&f->w, a, "hello", 1, false, CAUSE_OOM, "too much");
+    assert_null(agent_grant(a, "hello", 1));
+    world_say(&f->w, a, "hello", 1, true, CAUSE_NONE, NULL);
+    f->w.mode = TXN_NORMAL;
+    world_run(&f->w);
+    assert_view(&f->w, "hello", "state", "failed");
+    assert_view(&f->w, "hello", "versions.0.message", "too much");
+}
+
 /* A deploy that comes while the former one's outcome is being written supersedes it
  * either way. */
 static void deploy_races_with_the_outcome(void **state)
@@ -471,6 +505,7 @@ int main(void)
         TEST(superseded),
         TEST(serving_goes_on),
         TEST(another_node_is_asked),
+        TEST(serves_where_it_was_refused),
         TEST(no_node_can),
         TEST(one_node_has_room_later),
         TEST(proof_node_is_lost),
@@ -482,6 +517,7 @@ int main(void)
         TEST(no_node_yet),
         TEST(outcome_waits_for_the_store),
         TEST(proved_but_not_stored),
+        TEST(failed_but_not_stored),
         TEST(deploy_races_with_the_outcome),
         TEST(made_anew),
         TEST(min_scale_is_spread),

@@ -331,6 +331,83 @@ static void unknown_lost_and_another_came(void **state)
     free(other);
 }
 
+/* The same, and the next attempt is unknown as well: it is repeated like the first. */
+static void unknown_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct answer a = {0}, b = {0};
+    char *value;
+
+    put(&f->w, 0, &b);
+    world_run(&f->w);
+    f->w.mode = TXN_UNKNOWN_LOST;
+    put(&f->w, 0, &a);
+    world_run(&f->w);
+    f->w.hold_events = true;
+    f->w.mode = TXN_DONE_FIRST;
+    value = strdup(store_model_get(&f->s, KEY));
+    store_model_put(&f->s, KEY, value);
+    free(value);
+    world_pass(&f->w, 1000); /* repeated, and refused */
+    f->w.mode = TXN_UNKNOWN_LOST;
+    f->w.hold_events = false;
+    world_run(&f->w); /* now it shows why: made anew, and lost again */
+    assert_int_equal(a.n, 0);
+    f->w.mode = TXN_NORMAL;
+    world_pass(&f->w, 2000);
+    assert_int_equal(a.version, 2);
+    answers(&a, CAUSE_NONE);
+}
+
+/* A repetition that fails says nothing about the first attempt, which was made. */
+static void unknown_made_and_repetition_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct answer a = {0};
+
+    f->w.hold_events = true;
+    f->w.mode = TXN_UNKNOWN_MADE;
+    put(&f->w, 0, &a);
+    world_run(&f->w);
+    f->w.mode = TXN_FAILS;
+    world_pass(&f->w, 1000);
+    assert_int_equal(a.n, 0);
+    f->w.hold_events = false;
+    world_run(&f->w);
+    assert_int_equal(a.version, 1);
+    answers(&a, CAUSE_NONE);
+}
+
+/* Another's version of the same number and the same millisecond is not taken for ours. */
+static void unknown_lost_and_a_twin_came(void **state)
+{
+    struct fixture *f = *state;
+    struct answer a = {0}, b = {0};
+    struct world *other = calloc(1, sizeof(*other));
+    struct function_spec spec;
+
+    assert_non_null(other);
+    function_spec_init(&spec);
+    spec.memory_mib = 777;
+    world_start(other, &f->s);
+    world_run(&f->w);
+    assert_int_equal(other->now_ms, f->w.now_ms);
+    f->w.hold_events = true;
+    f->w.mode = TXN_UNKNOWN_LOST;
+    put(&f->w, 0, &a);
+    world_run(&f->w);
+    world_put(other, "hello", &spec, 0, &b);
+    world_run(other);
+    f->w.mode = TXN_NORMAL;
+    f->w.hold_events = false;
+    world_run(&f->w);
+    assert_int_equal(b.version, 1);
+    assert_int_equal(a.version, 2);
+    answers(&a, CAUSE_NONE);
+    world_close(other);
+    free(other);
+}
+
 /* What stays unknown is answered in bounded time, and says that it may have happened. */
 static void unknown_for_ever(void **state)
 {
@@ -566,6 +643,9 @@ int main(void)
         TEST(unknown_and_lost),
         TEST(unknown_made_repeated_and_shown),
         TEST(unknown_lost_and_another_came),
+        TEST(unknown_twice),
+        TEST(unknown_made_and_repetition_fails),
+        TEST(unknown_lost_and_a_twin_came),
         TEST(unknown_for_ever),
         TEST(never_answered),
         TEST(stored_but_not_shown),

@@ -290,6 +290,30 @@ static void deleted_namespace_comes_back_for_a_function(void **state)
     free(other);
 }
 
+/* A function is not made in a namespace that another controller has just deleted. */
+static void namespace_deleted_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct function_spec spec;
+    struct package_ref p = {.format = SPEC_FORMAT_TAR};
+    struct answer a = {0};
+
+    function_spec_init(&spec);
+    memset(p.digest, 'b', SPEC_DIGEST_LEN);
+    put_namespace(&f->w, "team", &a);
+    answers(&a, CAUSE_NONE);
+    f->w.hold_events = true;
+    f->w.mode = TXN_DONE_FIRST;
+    store_model_delete(&f->s, "/mayfly/namespaces/team");
+    controller_core_put_function(f->w.core, "team", "hello", &spec, &p, 0, answer_cb, &a);
+    world_run(&f->w);
+    f->w.hold_events = false;
+    world_run(&f->w);
+    answers(&a, CAUSE_NOT_FOUND);
+    assert_null(store_model_get(&f->s, "/mayfly/functions/team/hello"));
+    assert_int_equal(index_of(&f->w, "team"), -1);
+}
+
 /* After a restart the same definitions are there. */
 static void restart_knows_everything(void **state)
 {
@@ -434,10 +458,15 @@ static void recreated_in_a_gap(void **state)
     struct fixture *f = *state;
     struct world *other = calloc(1, sizeof(*other));
     struct model_agent *a = world_join(&f->w, "n1", 1024);
+    struct version_load load = {
+        .namespace_ = "default", .name = "hello", .version = 1, .invocations = 9};
+    struct node_report r = {.loads = &load, .n_loads = 1};
     struct answer n = {0};
 
     assert_non_null(other);
     (void)world_deploy_ready(&f->w, "hello", 128, 0, 0);
+    controller_core_node_report(f->w.core, "n1", &r);
+    assert_int_equal(world_number(&f->w, "hello", "invocations"), 9);
     f->w.hold_events = true;
     world_start(other, &f->s);
     other->now_ms += 5000;
@@ -451,6 +480,7 @@ static void recreated_in_a_gap(void **state)
     assert_int_equal(world_number(&f->w, "hello", "latest_version"), 1);
     assert_int_equal(agent_function(a, "hello")->serving, 0);
     assert_int_equal(agent_function(a, "hello")->memory_mib[0], 256);
+    assert_int_equal(world_number(&f->w, "hello", "invocations"), 0);
     world_check(&f->w);
     world_close(other);
     free(other);
@@ -471,6 +501,7 @@ int main(void)
         TEST(namespaces_at_once),
         TEST(namespace_in_use),
         TEST(deleted_namespace_comes_back_for_a_function),
+        TEST(namespace_deleted_meanwhile),
         TEST(restart_knows_everything),
         TEST(damage_is_left_out),
         TEST(damaged_counters_still_grow),

@@ -281,6 +281,28 @@ static void is_stable(void **state)
     }
 }
 
+/* The odd one stays with the node that had it, though another keeps one warm. */
+static void odd_one_stays(void **state)
+{
+    struct cluster *c = *state;
+    struct placement_request r = DEFAULT_REQUEST;
+
+    add(c, 0, 1024);
+    add(c, 1, 1024);
+    c->grants[0] = (struct placement_grant){.node = &c->nodes[0], .max = 1, .warm = 1};
+    c->grants[1] = (struct placement_grant){.node = &c->nodes[1], .max = 2};
+    c->n = 2;
+    c->nodes[0].warm_bytes = r.instance_bytes;
+    c->nodes[0].n_grants = c->nodes[1].n_grants = 1;
+    r.max = 3;
+    r.warm = 1;
+    place(c, r);
+    assert_int_equal(c->n, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(c->grants[i].max, c->grants[i].node == &c->nodes[0] ? 1 : 2);
+    }
+}
+
 /* Nodes to be avoided get nothing, even if they had something. */
 static void avoids(void **state)
 {
@@ -363,6 +385,7 @@ int main(void)
         TEST(stays_where_it_was),
         TEST(is_stable),
         TEST(avoids),
+        TEST(odd_one_stays),
         TEST(least_loaded_first),
         TEST(no_nodes),
         TEST(finds_the_one_node_of_many),
