@@ -15,7 +15,7 @@
 #include "proto/wire_stream.h"
 
 #define BACKOFF_MIN_MS   100
-#define BACKOFF_MAX_MS   10000
+#define BACKOFF_MAX_MS   2000 /* below a controller's settle time: it waits for all */
 #define WELCOME_MS       5000
 #define OUTBOX_MAX       20000
 #define ID_MAX           64

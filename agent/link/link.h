@@ -1,7 +1,7 @@
 /* Link: the agent's end of the stream to the controller.
  *
  * Dials with nng, reconnects for ever with exponential back-off and full jitter (100 ms to
- * 10 s), resumes the session or starts a new one and then takes the snapshot. Silence for
+ * 2 s), resumes the session or starts a new one and then takes the snapshot. Silence for
  * three heartbeats ends a connection. Everything runs on the loop's thread. */
 #ifndef AGENT_LINK_H
 #define AGENT_LINK_H

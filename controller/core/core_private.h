@@ -108,6 +108,7 @@ struct core_function {
 
     struct list dirty;     /* c->dirty */
     struct list unmet;     /* c->unmet: its grants are fewer than it wants */
+    struct list thin;      /* c->thin: on fewer nodes than it may be */
     struct list undecided; /* c->undecided: an outcome is not in the store yet */
     struct alarm alarm;
     struct core_target *serving, *candidate;
@@ -198,9 +199,11 @@ struct controller_core {
 
     /* scheduler */
     bool settling;
-    struct alarm settle_alarm, unmet_alarm;
+    struct alarm settle_alarm, unmet_alarm, thin_alarm;
+    size_t n_thin;
+    size_t thin_left; /* of those that were thin when a node came: not looked at yet */
     struct placement_nodes usable;
-    struct list dirty, unmet, undecided;
+    struct list dirty, unmet, thin, undecided;
     uint32_t last_counter; /* low half of the last revision sent */
 };
 

@@ -206,8 +206,7 @@ void registry_collect(struct controller_core *c, struct core_function *f)
     }
     CHECK(f->serving == NULL && f->candidate == NULL);
     list_remove(&f->dirty);
-    list_remove(&f->unmet);
-    list_remove(&f->undecided);
+    scheduler_forget(c, f);
     alarms_clear(&c->alarms, &f->alarm);
     keymap_remove(&c->functions_by_name, &f->entry);
     list_remove(&f->of_namespace);

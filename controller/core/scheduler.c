@@ -14,6 +14,9 @@
 #include "controller/core/requests.h"
 #include "controller/core/targets.h"
 
+#define THIN_WAIT_MS      1000
+#define THIN_PAUSE_MS     20
+#define THIN_BATCH        256
 #define UNMET_RETRY_MS    1000 /* after memory became free */
 #define NO_MEMORY_MS      1000 /* out of memory: another try */
 #define NAMESPACE_HEAL_MS 5000
@@ -38,6 +41,59 @@ static void unmet_alarm(struct controller_core *c, struct alarm *a)
     touch_unmet(c);
 }
 
+/* --- functions on few nodes -------------------------------------------------------
+ *
+ * When nodes come, functions that are on fewer of them than they may be get more homes:
+ * not at once, since nodes come in crowds (a controller that starts anew), and a part of
+ * them at a time, since there may be tens of thousands. */
+
+static void set_thin(struct controller_core *c, struct core_function *f, bool thin)
+{
+    if (!list_empty(&f->thin)) {
+        list_remove(&f->thin);
+        c->n_thin--;
+    }
+    if (thin) {
+        list_push_back(&c->thin, &f->thin);
+        c->n_thin++;
+    }
+}
+
+static void thin_alarm(struct controller_core *c, struct alarm *a)
+{
+    for (int i = 0; i < THIN_BATCH && c->thin_left > 0 && !list_empty(&c->thin); i++) {
+        struct core_function *f = container_of(c->thin.next, struct core_function, thin);
+
+        c->thin_left--;
+        set_thin(c, f, true); /* to the end; the look may take it off */
+        scheduler_touch(c, f);
+    }
+    if (c->thin_left > 0 && !list_empty(&c->thin)) {
+        alarms_set(&c->alarms, a, core_now_ms(c) + THIN_PAUSE_MS);
+    }
+}
+
+static void look_for_homes(struct controller_core *c)
+{
+    c->thin_left = c->n_thin;
+    if (c->n_thin > 0 && !c->thin_alarm.set) {
+        alarms_set(&c->alarms, &c->thin_alarm, core_now_ms(c) + THIN_WAIT_MS);
+    }
+}
+
+static bool is_thin(const struct controller_core *c, const struct core_target *t)
+{
+    uint32_t homes = c->options.homes_max;
+
+    if (t == NULL || t->body == NULL) {
+        return false;
+    }
+    if (t->body->spec.max_scale > 0 && t->body->spec.max_scale < homes) {
+        homes = t->body->spec.max_scale;
+    }
+    return t->n_grants < homes;
+}
+
 static void settle_alarm(struct controller_core *c, struct alarm *a);
 
 void scheduler_init(struct controller_core *c)
@@ -45,6 +101,8 @@ void scheduler_init(struct controller_core *c)
     list_init(&c->dirty);
     list_init(&c->unmet);
     list_init(&c->undecided);
+    list_init(&c->thin);
+    c->thin_alarm.fire = thin_alarm;
     c->settle_alarm.fire = settle_alarm;
     c->unmet_alarm.fire = unmet_alarm;
 }
@@ -54,6 +112,7 @@ void scheduler_init_function(struct core_function *f)
     list_init(&f->dirty);
     list_init(&f->unmet);
     list_init(&f->undecided);
+    list_init(&f->thin);
     f->alarm.fire = function_alarm;
     f->decide_backoff =
         (struct backoff){.min_ms = DECIDE_MIN_MS, .max_ms = DECIDE_MAX_MS};
@@ -242,13 +301,19 @@ static void note_freed(struct controller_core *c, struct core_function *f)
 static void bury(struct controller_core *c, struct core_function *f)
 {
     release(f);
-    list_remove(&f->unmet);
-    list_remove(&f->undecided);
+    scheduler_forget(c, f);
     note_freed(c, f);
     alarms_clear(&c->alarms, &f->alarm);
     publish_deleted(c, f);
     nodes_forget_loads(c, f);
     registry_collect(c, f);
+}
+
+void scheduler_forget(struct controller_core *c, struct core_function *f)
+{
+    list_remove(&f->unmet);
+    list_remove(&f->undecided);
+    set_thin(c, f, false);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -316,6 +381,7 @@ static void look_at(struct controller_core *c, struct core_function *f)
     if (!met) {
         list_push_back(&c->unmet, &f->unmet);
     }
+    set_thin(c, f, core_placing(c) && is_thin(c, f->serving));
     if (due_ms != UINT64_MAX) {
         alarms_set(&c->alarms, &f->alarm, due_ms);
     } else {
@@ -425,6 +491,7 @@ void scheduler_node_came(struct controller_core *c, struct core_node *n)
         scheduler_touch(c, container_of(it, struct core_grant, of_node)->target->f);
     }
     touch_unmet(c);
+    look_for_homes(c);
 }
 
 void scheduler_node_gone(struct controller_core *c, struct core_node *n)

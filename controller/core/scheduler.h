@@ -14,6 +14,9 @@ void scheduler_init(struct controller_core *c);
 void scheduler_init_function(struct core_function *f);
 void scheduler_free(struct controller_core *c); /* all grants */
 
+/* Takes it off the scheduler's lists. */
+void scheduler_forget(struct controller_core *c, struct core_function *f);
+
 void scheduler_touch(struct controller_core *c, struct core_function *f);
 void scheduler_run(struct controller_core *c);
 void scheduler_body_gone(struct core_function *f, const struct core_body *b);

@@ -100,7 +100,7 @@ void sim_controller_arm(struct sim *s)
 void sim_controller_start(struct sim *s)
 {
     static const struct controller_core_options options = {.settle_ms = 3000,
-                                                           .homes_max = 4};
+                                                           .homes_max = SIM_HOMES_MAX};
     struct controller_io io = {
         .ctx = s,
         .now_ms = now_ms,

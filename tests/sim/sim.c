@@ -225,7 +225,7 @@ static bool has_no_room(struct sim *s, const json_t *f, uint64_t version)
 
 static bool check_function(struct sim *s, unsigned function)
 {
-    uint64_t granted = 0, serving;
+    uint64_t granted = 0, homes = 0, wanted, serving;
     char name[16];
     json_t *f, *g;
     size_t i;
@@ -261,6 +261,7 @@ static bool check_function(struct sim *s, unsigned function)
     {
         if ((uint64_t)json_integer_value(json_object_get(g, "version")) == serving) {
             granted += (uint64_t)json_integer_value(json_object_get(g, "max"));
+            homes++;
         }
     }
     if (!s->functions[function].uncertain && !s->functions[function].bad &&
@@ -269,6 +270,17 @@ static bool check_function(struct sim *s, unsigned function)
          (granted < s->functions[function].max_scale && !s->tight))) {
         sim_say(s, "%s: grants add up to %llu, max_scale is %u", name,
                 (unsigned long long)granted, s->functions[function].max_scale);
+        ok = false;
+    }
+    wanted = s->options.nodes < SIM_HOMES_MAX ? s->options.nodes : SIM_HOMES_MAX;
+    if (s->functions[function].max_scale > 0 &&
+        s->functions[function].max_scale < wanted) {
+        wanted = s->functions[function].max_scale;
+    }
+    if (!s->functions[function].uncertain && !s->functions[function].bad && !s->tight &&
+        homes < wanted) {
+        sim_say(s, "%s: granted to %llu nodes, it may be on %llu", name,
+                (unsigned long long)homes, (unsigned long long)wanted);
         ok = false;
     }
     json_decref(f);

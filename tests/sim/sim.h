@@ -69,6 +69,7 @@ void sim_store_txn(struct sim_store *st, struct controller_core *core,
 
 #define SIM_NODES_MAX     64
 #define SIM_FUNCTIONS_MAX 32
+#define SIM_HOMES_MAX     4
 
 struct sim_options {
     uint64_t seed;

@@ -136,7 +136,7 @@ static void last_node_goes(void **state)
     world_check(&f->w);
 }
 
-/* A joined node touches only functions that lack something. */
+/* At once a joined node gets only what lacked something. */
 static void join_helps_those_that_lack(void **state)
 {
     struct fixture *f = *state;
@@ -149,6 +149,26 @@ static void join_helps_those_that_lack(void **state)
     b = world_join(&f->w, "n2", 1024);
     assert_int_equal(world_sum_max(&f->w, "lacks", 1), 5);
     assert_null(agent_grant(b, "content", 1));
+    world_check(&f->w);
+}
+
+/* A while after nodes came, functions that were on few of them are on as many as they may
+ * be: what was deployed to one node does not stay its hostage. Limits hold meanwhile. */
+static void gets_homes_when_nodes_come(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)world_join(&f->w, "n1", 1024);
+    (void)world_deploy_ready(&f->w, "free", 128, 0, 0);
+    (void)world_deploy_ready(&f->w, "two", 128, 2, 0);
+    (void)world_deploy_ready(&f->w, "one", 128, 1, 0);
+    (void)world_join(&f->w, "n2", 1024);
+    (void)world_join(&f->w, "n3", 1024);
+    world_pass(&f->w, 2000);
+    assert_int_equal(world_n_grants(&f->w, "free", 1), 3);
+    assert_int_equal(world_n_grants(&f->w, "two", 1), 2);
+    assert_int_equal(world_sum_max(&f->w, "two", 1), 2);
+    assert_int_equal(world_n_grants(&f->w, "one", 1), 1);
     world_check(&f->w);
 }
 
@@ -477,6 +497,7 @@ int main(void)
         TEST(loss_moves_grants),
         TEST(last_node_goes),
         TEST(join_helps_those_that_lack),
+        TEST(gets_homes_when_nodes_come),
         TEST(comes_back_smaller),
         TEST(lost_nodes_are_forgotten),
         TEST(loads_add_up),
