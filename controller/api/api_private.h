@@ -175,5 +175,6 @@ void api_put_package(struct api_request *r);
 
 void api_list_nodes(struct api_request *r);
 void api_get_node(struct api_request *r);
+void api_patch_node(struct api_request *r);
 
 #endif /* CONTROLLER_API_API_PRIVATE_H */

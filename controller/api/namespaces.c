@@ -1,4 +1,4 @@
-/* /v1/namespaces, /v1/nodes */
+/* /v1/namespaces */
 #include <stdio.h>
 #include <string.h>
 
@@ -109,27 +109,5 @@ void api_delete_namespace(struct api_request *r)
     if (api_namespace_param(r, &name)) {
         r->asked_core = true;
         controller_core_delete_namespace(r->api->core, name, namespace_deleted, r);
-    }
-}
-
-/* --- nodes -------------------------------------------------------------------- */
-
-void api_list_nodes(struct api_request *r)
-{
-    api_reply_items(r, controller_core_nodes(r->api->core));
-}
-
-void api_get_node(struct api_request *r)
-{
-    const char *name = r->match.params[0];
-    json_t *json = controller_core_node(r->api->core, name);
-
-    if (json != NULL) {
-        api_reply_json(r, 200, json);
-    } else {
-        api_fail(r,
-                 &(struct api_error){.cause = CAUSE_NOT_FOUND,
-                                     .fix = "see `mayfly nodes` for those there are"},
-                 "there is no node %.80s", name);
     }
 }

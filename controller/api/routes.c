@@ -35,6 +35,7 @@ static const struct route routes[] = {
     ROUTE("PUT",    "/v1/packages/{digest}", api_put_package, .query = package_query, .body = BODY_STREAM),
     ROUTE("GET",    "/v1/nodes", api_list_nodes),
     ROUTE("GET",    "/v1/nodes/{node}", api_get_node),
+    ROUTE("PATCH",  "/v1/nodes/{node}", api_patch_node, .body = BODY_JSON),
 };
 /* clang-format on */
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))

@@ -80,6 +80,7 @@ int verb_invoke(struct cli *c);
 int verb_list(struct cli *c);
 int verb_logs(struct cli *c);
 int verb_namespaces(struct cli *c);
+int verb_node(struct cli *c);
 int verb_nodes(struct cli *c);
 int verb_status(struct cli *c);
 int verb_version(struct cli *c);

@@ -62,6 +62,11 @@ static const struct option doctor_options[] = {
      "state folder to check (MAYFLY_DEV_DIR; default: /var/lib/mayfly-dev)", NULL},
 };
 
+static const struct option node_options[] = {
+    {"deadline", 0, "TIME", "drain: wait so long at most (default: 10m)", NULL},
+    {"no-wait", 0, NULL, "drain: return at once", NULL},
+};
+
 static const struct option help_options[] = {
     {"man", 0, NULL, "as a man page (roff)", NULL},
     {"man-dir", 0, "DIR", "write all man pages into a folder", NULL},
@@ -187,6 +192,26 @@ static const struct verb verbs[] = {
      .examples = EXAMPLES("mayfly nodes", "all hosts", "mayfly nodes -o wide",
                           "with addresses and labels"),
      .run = verb_nodes},
+    {.name = "node",
+     .operands = "cordon|uncordon|drain|label NODE [KEY=VALUE|KEY-...]",
+     .min_operands = 2,
+     .max_operands = ARGS_OPERANDS_MAX,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "cordon|uncordon|drain|label",
+     .shared = VERB_OUTPUT | VERB_URL,
+     .summary = "take a host out of work and back, or label it",
+     .text =
+         "cordon: nothing new is placed there, what runs stays. drain: its functions "
+         "go to other hosts, calls in flight end, then its instances go; it waits for "
+         "that. uncordon ends both. What was said of a host outlives restarts of it "
+         "and of the controller. KEY- removes a label that was set here.",
+     .examples =
+         EXAMPLES("mayfly node drain node2", "before maintenance",
+                  "mayfly node drain node2 --deadline 5m", "and wait so long at most",
+                  "mayfly node uncordon node2", "after it",
+                  "mayfly node label node2 zone=a gpu-", "set one label, remove another"),
+     OPTIONS(node_options),
+     .run = verb_node},
     {.name = "namespaces",
      .operands = "[create|delete NAME]",
      .max_operands = 2,

@@ -7,6 +7,8 @@
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "controller/core/keys.h"
+#include "controller/core/node_order.h"
+#include "controller/core/nodes.h"
 #include "controller/core/registry.h"
 #include "controller/core/requests.h"
 #include "controller/core/scheduler.h"
@@ -217,6 +219,57 @@ const struct change_kind change_delete_namespace = {
     .build = build_delete_namespace,
     .look = look_delete_namespace,
     .over = over_delete_namespace,
+};
+
+/* --- nodes ------------------------------------------------------------------------ */
+
+static int64_t node_order_revision(const struct controller_core *c, const char *name)
+{
+    const struct node_order *o = node_order_find(c, name);
+    char key[KEYS_MAX];
+
+    keys_node(name, key);
+    return o != NULL ? o->mod_revision : registry_damaged_revision(c, key);
+}
+
+static int build_order_node(struct controller_core *c, struct core_request *r)
+{
+    const struct node_order *o = node_order_find(c, r->name);
+    char key[KEYS_MAX];
+
+    if (o == NULL && nodes_find(c, r->name) == NULL) {
+        return request_refuse(r, CAUSE_NOT_FOUND, "there is no node %s", r->name);
+    }
+    json_decref(r->ordered);
+    r->ordered = node_order_changed(o, r->order_state, r->order_labels);
+    if (r->ordered == NULL) {
+        return request_refuse(r, CAUSE_INTERNAL, "out of memory");
+    }
+    if (node_order_check_labels(json_object_get(r->ordered, "labels"), NULL) < 0) {
+        return request_refuse(r, CAUSE_BAD_REQUEST, "node %s would have over %d labels",
+                              r->name, NODE_ORDER_LABELS_MAX);
+    }
+    r->based_on = node_order_revision(c, r->name);
+    keys_node(r->name, key);
+    compare(&r->change, key, r->based_on);
+    put(&r->change, key, json_dumps(r->ordered, JSON_COMPACT));
+    return built(r);
+}
+
+static enum change_seen look_order_node(const struct controller_core *c,
+                                        const struct core_request *r)
+{
+    if (node_order_revision(c, r->name) == r->based_on) {
+        return CHANGE_SAME;
+    }
+    return node_order_is(node_order_find(c, r->name), r->ordered) ? CHANGE_SHOWN
+                                                                  : CHANGE_MOVED;
+}
+
+const struct change_kind change_order_node = {
+    .what = "change the node",
+    .build = build_order_node,
+    .look = look_order_node,
 };
 
 /* --- epoch ------------------------------------------------------------------------ */

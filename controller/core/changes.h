@@ -36,7 +36,8 @@ struct change_kind {
 };
 
 extern const struct change_kind change_epoch, change_put_namespace,
-    change_delete_namespace, change_put_function, change_delete_function, change_decide;
+    change_delete_namespace, change_order_node, change_put_function,
+    change_delete_function, change_decide;
 
 void change_free(struct change *ch);
 

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "controller/core/core_private.h"
+#include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
 #include "controller/core/publish.h"
 #include "controller/core/registry.h"
@@ -35,7 +36,7 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
     c->seed = io->random(io->ctx);
     scheduler_init(c);
     /* All lists first: the free function takes what is half built. */
-    if ((registry_init(c) | nodes_init(c) | requests_init(c)) < 0) {
+    if ((registry_init(c) | nodes_init(c) | node_orders_init(c) | requests_init(c)) < 0) {
         (void)controller_core_free(c);
         return -ENOMEM;
     }
@@ -48,6 +49,7 @@ struct controller_core *controller_core_free(struct controller_core *c)
     if (c != NULL) {
         requests_free(c);
         scheduler_free(c); /* grants refer to both of what follows */
+        node_orders_free(c);
         nodes_free(c);
         registry_free(c);
         placement_nodes_free(&c->usable);
@@ -170,6 +172,14 @@ void controller_core_put_namespace(struct controller_core *c, const char *name,
                                    core_reply_cb cb, void *data)
 {
     requests_put_namespace(c, name, cb, data);
+    core_leave(c);
+}
+
+void controller_core_order_node(struct controller_core *c, const char *name,
+                                const char *state, const json_t *labels, core_reply_cb cb,
+                                void *data)
+{
+    requests_order_node(c, name, state, labels, cb, data);
     core_leave(c);
 }
 

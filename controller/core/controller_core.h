@@ -21,6 +21,8 @@
  *   /mayfly/functions/<ns>/<name>          {"created_at", "updated_at", "latest",
  * "serving", "versions": [{"number", "state", "cause", "message", "created_at"}]}
  *   /mayfly/versions/<ns>/<name>/<number>  {"spec", "package"}: never changed
+ *   /mayfly/nodes/<node>                   {"state", "labels"}: what an operator said of
+ * it
  */
 #ifndef CONTROLLER_CORE_CONTROLLER_CORE_H
 #define CONTROLLER_CORE_CONTROLLER_CORE_H
@@ -152,6 +154,13 @@ void controller_core_put_namespace(struct controller_core *c, const char *name,
 void controller_core_delete_namespace(struct controller_core *c, const char *name,
                                       core_reply_cb cb, void *data);
 
+/* What an operator wants of a node that is or was there. state: "ready", "cordoned" (it
+ * gets nothing new), "draining" (what it has goes elsewhere) or NULL to keep it; labels:
+ * an object of strings that are set and nulls that are removed, or NULL. */
+void controller_core_order_node(struct controller_core *c, const char *name,
+                                const char *state, const json_t *labels, core_reply_cb cb,
+                                void *data);
+
 /* Makes the next version. if_revision: the function's revision that the caller has seen,
  * or 0; another one is CAUSE_CONFLICT. The spec was validated, the package is stored.
  * Copies. */
@@ -194,7 +203,8 @@ json_t *controller_core_node(const struct controller_core *c, const char *name);
 
 struct core_counts {
     uint64_t namespaces, functions, versions, instances;
-    uint64_t nodes_ready, nodes_lost;
+    uint64_t nodes_ready,
+        nodes_lost; /* ready: also those that are cordoned or draining */
     uint64_t memory_capacity_bytes, memory_reserved_bytes; /* of ready nodes */
 };
 struct core_counts controller_core_counts(const struct controller_core *c);

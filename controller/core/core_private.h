@@ -135,6 +135,7 @@ struct core_node {
     char gateway[CORE_TEXT_MAX];
     char **labels; /* NULL-terminated */
     bool ready;
+    bool draining; /* by order: not placed on, though it may be ready */
     uint32_t cpu_millis;
     uint64_t connected_wall_ms;
     uint64_t seen_ms;
@@ -195,6 +196,7 @@ struct controller_core {
     /* nodes */
     struct list nodes_ready, nodes_lost;
     struct keymap nodes_by_name, loads;
+    struct keymap node_orders;
     size_t n_ready, n_lost;
 
     /* scheduler */

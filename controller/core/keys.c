@@ -12,6 +12,11 @@ void keys_namespace(const char *name, char ret[KEYS_MAX])
     (void)snprintf(ret, KEYS_MAX, KEYS_NAMESPACE "%s", name);
 }
 
+void keys_node(const char *name, char ret[KEYS_MAX])
+{
+    (void)snprintf(ret, KEYS_MAX, KEYS_NODE "%s", name);
+}
+
 void keys_function(const struct core_function *f, char ret[KEYS_MAX])
 {
     (void)snprintf(ret, KEYS_MAX, KEYS_FUNCTION "%s/%s", f->ns->name, f->name);
@@ -41,6 +46,20 @@ const char *keys_after(const char *key, const char *prefix)
     size_t len = strlen(prefix);
 
     return strncmp(key, prefix, len) == 0 ? key + len : NULL;
+}
+
+/* Node names are host names, so they may have dots and capitals. */
+static bool take_node(struct parsed_key *k, const char *at)
+{
+    size_t len = strlen(at);
+
+    if (len == 0 || len > SPEC_NODE_MAX ||
+        strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+            len) {
+        return false;
+    }
+    memcpy(k->name, at, len + 1);
+    return true;
 }
 
 /* "<ns>/<name>" and, for a version, "/<20 digits>". */
@@ -78,6 +97,8 @@ struct parsed_key keys_parse(const char *key)
         k.kind = parse_path(&k, at, false) ? KEY_FUNCTION : KEY_OTHER;
     } else if ((at = keys_after(key, KEYS_VERSION)) != NULL) {
         k.kind = parse_path(&k, at, true) ? KEY_VERSION : KEY_OTHER;
+    } else if ((at = keys_after(key, KEYS_NODE)) != NULL) {
+        k.kind = take_node(&k, at) ? KEY_NODE : KEY_OTHER;
     }
     return k;
 }

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "controller/core/clean.h"
+#include "controller/core/node_order.h"
 #include "controller/core/registry.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
@@ -156,7 +157,7 @@ static void take_load(struct controller_core *c, struct core_node *n,
     count(&f->totals.invocations, &l->last.invocations, v->invocations);
     count(&f->totals.cold_starts, &l->last.cold_starts, v->cold_starts);
     count(&f->totals.errors, &l->last.errors, v->errors);
-    if (c->settling && v->grant_max > 0) {
+    if (c->settling && v->grant_max > 0 && !n->draining) {
         scheduler_adopt(n, f, v->version, v->grant_max, v->grant_warm);
     }
     if (v->idle + v->busy > 0) { /* it said so to a controller that is no more */
@@ -229,7 +230,7 @@ static void send_node(struct controller_core *c, const char *to,
     struct node_state state = {.node = n->name,
                                .revision = n->revision,
                                .gateway = n->gateway,
-                               .usable = n->ready};
+                               .usable = n->ready && !n->draining};
 
     c->io.send_node(c->io.ctx, to, &state);
 }
@@ -335,12 +336,51 @@ static bool take_hello(struct core_node *n, const struct node_hello *h)
     return changed;
 }
 
+static void take_order(const struct controller_core *c, struct core_node *n)
+{
+    const struct node_order *o = node_order_find(c, n->name);
+
+    n->draining = o != NULL && o->state == NODE_ORDER_DRAINING;
+    n->place.closed = o != NULL && o->state == NODE_ORDER_CORDONED;
+}
+
+void nodes_ordered(struct controller_core *c, const char *name)
+{
+    struct core_node *n = nodes_find(c, name);
+    bool was_draining, was_closed;
+
+    if (n == NULL || !n->ready) {
+        return; /* it is asked for when it comes */
+    }
+    was_draining = n->draining;
+    was_closed = n->place.closed;
+    take_order(c, n);
+    if (n->draining == was_draining && n->place.closed == was_closed) {
+        return;
+    }
+    if (n->draining && !was_draining) {
+        placement_nodes_remove(&c->usable, &n->place);
+        tell(c, n);
+        scheduler_node_gone(c, n);
+        return;
+    }
+    if (was_draining) {
+        /* As for all store events: without memory a restart reads them again. */
+        CHECK(placement_nodes_add(&c->usable, &n->place) == 0);
+        tell(c, n);
+    }
+    if (!n->place.closed) {
+        scheduler_node_came(c, n);
+    }
+}
+
 static int make_ready(struct controller_core *c, struct core_node *n)
 {
     if (n->ready) {
         return 0;
     }
-    if (placement_nodes_add(&c->usable, &n->place) < 0) {
+    take_order(c, n);
+    if (!n->draining && placement_nodes_add(&c->usable, &n->place) < 0) {
         return -ENOMEM;
     }
     n->ready = true;
@@ -426,7 +466,9 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
         set_gauges(container_of(it, struct core_load, of_node),
                    &(struct version_load){0});
     }
-    placement_nodes_remove(&c->usable, &n->place);
+    if (!n->draining) {
+        placement_nodes_remove(&c->usable, &n->place);
+    }
     list_remove(&n->link);
     list_push_back(&c->nodes_lost, &n->link);
     c->n_ready--;
@@ -466,12 +508,12 @@ static void check_node(const struct core_node *n)
     uint64_t warm_bytes = 0;
     size_t n_grants = 0;
 
-    CHECK(n->ready == (n->place.index != PLACEMENT_NOWHERE));
+    CHECK((n->ready && !n->draining) == (n->place.index != PLACEMENT_NOWHERE));
     LIST_FOREACH(it, &n->grants)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_node);
 
-        CHECK(g->node == n && n->ready);
+        CHECK(g->node == n && n->ready && !n->draining);
         warm_bytes += target_warm_bytes(g);
         n_grants++;
     }
@@ -481,13 +523,14 @@ static void check_node(const struct core_node *n)
 
 void nodes_invariant(const struct controller_core *c)
 {
-    size_t n_ready = 0, n_lost = 0;
+    size_t n_ready = 0, n_lost = 0, n_usable = 0;
 
     LIST_FOREACH(it, &c->nodes_ready)
     {
         const struct core_node *n = container_of(it, struct core_node, link);
 
         CHECK(n->ready);
+        n_usable += !n->draining;
         check_node(n);
         n_ready++;
     }
@@ -499,5 +542,5 @@ void nodes_invariant(const struct controller_core *c)
         check_node(n);
         n_lost++;
     }
-    CHECK(n_ready == c->n_ready && n_lost == c->n_lost && c->usable.n == n_ready);
+    CHECK(n_ready == c->n_ready && n_lost == c->n_lost && c->usable.n == n_usable);
 }

@@ -16,6 +16,8 @@ void nodes_report(struct controller_core *c, const char *name,
 void nodes_forget_loads(struct controller_core *c, struct core_function *f);
 /* The epoch is taken: what nodes are told of each other grows from here. */
 void nodes_renew(struct controller_core *c);
+/* What an operator said about the node has changed (node_order.h). */
+void nodes_ordered(struct controller_core *c, const char *name);
 /* All nodes, to one node. */
 void nodes_send_all(struct controller_core *c, const char *to);
 void nodes_invariant(const struct controller_core *c);

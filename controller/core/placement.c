@@ -110,12 +110,15 @@ static void consider(struct plan *p, struct placement_node *n,
 
     CHECK(n->warm_bytes >= own_bytes);
     if (n->index == PLACEMENT_NOWHERE || n->memory_bytes < p->r->instance_bytes ||
-        is_avoided(p->r, n)) {
+        is_avoided(p->r, n) || (n->closed && old == NULL)) {
         return;
     }
     CHECK(p->n < p->capacity);
     pick = &p->picks[p->n++];
     *pick = (struct pick){.node = n, .cap = instances_in(n->memory_bytes, p->r)};
+    if (n->closed && old->max < pick->cap) {
+        pick->cap = old->max;
+    }
     if (others_bytes < n->memory_bytes) {
         pick->warm_cap = instances_in(n->memory_bytes - others_bytes, p->r);
     }

@@ -18,6 +18,7 @@ struct placement_node {
     uint64_t memory_bytes; /* capacity */
     uint64_t warm_bytes;   /* of it, promised to instances that are kept ready */
     uint32_t n_grants;
+    bool closed;  /* keeps what it has, gets nothing new */
     size_t index; /* in placement_nodes; PLACEMENT_NOWHERE while not usable. Owned by
                      placement_nodes_add() and _remove() */
 };

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "controller/core/keys.h"
+#include "controller/core/node_order.h"
 #include "controller/core/scheduler.h"
 
 struct damage {
@@ -481,6 +482,9 @@ void registry_apply(struct controller_core *c, const struct core_kv *kv)
     case KEY_FUNCTION:
         rc = apply_function(c, &k, kv);
         break;
+    case KEY_NODE:
+        rc = node_order_apply(c, k.name, kv);
+        break;
     case KEY_VERSION:
         rc = apply_version(c, &k, kv);
         break;
@@ -510,6 +514,11 @@ static bool was_seen(const struct seen *seen, const char *key)
     struct core_kv wanted = {.key = key};
 
     return bsearch(&wanted, seen->kvs, seen->n, sizeof(wanted), by_key) != NULL;
+}
+
+static bool is_there(const void *data, const char *key)
+{
+    return was_seen(data, key);
 }
 
 static void drop_unseen_of(struct controller_core *c, struct core_function *f,
@@ -550,6 +559,7 @@ static void drop_unseen(struct controller_core *c, const struct seen *seen)
             registry_apply(c, &(struct core_kv){.key = key});
         }
     }
+    node_orders_keep(c, is_there, seen);
     if (!was_seen(seen, KEYS_EPOCH)) {
         registry_apply(c, &(struct core_kv){.key = KEYS_EPOCH});
     }

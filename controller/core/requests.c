@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/node_order.h"
 #include "controller/core/registry.h"
 #include "controller/core/scheduler.h"
 
@@ -61,6 +62,8 @@ static void request_free(struct core_request *r)
 {
     change_free(&r->change);
     function_spec_free(&r->spec);
+    json_decref(r->order_labels);
+    json_decref(r->ordered);
     free(r);
 }
 
@@ -410,6 +413,49 @@ void requests_delete_namespace(struct controller_core *c, const char *name,
                                core_reply_cb cb, void *data)
 {
     ask_namespace(c, &change_delete_namespace, name, cb, data);
+}
+
+void requests_order_node(struct controller_core *c, const char *name, const char *state,
+                         const json_t *labels, core_reply_cb cb, void *data)
+{
+    int wanted = state != NULL ? node_order_state_parse(state) : -1;
+    struct core_request *r;
+    struct error err;
+
+    if (!may_ask(c, cb, data)) {
+        return;
+    }
+    if (state != NULL && wanted < 0) {
+        reply_now(cb, data, CAUSE_BAD_REQUEST,
+                  "a node can be ready, cordoned or draining", "state");
+        return;
+    }
+    if (labels != NULL && node_order_check_labels(labels, &err) < 0) {
+        reply_now(cb, data, CAUSE_BAD_REQUEST, err.text, "labels");
+        return;
+    }
+    if (strlen(name) > SPEC_NODE_MAX) {
+        reply_now(cb, data, CAUSE_NOT_FOUND, "there is no node of that name", NULL);
+        return;
+    }
+    if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
+        reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
+        return;
+    }
+    r = request_new(&change_order_node, cb, data);
+    if (r != NULL && labels != NULL) {
+        r->order_labels = json_deep_copy(labels);
+    }
+    if (r == NULL || (labels != NULL && r->order_labels == NULL)) {
+        if (r != NULL) {
+            request_free(r);
+        }
+        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        return;
+    }
+    r->order_state = wanted;
+    (void)snprintf(r->name, sizeof(r->name), "%s", name);
+    enqueue(c, r);
 }
 
 static void ask_function(struct controller_core *c, const struct change_kind *kind,

@@ -35,12 +35,15 @@ struct core_request {
     core_reply_cb cb; /* NULL: nobody waits (any more) */
     void *data;
 
-    char name[SPEC_NAME_MAX + 1]; /* of the namespace, for those */
+    char name[SPEC_NAME_MAX + 1]; /* of the namespace, or of the node */
     struct core_function *f;      /* or of the function */
     struct function_spec spec;
     struct package_ref package;
     uint64_t if_revision;
     uint64_t number; /* of the version; of the epoch */
+    int order_state; /* of the node: enum node_order_state, or -1 */
+    json_t *order_labels;
+    json_t *ordered; /* what was built of them */
 
     struct change change; /* what was sent */
     int64_t based_on, namespace_based_on;
@@ -74,6 +77,8 @@ void requests_put_namespace(struct controller_core *c, const char *name, core_re
                             void *data);
 void requests_delete_namespace(struct controller_core *c, const char *name,
                                core_reply_cb cb, void *data);
+void requests_order_node(struct controller_core *c, const char *name, const char *state,
+                         const json_t *labels, core_reply_cb cb, void *data);
 void requests_put_function(struct controller_core *c, const char *namespace_,
                            const char *name, const struct function_spec *spec,
                            const struct package_ref *package, uint64_t if_revision,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "controller/core/core_private.h"
+#include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
 #include "controller/core/registry.h"
 
@@ -231,8 +232,10 @@ static size_t functions_on(const struct core_node *n)
     return count;
 }
 
-static json_t *labels_view(const struct core_node *n)
+/* What the agent tells, and over it what an operator said. */
+static json_t *labels_view(const struct controller_core *c, const struct core_node *n)
 {
+    const struct node_order *o = node_order_find(c, n->name);
     json_t *labels = json_object();
 
     for (size_t i = 0; n->labels != NULL && n->labels[i] != NULL; i++) {
@@ -249,7 +252,18 @@ static json_t *labels_view(const struct core_node *n)
             return NULL;
         }
     }
+    if (o != NULL && json_object_update(labels, o->labels) < 0) {
+        json_decref(labels);
+        return NULL;
+    }
     return labels;
+}
+
+static const char *node_state(const struct controller_core *c, const struct core_node *n)
+{
+    const struct node_order *o = node_order_find(c, n->name);
+
+    return !n->ready ? "lost" : o != NULL ? node_order_state_name(o->state) : "ready";
 }
 
 static json_t *node_view(const struct controller_core *c, const struct core_node *n)
@@ -258,10 +272,10 @@ static json_t *node_view(const struct controller_core *c, const struct core_node
 
     clock_rfc3339(n->connected_wall_ms, connected_at);
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:I, s:I, s:s, s:o}",
-                     "name", n->name, "state", n->ready ? "ready" : "lost", "gateway",
-                     n->gateway, "version", n->version, "labels", labels_view(n),
-                     "memory", "capacity_bytes", number(n->place.memory_bytes),
-                     "reserved_bytes", number(n->memory_reserved_bytes), "cpu_millis",
+                     "name", n->name, "state", node_state(c, n), "gateway", n->gateway,
+                     "version", n->version, "labels", labels_view(c, n), "memory",
+                     "capacity_bytes", number(n->place.memory_bytes), "reserved_bytes",
+                     number(n->memory_reserved_bytes), "cpu_millis",
                      (json_int_t)n->cpu_millis, "instances", (json_int_t)n->instances,
                      "functions", (json_int_t)functions_on(n), "connected_at",
                      connected_at, "last_seen_ms", number(core_now_ms(c) - n->seen_ms));

@@ -8,6 +8,7 @@ import itertools
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -20,6 +21,9 @@ from rest import Controller  # noqa: E402
 
 
 def pytest_sessionstart(session):
+    # A shell without job control starts what it puts in the background with SIGINT ignored,
+    # and children inherit that: Ctrl-C would then do nothing in the programs under test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.geteuid() != 0:
         pytest.exit("the end-to-end tests need root: sandboxes and network namespaces", 1)
     if not (PREFIX / "bin" / "mayfly").exists():

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,55 @@ def test_a_functions_own_error_is_its_callers(cluster, package):
         reply = cluster.call("odd", b"{}", host=host)
         assert (reply.status, reply.cause) == (502, "function_error"), reply
         assert reply.json() == {"errorType": "Odd", "errorMessage": "not today"}
+
+
+def test_drain_loses_no_call(cluster, package):
+    """A node is drained under load and brought back: no call fails, and it is empty between."""
+    cluster.deploy(package("steadily", {"run.sh": "#!/bin/sh\nsleep 0.05\necho ok\n"}),
+                   "steadily", "--runtime", "exec", "--handler", "run.sh")
+    stop = threading.Event()
+    seen = []
+
+    def load(host):
+        while not stop.is_set():
+            reply = cluster.call("steadily", b"x", host=host)
+            seen.append((reply.status, reply.cause, reply.headers["X-Mayfly-Node"]))
+
+    threads = [Background(load, f"node{n % 3 + 1}") for n in range(9)]
+    try:
+        wait_for("calls on node2", lambda: any(s[2] == "node2" for s in seen))
+        cluster.mayfly("node", "drain", "node2", "--deadline", "60s")
+        node = cluster.nodes()["node2"]
+        assert (node["state"], node["instances"], node["functions"]) == ("draining", 0, 0)
+        drained = len(seen)
+        wait_for("more calls", lambda: len(seen) > drained + 50)
+        assert all(s[2] != "node2" for s in seen[drained + 9:])
+        cluster.mayfly("node", "uncordon", "node2")
+        wait_for("calls on node2 again", lambda: any(s[2] == "node2" for s in seen[drained:]))
+    finally:
+        stop.set()
+        cluster.mayfly("node", "uncordon", "node2", check=False)
+    for thread in threads:
+        thread.result()
+    assert [s for s in seen if s[0] != 200] == []
+
+
+def test_cordon_and_labels(cluster, package):
+    """What is said of a node shows, is kept, and mistakes are explained."""
+    try:
+        cluster.mayfly("node", "cordon", "node3")
+        cluster.mayfly("node", "label", "node3", "zone=a", "disk=ssd")
+        cluster.mayfly("node", "label", "node3", "disk-")
+        node = cluster.nodes()["node3"]
+        assert node["state"] == "cordoned"
+        assert node["labels"]["zone"] == "a" and "disk" not in node["labels"]
+        cluster.deploy(package("c", {"run.sh": "#!/bin/sh\necho c\n"}), "not-there",
+                       "--runtime", "exec", "--handler", "run.sh")
+        assert "node3" not in {g["node"] for g in cluster.json("describe", "not-there")["grants"]}
+    finally:
+        cluster.mayfly("node", "uncordon", "node3")
+    for args, code, text in ((("cordon", "node9"), 3, "node9"), (("rest", "node1"), 2, "cordon"),
+                             (("label", "node1"), 2, "labels"),
+                             (("label", "node1", "a b=c"), 1, "a b")):
+        result = cluster.mayfly("node", *args, check=False)
+        assert result.returncode == code and text in result.stderr, result

@@ -35,6 +35,11 @@ bool sim_node_is_joined(const struct sim_node *n)
     return n->joined;
 }
 
+bool sim_node_is_empty(const struct sim_node *n)
+{
+    return n->n_grants == 0 && list_empty(&n->instances);
+}
+
 /* --- instances
  * --------------------------------------------------------------------------- */
 

@@ -124,6 +124,30 @@ static void delete (struct sim *s, unsigned function)
     sim_controller_arm(s);
 }
 
+static void ordered(void *data, const struct core_reply *r)
+{
+    struct request *q = data;
+
+    list_remove(&q->link);
+    free(q);
+}
+
+/* An operator has something to say of a node. */
+static void order(struct sim *s)
+{
+    static const char *const states[] = {"ready", "ready", "cordoned", "draining"};
+    struct request *q = calloc(1, sizeof(*q));
+
+    CHECK(q != NULL);
+    q->sim = s;
+    list_push_back(&s->requests, &q->link);
+    s->counts.orders++;
+    controller_core_order_node(
+        s->controller, sim_node_name(s->nodes[sim_below(&s->clock, s->options.nodes)]),
+        states[sim_below(&s->clock, 4)], NULL, ordered, q);
+    sim_controller_arm(s);
+}
+
 static void operate(void *data)
 {
     struct sim *s = data;
@@ -133,7 +157,10 @@ static void operate(void *data)
         return;
     }
     if (s->controller != NULL && controller_core_is_ready(s->controller) &&
-        !s->functions[function].uncertain) {
+        sim_chance(&s->clock, 100)) {
+        order(s);
+    } else if (s->controller != NULL && controller_core_is_ready(s->controller) &&
+               !s->functions[function].uncertain) {
         if (s->functions[function].there && sim_chance(&s->clock, 200)) {
             delete (s, function);
         } else {
@@ -206,7 +233,7 @@ static void fault(void *data)
  * --------------------------------------------------------------------------------------
  */
 
-/* In a tight cluster a version may have found no place in time. */
+/* In a tight cluster, or with nodes out of work, a version may have found no place. */
 static bool has_no_room(struct sim *s, const json_t *f, uint64_t version)
 {
     const json_t *v;
@@ -214,13 +241,34 @@ static bool has_no_room(struct sim *s, const json_t *f, uint64_t version)
 
     json_array_foreach(json_object_get(f, "versions"), i, v)
     {
-        if (s->tight &&
+        if ((s->tight || s->counts.orders > 0) &&
             (uint64_t)json_integer_value(json_object_get(v, "number")) == version) {
             return strcmp(json_string_value(json_object_get(v, "cause")),
                           "no_capacity") == 0;
         }
     }
     return false;
+}
+
+static const char *node_state(struct sim *s, unsigned i, char ret[16])
+{
+    json_t *node = controller_core_node(s->controller, sim_node_name(s->nodes[i]));
+
+    (void)snprintf(ret, 16, "%s", json_string_value(json_object_get(node, "state")));
+    json_decref(node);
+    return ret;
+}
+
+/* Nodes that take new work. */
+static uint64_t open_nodes(struct sim *s)
+{
+    char state[16];
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < s->options.nodes; i++) {
+        n += strcmp(node_state(s, i, state), "ready") == 0;
+    }
+    return n;
 }
 
 static bool check_function(struct sim *s, unsigned function)
@@ -243,7 +291,7 @@ static bool check_function(struct sim *s, unsigned function)
     if (f == NULL) {
         return ok;
     }
-    if (has_no_room(s, f, s->functions[function].version)) {
+    if (has_no_room(s, f, s->functions[function].version) || open_nodes(s) == 0) {
         s->functions[function].uncertain = true; /* nothing more can be said of it */
     }
     serving = (uint64_t)json_integer_value(json_object_get(f, "serving_version"));
@@ -267,12 +315,13 @@ static bool check_function(struct sim *s, unsigned function)
     if (!s->functions[function].uncertain && !s->functions[function].bad &&
         s->functions[function].max_scale > 0 &&
         (granted > s->functions[function].max_scale ||
-         (granted < s->functions[function].max_scale && !s->tight))) {
+         (granted < s->functions[function].max_scale && !s->tight &&
+          open_nodes(s) > 0))) {
         sim_say(s, "%s: grants add up to %llu, max_scale is %u", name,
                 (unsigned long long)granted, s->functions[function].max_scale);
         ok = false;
     }
-    wanted = s->options.nodes < SIM_HOMES_MAX ? s->options.nodes : SIM_HOMES_MAX;
+    wanted = open_nodes(s) < SIM_HOMES_MAX ? open_nodes(s) : SIM_HOMES_MAX;
     if (s->functions[function].max_scale > 0 &&
         s->functions[function].max_scale < wanted) {
         wanted = s->functions[function].max_scale;
@@ -292,8 +341,15 @@ static bool check_rest(struct sim *s)
     bool ok = true;
 
     for (unsigned i = 0; i < s->options.nodes; i++) {
+        char state[16];
+
         if (!sim_node_is_joined(s->nodes[i])) {
             sim_say(s, "%s has not come back", sim_node_name(s->nodes[i]));
+            ok = false;
+        }
+        if (strcmp(node_state(s, i, state), "draining") == 0 &&
+            !sim_node_is_empty(s->nodes[i])) {
+            sim_say(s, "%s drains, and is not empty", sim_node_name(s->nodes[i]));
             ok = false;
         }
         ok = sim_node_check_rest(s->nodes[i]) && ok;
@@ -310,6 +366,9 @@ static bool check_calls(struct sim *s)
     struct sim_counts before = s->counts;
     uint64_t expected = 0;
 
+    if (open_nodes(s) == 0) {
+        return true; /* there is nowhere to run anything */
+    }
     s->strict = !s->tight;
 
     for (unsigned f = 0; f < s->options.functions; f++) {

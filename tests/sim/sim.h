@@ -84,7 +84,8 @@ struct sim_node;
 
 struct sim_counts {
     uint64_t calls, ok, failed, rejected, canceled, cold, forwarded;
-    uint64_t deploys, deletes, controller_crashes, agent_crashes, cuts, store_outages;
+    uint64_t deploys, deletes, orders, controller_crashes, agent_crashes, cuts,
+        store_outages;
 };
 
 struct sim {
@@ -130,6 +131,7 @@ void sim_node_send_node(struct sim_node *n, const struct node_state *st);
 void sim_node_resync(struct sim_node *n);
 void sim_node_controller_died(struct sim_node *n);
 bool sim_node_is_joined(const struct sim_node *n);
+bool sim_node_is_empty(const struct sim_node *n); /* no grant, no instance */
 /* Each says what is wrong on stderr. */
 bool sim_node_check(const struct sim_node *n);
 bool sim_node_check_rest(const struct sim_node *n);

@@ -877,8 +877,10 @@ static void check_agent(const struct world *w, const struct model_agent *a)
 
         LIST_FOREACH(it, &w->core->nodes_ready)
         {
-            ready = ready || strcmp(container_of(it, struct core_node, link)->name,
-                                    a->peers[i].node) == 0;
+            const struct core_node *node = container_of(it, struct core_node, link);
+
+            ready =
+                ready || (!node->draining && strcmp(node->name, a->peers[i].node) == 0);
         }
         CHECK(a->peers[i].usable == ready);
     }
