@@ -8,6 +8,8 @@
 
 #include <cmocka.h> /* needs the four above */
 
+#include <errno.h>
+
 #include "controller/core/autoscaler.h"
 
 #define S     1000ull
@@ -422,7 +424,7 @@ static void says_why(void **state)
     assert_non_null(strstr(text, "in panic the count does not fall (for another 58 s)"));
     autoscaler_decision_text(&w->last, small, sizeof(small));
     assert_int_equal(strlen(small), sizeof(small) - 1);
-    for (int i = 0; i < AUTOSCALER_CLAMP_COUNT; i++) {
+    for (enum autoscaler_clamp i = 0; i < AUTOSCALER_CLAMP_COUNT; i++) {
         assert_true(autoscaler_clamp_name(i)[0] != '\0');
         assert_true(autoscaler_clamp_text(i)[0] != '\0');
     }
@@ -439,6 +441,52 @@ static void memory(void **state)
     w->config.stable_window_ms = 3600000;
     begin(w, 0);
     assert_in_range(autoscaler_bytes(w->scaler), 28800, 40000);
+}
+
+/* Allocations left to succeed; negative: all do. */
+static int allocations = -1;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    if (allocations == 0) {
+        return NULL;
+    }
+    allocations -= allocations > 0;
+    return __real_calloc(n, size);
+}
+
+/* Without memory there is no autoscaler, or one with the configuration that it had. */
+static void out_of_memory(void **state)
+{
+    struct world *w = *state;
+    struct autoscaler_config other;
+    struct autoscaler *a;
+    size_t bytes;
+
+    w->config.scale_down_delay_ms = 60000;
+    for (int i = 0; i < 4; i++) {
+        allocations = i;
+        assert_int_equal(autoscaler_new(&a, &w->config, START, 0), -ENOMEM);
+    }
+    allocations = -1;
+    begin(w, 3);
+    steady(w, 3, 70);
+    bytes = autoscaler_bytes(w->scaler);
+    other = w->config;
+    other.stable_window_ms = 120000;
+    other.scale_down_delay_ms = 120000;
+    for (int i = 0; i < 3; i++) {
+        allocations = i;
+        assert_int_equal(autoscaler_configure(w->scaler, &other), -ENOMEM);
+        assert_int_equal(autoscaler_bytes(w->scaler), bytes);
+        assert_int_equal(decide(w), 3);
+    }
+    allocations = -1;
+    assert_int_equal(autoscaler_configure(w->scaler, &other), 0);
+    assert_true(autoscaler_bytes(w->scaler) > bytes);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -467,6 +515,7 @@ int main(void)
         TEST(senseless_values),
         TEST(says_why),
         TEST(memory),
+        TEST(out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

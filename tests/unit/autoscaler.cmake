@@ -1,5 +1,6 @@
 set(dir ${CMAKE_CURRENT_LIST_DIR})
 mayfly_test(test_autoscaler unit SOURCES ${dir}/autoscaler.c LIBS controller_core)
+target_link_options(test_autoscaler PRIVATE -Wl,--wrap=calloc)
 foreach(part config window kpa random)
   mayfly_test(test_autoscaler_${part} unit
     SOURCES ${dir}/autoscaler_${part}.c LIBS controller_core)

@@ -139,7 +139,7 @@ static void rules_between_numbers(void **state)
         assert_true(autoscaler_config_check(&c, &err) < 0);
         assert_non_null(strstr(err.text, rows[i].key));
     }
-    for (int m = 0; m < AUTOSCALER_METRIC_COUNT; m++) {
+    for (enum autoscaler_metric m = 0; m < AUTOSCALER_METRIC_COUNT; m++) {
         assert_int_equal(autoscaler_metric_parse(autoscaler_metric_name(m)), m);
     }
     assert_int_equal(autoscaler_metric_parse("cpu"), -EINVAL);

@@ -1,0 +1,114 @@
+#include "agent/core/keepalive.h"
+
+#include "common/check.h"
+
+void keepalive_init(struct keepalive *k, uint32_t fixed_ms, bool learn)
+{
+    *k = (struct keepalive){.fixed_ms = fixed_ms, .learn = learn};
+}
+
+static void halve(struct keepalive *k)
+{
+    k->total = 0;
+    k->squares = 0;
+    for (int i = 0; i < KEEPALIVE_BINS; i++) {
+        k->bins[i] /= 2;
+        k->total += k->bins[i];
+        k->squares += (uint64_t)k->bins[i] * k->bins[i];
+    }
+    k->beyond /= 2;
+}
+
+static void count(struct keepalive *k, uint64_t idle_ms)
+{
+    uint64_t bin = idle_ms / KEEPALIVE_BIN_MS;
+
+    if (bin >= KEEPALIVE_BINS) {
+        k->beyond++;
+    } else {
+        k->squares += 2u * k->bins[bin] + 1;
+        k->bins[bin]++;
+        k->total++;
+    }
+    if (k->total + k->beyond >= KEEPALIVE_SAMPLES_MAX) {
+        halve(k);
+    }
+}
+
+void keepalive_call(struct keepalive *k, uint64_t now_ms)
+{
+    if (k->idle) {
+        count(k, now_ms > k->idle_ms ? now_ms - k->idle_ms : 0);
+        k->idle = false;
+    }
+}
+
+void keepalive_idle(struct keepalive *k, uint64_t now_ms)
+{
+    k->idle = true;
+    k->idle_ms = now_ms;
+}
+
+/* Whether what was counted shows a pattern. For n bins of mean m the squared coefficient
+ * of variation is n * squares / total^2 - 1. */
+static bool representative(const struct keepalive *k)
+{
+    uint64_t all = (uint64_t)k->total + k->beyond, total = k->total;
+
+    return total >= KEEPALIVE_SAMPLES_MIN &&
+           k->beyond * 100ull <= all * KEEPALIVE_BEYOND_MAX &&
+           KEEPALIVE_BINS * k->squares >
+               total * total * (1 + KEEPALIVE_CV * KEEPALIVE_CV);
+}
+
+/* The bin that holds a percentile of the counts. */
+static uint32_t percentile_bin(const struct keepalive *k, uint32_t percent)
+{
+    uint64_t seen = 0, rank = ((uint64_t)k->total * percent + 99) / 100;
+
+    for (uint32_t i = 0; i < KEEPALIVE_BINS; i++) {
+        seen += k->bins[i];
+        if (seen >= rank && seen > 0) {
+            return i;
+        }
+    }
+    CHECK(false); /* total is the bins' sum, and not zero */
+}
+
+void keepalive_plan(const struct keepalive *k, struct keepalive_plan *ret)
+{
+    uint64_t head, tail;
+
+    *ret = (struct keepalive_plan){.basis = KEEPALIVE_FIXED,
+                                   .drop_ms = k->idle_ms + k->fixed_ms,
+                                   .prewarm_ms = UINT64_MAX,
+                                   .until_ms = UINT64_MAX};
+    if (!k->learn || !representative(k)) {
+        return;
+    }
+    ret->basis = KEEPALIVE_LEARNED;
+    /* The head's bin from its beginning, the tail's to its end. */
+    head = (uint64_t)percentile_bin(k, KEEPALIVE_HEAD_PERCENT) * KEEPALIVE_BIN_MS;
+    tail = (percentile_bin(k, KEEPALIVE_TAIL_PERCENT) + 1ull) * KEEPALIVE_BIN_MS;
+    head = head * (100 - KEEPALIVE_MARGIN) / 100;
+    tail = tail * (100 + KEEPALIVE_MARGIN) / 100;
+    if (head == 0) {
+        ret->drop_ms = k->idle_ms + tail;
+        return;
+    }
+    ret->drop_ms = k->idle_ms;
+    ret->prewarm_ms = k->idle_ms + head;
+    ret->until_ms = k->idle_ms + tail;
+}
+
+bool keepalive_check(const struct keepalive *k)
+{
+    uint64_t total = 0, squares = 0;
+
+    for (int i = 0; i < KEEPALIVE_BINS; i++) {
+        total += k->bins[i];
+        squares += (uint64_t)k->bins[i] * k->bins[i];
+    }
+    return total == k->total && squares == k->squares &&
+           total + k->beyond < KEEPALIVE_SAMPLES_MAX;
+}
