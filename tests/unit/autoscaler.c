@@ -100,6 +100,10 @@ static void wakes_from_zero_at_once(void **state)
     assert_true(observe(w, 1, 1));
     assert_int_equal(decide(w), 1);
     assert_false(observe(w, 1, 1)); /* it has been answered */
+
+    begin(w, 0);
+    assert_int_equal(steady(w, 0, 10), 0);
+    assert_true(observe(w, 1, 0)); /* load is enough, it need not wait */
 }
 
 /* A queue asks for as many as it takes that none waits, at once, wherever in a second. */
@@ -118,6 +122,52 @@ static void a_queue_is_answered_at_once(void **state)
     w->ready = 40;
     assert_int_equal(steady(w, 1, 4), 40);
     assert_true(clamped(w, AUTOSCALER_CLAMP_PANIC));
+}
+
+/* Also below the panic threshold it is answered, and not taken back. */
+static void a_short_queue_is_answered_at_once(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, 10);
+    assert_int_equal(steady(w, 10, 120), 10);
+    w->now += 950;
+    assert_true(observe(w, 15, 5));
+    assert_int_equal(decide(w), 15);
+    assert_true(w->last.panicking);
+    w->ready = 15;
+    assert_int_equal(steady(w, 10, 60), 15);
+    assert_int_equal(steady(w, 10, 2), 10);
+}
+
+/* A queue of which nothing was heard any more asks for nothing. */
+static void an_old_queue_does_not_count(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, 1);
+    steady(w, 1, 120);
+    w->now += 950;
+    (void)observe(w, 40, 39);
+    w->now += 4999;
+    decide(w);
+    assert_int_equal(w->last.queue_wanted, 40);
+    w->now += 1;
+    decide(w);
+    assert_int_equal(w->last.queue_wanted, 0);
+    assert_int_equal(w->last.queued, 0);
+}
+
+/* Of the first second only its end is known: that stands for all of it. */
+static void the_first_second_counts_in_full(void **state)
+{
+    struct world *w = *state;
+
+    begin(w, 8);
+    w->now += 900;
+    (void)observe(w, 8, 0);
+    assert_int_equal(decide(w), 8);
+    assert_true(w->last.stable_value == 8);
 }
 
 /* Calls that wait for a moment although there are instances enough ask for no more. */
@@ -262,6 +312,23 @@ static void grace_before_the_last_goes(void **state)
     assert_int_equal(steady(w, 0, 2), 0);
 }
 
+/* Only the time without a break during which calls were buffered counts for the grace. */
+static void buffering_must_be_without_a_break(void **state)
+{
+    struct world *w = *state;
+
+    w->config.container_concurrency = 10;
+    w->config.target_burst_capacity = 5;
+    begin(w, 0);
+    assert_true(steady(w, 0, 2) > 0 && w->last.excess_burst < 0);
+    w->ready = 1;
+    steady(w, 1, 120);
+    assert_true(w->last.excess_burst >= 0);
+    assert_int_equal(steady(w, 0, 60), 1);
+    assert_true(clamped(w, AUTOSCALER_CLAMP_GRACE));
+    assert_int_equal(w->last.until_ms, w->now + 30 * S);
+}
+
 /* A call during the retention starts it all over. */
 static void load_ends_the_retention(void **state)
 {
@@ -385,6 +452,7 @@ static void configuration_changes(void **state)
     /* A metric of its own has windows of its own. */
     w->config.metric = AUTOSCALER_RPS;
     assert_int_equal(autoscaler_configure(w->scaler, &w->config), 0);
+    w->now += 2 * S;
     decide(w);
     assert_false(w->last.valid);
     assert_int_equal(w->last.desired, 3);
@@ -496,6 +564,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(wakes_from_zero_at_once),
         TEST(a_queue_is_answered_at_once),
+        TEST(a_short_queue_is_answered_at_once),
+        TEST(an_old_queue_does_not_count),
+        TEST(the_first_second_counts_in_full),
         TEST(a_queue_that_fits_asks_for_none),
         TEST(a_queue_at_max_scale),
         TEST(values_count_by_time),
@@ -505,6 +576,7 @@ int main(void)
         TEST(scales_to_zero),
         TEST(retains_the_last),
         TEST(grace_before_the_last_goes),
+        TEST(buffering_must_be_without_a_break),
         TEST(load_ends_the_retention),
         TEST(a_young_instance_stays),
         TEST(what_never_starts_is_given_up),

@@ -181,6 +181,9 @@ static void panic_holds_for_a_stable_window(void **state)
     assert_int_equal(decide(&k, START + MINUTE, 1, 1, 10), 100);
     assert_int_equal(decide(&k, START + MINUTE + 1, 1, 1, 10), 1);
     assert_false(k.last.panicking);
+    /* The next panic begins from its own count. */
+    assert_int_equal(decide(&k, START + 2 * MINUTE, 1, 30, 1), 3);
+    assert_true(k.last.panicking);
 }
 
 /* A slow increase after a jump does not prolong panic; another jump does. */

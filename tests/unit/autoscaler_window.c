@@ -196,6 +196,7 @@ static void peaks(void **state)
     autoscaler_peaks_free(&longer);
     assert_max(&p, T + 6, 0, 2, T + 9);
     assert_max(&p, T + 7, 9, 9, T + 12);
+    assert_max(&p, T + 8, 9, 9, T + 13); /* the same again: it lasts longer */
     assert_max(&p, T + 1000, 0, 0, T + 1005);
     autoscaler_peaks_free(&p);
 }

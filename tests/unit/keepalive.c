@@ -173,6 +173,18 @@ static void head_and_tail(void **state)
     assert_true(plan(&w).prewarm_ms == UINT64_MAX);
 }
 
+/* One of thirty is less than 5 %, and not the earliest that is expected. */
+static void outliers(void **state)
+{
+    struct world w = world(true);
+
+    call_after(&w, 1000);
+    for (int i = 0; i < 29; i++) {
+        call_after(&w, 20 * MINUTE);
+    }
+    assert_int_equal(plan(&w).prewarm_ms, w.now + 18 * MINUTE);
+}
+
 /* Calls that find the function busy are not counted: its instances are there. */
 static void busy_is_not_idle(void **state)
 {
@@ -208,6 +220,21 @@ static void follows_a_change(void **state)
     assert_false(warm_after(&w, 10 * MINUTE)); /* and the old one is forgotten */
 }
 
+/* So is one that was rarely called and is called often now. */
+static void becomes_frequent(void **state)
+{
+    struct world w = world(true);
+
+    for (int i = 0; i < 1000; i++) {
+        call_after(&w, 5 * HOUR);
+    }
+    assert_fixed(&w);
+    for (int i = 0; i < 600; i++) {
+        call_after(&w, HOUR);
+    }
+    assert_int_equal(plan(&w).basis, KEEPALIVE_LEARNED);
+}
+
 /* Without learning it is the fixed time, whatever was seen; a clock that goes back is
  * none. */
 static void fixed(void **state)
@@ -232,8 +259,10 @@ int main(void)
         cmocka_unit_test(threshold),
         cmocka_unit_test(few_samples),
         cmocka_unit_test(head_and_tail),
+        cmocka_unit_test(outliers),
         cmocka_unit_test(busy_is_not_idle),
         cmocka_unit_test(follows_a_change),
+        cmocka_unit_test(becomes_frequent),
         cmocka_unit_test(fixed),
     };
 
