@@ -23,8 +23,7 @@
 #define KEEPALIVE_MARGIN       10 /* percent, sooner and later than those */
 #define KEEPALIVE_CV           2  /* of the bins' counts; below it there is no pattern */
 #define KEEPALIVE_SAMPLES_MIN  5  /* ours: from fewer nothing is concluded */
-#define KEEPALIVE_BEYOND_MAX   50 /* percent of idle times that were longer than the bins \
-                                   */
+#define KEEPALIVE_BEYOND_MAX   50 /* percent of idle times that no bin is for */
 /* Ours: when so many were counted all counts are halved, so that what a function did long
  * ago weighs less than what it does now. */
 #define KEEPALIVE_SAMPLES_MAX 1000

@@ -195,11 +195,77 @@ static void more_load_never_wants_fewer(void **state)
     }
 }
 
+#define SERIES 2000
+
+struct series { /* a value a second, or none */
+    double values[SERIES];
+    bool known[SERIES];
+};
+
+/* Knative's window average, by its definition and without a window. */
+static double by_definition(const struct series *s, int now, int length)
+{
+    double sum = 0;
+    int first = -1, last = -1, n;
+
+    for (int i = 0; i <= now; i++) {
+        if (s->known[i]) {
+            first = last < 0 || i - last >= length ? i : first;
+            last = i;
+        }
+    }
+    if (last < 0 || now - last >= length) {
+        return 0;
+    }
+    for (int i = now - length + 1 > 0 ? now - length + 1 : 0; i <= last; i++) {
+        sum += s->known[i] ? s->values[i] : 0;
+    }
+    n = last - first + 1;
+    n = n > length ? length : n;
+    n = n > length - (now - last) ? length - (now - last) : n;
+    return sum / n;
+}
+
+/* One value a second, now and then none, averages as it does in Knative. */
+static void averages_are_by_definition(void **state)
+{
+    static struct series s;
+
+    for (int run = 0; run < 5; run++) {
+        struct autoscaler_config c = random_config();
+        int stable = (int)autoscaler_config_stable_s(&c);
+        int panic = (int)autoscaler_config_panic_s(&c);
+        struct autoscaler *a;
+        struct autoscaler_decision d;
+        int silent = 0;
+
+        c.observation_hold_ms = 1000; /* a value stands for its second */
+        assert_int_equal(autoscaler_new(&a, &c, 0, 0), 0);
+        for (int i = 0; i < SERIES; i++) {
+            uint64_t now = (uint64_t)i * 1000;
+
+            silent = silent > 0 ? silent - 1 : below(20) == 0 ? (int)below(100) : 0;
+            s.known[i] = silent == 0;
+            s.values[i] = below(1000) / 8.0;
+            if (s.known[i]) {
+                (void)autoscaler_observe(
+                    a, &(struct autoscaler_observation){
+                           .at_ms = now, .concurrency = s.values[i], .rps = s.values[i]});
+            }
+            autoscaler_decide(a, now, &d);
+            assert_true(fabs(d.stable_value - by_definition(&s, i, stable)) < 2e-6);
+            assert_true(fabs(d.panic_value - by_definition(&s, i, panic)) < 2e-6);
+        }
+        a = autoscaler_free(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decisions_keep_their_rules),
         cmocka_unit_test(more_load_never_wants_fewer),
+        cmocka_unit_test(averages_are_by_definition),
     };
 
     rng = env_number("AUTOSCALER_SEED", 20240611);
