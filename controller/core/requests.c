@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "controller/core/node_order.h"
 #include "controller/core/registry.h"
 #include "controller/core/scheduler.h"
 
@@ -38,8 +37,8 @@ int requests_init(struct controller_core *c)
 
 /* --- one request's life ----------------------------------------------------------- */
 
-static struct core_request *request_new(const struct change_kind *kind, core_reply_cb cb,
-                                        void *data)
+struct core_request *core_request_new(const struct change_kind *kind, core_reply_cb cb,
+                                      void *data)
 {
     struct core_request *r = calloc(1, sizeof(*r));
 
@@ -58,7 +57,7 @@ static struct core_request *request_new(const struct change_kind *kind, core_rep
     return r;
 }
 
-static void request_free(struct core_request *r)
+void core_request_free(struct core_request *r)
 {
     change_free(&r->change);
     function_spec_free(&r->spec);
@@ -111,7 +110,7 @@ int request_refuse(struct core_request *r, enum cause cause, const char *fmt, ..
 
 /* The request is over, as r->cause and r->text say; whoever waits hears of it when the
  * door is left. */
-static void answer(struct controller_core *c, struct core_request *r)
+void core_request_answer(struct controller_core *c, struct core_request *r)
 {
     CHECK(r->state != REQUEST_ANSWERED);
     forget_txn(c, r);
@@ -137,7 +136,7 @@ static void answer_and_kick(struct controller_core *c, struct core_request *r)
 {
     struct list *queue = queue_of(c, r);
 
-    answer(c, r);
+    core_request_answer(c, r);
     kick(c, queue);
 }
 
@@ -157,7 +156,7 @@ void requests_deliver(struct controller_core *c)
         if (r->cb != NULL) {
             r->cb(r->data, &reply);
         }
-        request_free(r);
+        core_request_free(r);
     }
 }
 
@@ -182,11 +181,11 @@ static void start(struct controller_core *c, struct core_request *r)
     if (!c->store_up) {
         (void)request_refuse(r, CAUSE_STORE_UNAVAILABLE,
                              "the store cannot be reached; nothing was changed");
-        answer(c, r);
+        core_request_answer(c, r);
         return;
     }
     if (r->kind->build(c, r) < 0) {
-        answer(c, r);
+        core_request_answer(c, r);
         return;
     }
     if (list_empty(&r->active)) {
@@ -324,297 +323,29 @@ static void limit_alarm(struct controller_core *c, struct alarm *a)
                              "the store has not answered in time; nothing was changed");
     }
     if (r->kind == NULL) {
-        answer(c, r);
+        core_request_answer(c, r);
     } else {
         answer_and_kick(c, r);
     }
 }
 
-/* --- asking ----------------------------------------------------------------------- */
+/* --- beginning ------------------------------------------------------------------- */
 
 /* Counts it in: from here on it is answered by answer(). */
-static void admit(struct controller_core *c, struct core_request *r, uint64_t limit_ms)
+void core_request_admit(struct controller_core *c, struct core_request *r,
+                        uint64_t limit_ms)
 {
     list_push_back(&c->requests, &r->all);
     c->n_requests++;
     alarms_set(&c->alarms, &r->limit, core_now_ms(c) + limit_ms);
 }
 
-static void enqueue(struct controller_core *c, struct core_request *r)
+void core_request_enqueue(struct controller_core *c, struct core_request *r)
 {
-    admit(c, r, REQUEST_LIMIT_MS);
+    core_request_admit(c, r, REQUEST_LIMIT_MS);
     list_push_back(queue_of(c, r), &r->link);
     ++*queue_length(c, r);
     kick(c, queue_of(c, r));
-}
-
-static void reply_now(core_reply_cb cb, void *data, enum cause cause, const char *text,
-                      const char *field)
-{
-    struct core_reply reply = {.cause = cause, .text = text, .field = field};
-
-    cb(data, &reply);
-}
-
-/* What keeps any request from being taken up; false after it was answered. */
-static bool may_ask(struct controller_core *c, core_reply_cb cb, void *data)
-{
-    if (c->epoch == 0) {
-        reply_now(cb, data, CAUSE_STORE_UNAVAILABLE,
-                  "the controller is starting: it has not read the store yet", NULL);
-        return false;
-    }
-    if (c->n_requests >= REQUESTS_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many requests are waiting", NULL);
-        return false;
-    }
-    return true;
-}
-
-static bool name_ok(const char *name, const char *field, core_reply_cb cb, void *data)
-{
-    if (spec_name_valid(name)) {
-        return true;
-    }
-    reply_now(cb, data, CAUSE_BAD_REQUEST,
-              "a name has 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -",
-              field);
-    return false;
-}
-
-static void ask_namespace(struct controller_core *c, const struct change_kind *kind,
-                          const char *name, core_reply_cb cb, void *data)
-{
-    struct core_request *r;
-
-    if (!may_ask(c, cb, data) || !name_ok(name, "namespace", cb, data)) {
-        return;
-    }
-    if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many changes of namespaces wait", NULL);
-        return;
-    }
-    r = request_new(kind, cb, data);
-    if (r == NULL) {
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
-        return;
-    }
-    (void)snprintf(r->name, sizeof(r->name), "%s", name);
-    enqueue(c, r);
-}
-
-void requests_put_namespace(struct controller_core *c, const char *name, core_reply_cb cb,
-                            void *data)
-{
-    ask_namespace(c, &change_put_namespace, name, cb, data);
-}
-
-void requests_delete_namespace(struct controller_core *c, const char *name,
-                               core_reply_cb cb, void *data)
-{
-    ask_namespace(c, &change_delete_namespace, name, cb, data);
-}
-
-void requests_order_node(struct controller_core *c, const char *name, const char *state,
-                         const json_t *labels, core_reply_cb cb, void *data)
-{
-    int wanted = state != NULL ? node_order_state_parse(state) : -1;
-    struct core_request *r;
-    struct error err;
-
-    if (!may_ask(c, cb, data)) {
-        return;
-    }
-    if (state != NULL && wanted < 0) {
-        reply_now(cb, data, CAUSE_BAD_REQUEST,
-                  "a node can be ready, cordoned or draining", "state");
-        return;
-    }
-    if (labels != NULL && node_order_check_labels(labels, &err) < 0) {
-        reply_now(cb, data, CAUSE_BAD_REQUEST, err.text, "labels");
-        return;
-    }
-    if (strlen(name) > SPEC_NODE_MAX) {
-        reply_now(cb, data, CAUSE_NOT_FOUND, "there is no node of that name", NULL);
-        return;
-    }
-    if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
-        return;
-    }
-    r = request_new(&change_order_node, cb, data);
-    if (r != NULL && labels != NULL) {
-        r->order_labels = json_deep_copy(labels);
-    }
-    if (r == NULL || (labels != NULL && r->order_labels == NULL)) {
-        if (r != NULL) {
-            request_free(r);
-        }
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
-        return;
-    }
-    r->order_state = wanted;
-    (void)snprintf(r->name, sizeof(r->name), "%s", name);
-    enqueue(c, r);
-}
-
-static void ask_function(struct controller_core *c, const struct change_kind *kind,
-                         const char *namespace_, const char *name,
-                         const struct function_spec *spec,
-                         const struct package_ref *package, uint64_t if_revision,
-                         core_reply_cb cb, void *data)
-{
-    struct core_request *r;
-    struct core_function *f;
-
-    if (!may_ask(c, cb, data) || !name_ok(namespace_, "namespace", cb, data) ||
-        !name_ok(name, "name", cb, data)) {
-        return;
-    }
-    f = registry_want_function(c, namespace_, name);
-    if (f != NULL && f->n_queue >= REQUEST_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED,
-                  "too many changes of this function wait for each other", NULL);
-        return;
-    }
-    r = f != NULL ? request_new(kind, cb, data) : NULL;
-    if (r == NULL || (spec != NULL && function_spec_copy(&r->spec, spec) < 0)) {
-        free(r);
-        if (f != NULL) {
-            scheduler_touch(c, f);
-        }
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
-        return;
-    }
-    r->f = f;
-    r->if_revision = if_revision;
-    if (package != NULL) {
-        r->package = *package;
-    }
-    enqueue(c, r);
-}
-
-void requests_put_function(struct controller_core *c, const char *namespace_,
-                           const char *name, const struct function_spec *spec,
-                           const struct package_ref *package, uint64_t if_revision,
-                           core_reply_cb cb, void *data)
-{
-    ask_function(c, &change_put_function, namespace_, name, spec, package, if_revision,
-                 cb, data);
-}
-
-void requests_delete_function(struct controller_core *c, const char *namespace_,
-                              const char *name, uint64_t if_revision, core_reply_cb cb,
-                              void *data)
-{
-    ask_function(c, &change_delete_function, namespace_, name, NULL, NULL, if_revision,
-                 cb, data);
-}
-
-/* --- the core's own --------------------------------------------------------------- */
-
-void requests_take_epoch(struct controller_core *c)
-{
-    struct core_request *r;
-
-    if (c->epoch != 0 || !list_empty(&c->namespace_queue)) {
-        return;
-    }
-    r = request_new(&change_epoch, NULL, NULL);
-    if (r != NULL) {
-        enqueue(c, r);
-    } else {
-        alarms_set(&c->alarms, &c->epoch_alarm, core_now_ms(c) + PAUSE_MAX_MS);
-    }
-}
-
-void requests_decide(struct controller_core *c, struct core_function *f)
-{
-    struct core_request *r = request_new(&change_decide, NULL, NULL);
-
-    if (r == NULL) {
-        scheduler_decided(c, f, false);
-        return;
-    }
-    r->f = f;
-    enqueue(c, r);
-}
-
-void requests_heal_namespace(struct controller_core *c, const char *name)
-{
-    struct core_request *r;
-
-    LIST_FOREACH(it, &c->namespace_queue)
-    {
-        r = container_of(it, struct core_request, link);
-        if (r->kind == &change_put_namespace && strcmp(r->name, name) == 0) {
-            return; /* it is being made */
-        }
-    }
-    r = c->n_namespace_queue < NAMESPACE_QUEUE_MAX
-            ? request_new(&change_put_namespace, NULL, NULL)
-            : NULL;
-    if (r != NULL) { /* else: the scheduler asks again */
-        (void)snprintf(r->name, sizeof(r->name), "%s", name);
-        enqueue(c, r);
-    }
-}
-
-/* --- waiting for a version -------------------------------------------------------- */
-
-/* Whether there is an answer; it is in r then. */
-static bool version_decided(const struct core_function *f, struct core_request *r)
-{
-    const struct record_version *v =
-        f->present ? record_find(&f->record, r->number) : NULL;
-
-    if (v == NULL) {
-        (void)request_refuse(r, CAUSE_NOT_FOUND, "function %s/%s has no version %llu",
-                             f->ns->name, f->name, (unsigned long long)r->number);
-        return true;
-    }
-    (void)request_refuse(r, CAUSE_NONE, "%s", "");
-    return v->state != RECORD_DEPLOYING;
-}
-
-void requests_wait_version(struct controller_core *c, const char *namespace_,
-                           const char *name, uint64_t number, uint64_t wait_ms,
-                           core_reply_cb cb, void *data)
-{
-    struct core_function *f = registry_function(c, namespace_, name);
-    struct core_request *r;
-
-    if (!may_ask(c, cb, data)) {
-        return;
-    }
-    if (f == NULL) {
-        reply_now(cb, data, CAUSE_NOT_FOUND, "there is no such function", NULL);
-        return;
-    }
-    r = request_new(NULL, cb, data);
-    if (r == NULL) {
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
-        return;
-    }
-    r->f = f;
-    r->number = number;
-    admit(c, r, wait_ms < REQUEST_WAIT_MAX_MS ? wait_ms : REQUEST_WAIT_MAX_MS);
-    list_push_back(&f->waits, &r->link);
-    if (version_decided(f, r) || wait_ms == 0) {
-        answer(c, r);
-    }
-}
-
-void requests_answer_waits(struct controller_core *c, struct core_function *f)
-{
-    LIST_FOREACH_SAFE(it, &f->waits)
-    {
-        struct core_request *r = container_of(it, struct core_request, link);
-
-        if (version_decided(f, r)) {
-            answer(c, r);
-        }
-    }
 }
 
 /* --- the end ---------------------------------------------------------------------- */
@@ -628,7 +359,7 @@ void requests_cancel(struct controller_core *c, const void *data)
         if (r->cb != NULL && r->data == data) {
             r->cb = NULL;
             if (r->kind == NULL && r->state != REQUEST_ANSWERED) {
-                answer(c, r);
+                core_request_answer(c, r);
             }
         }
     }
@@ -651,7 +382,7 @@ void requests_free(struct controller_core *c)
 {
     LIST_FOREACH_SAFE(it, &c->requests)
     {
-        request_free(container_of(it, struct core_request, all));
+        core_request_free(container_of(it, struct core_request, all));
     }
     keymap_free(&c->requests_by_id);
 }

@@ -108,6 +108,18 @@ void requests_deliver(struct controller_core *c);
 bool requests_use_package(const struct controller_core *c, const char *digest);
 void requests_invariant(const struct controller_core *c);
 
+/* For requests_ask.c. A new request is nobody's until it is admitted (it is counted, and
+ * its time begins) or enqueued (that, and it waits for its turn to change something). */
+struct core_request *core_request_new(const struct change_kind *kind, core_reply_cb cb,
+                                      void *data); /* NULL: out of memory */
+void core_request_free(struct core_request *r);
+void core_request_admit(struct controller_core *c, struct core_request *r,
+                        uint64_t limit_ms);
+void core_request_enqueue(struct controller_core *c, struct core_request *r);
+/* It is over, as r->cause and r->text say; who waits hears of it when the door is left.
+ */
+void core_request_answer(struct controller_core *c, struct core_request *r);
+
 /* For changes.c: the request ends here. Returns -1, for its callers to return. */
 int request_refuse(struct core_request *r, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
