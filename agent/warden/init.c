@@ -93,6 +93,61 @@ static void offer_to_oom_killer(void)
     }
 }
 
+/* A check's own word about the program, for people; "" if there is none. */
+static char check_word[320];
+
+/* The interpreter that a script names in its first line (execve(2)) must be there; a line
+ * that ends in CRLF names one with a CR at its end. */
+static int check_interpreter(const char *path, const char *line)
+{
+    const char *name = line + strspn(line, " \t");
+    size_t len = strcspn(name, " \t\n");
+    char interpreter[256];
+    bool cr = len > 0 && name[len - 1] == '\r';
+
+    memcpy(interpreter, name, len);
+    interpreter[len] = '\0';
+    if (len > 0 && faccessat(AT_FDCWD, interpreter, X_OK, 0) == 0) {
+        return 0;
+    }
+    (void)snprintf(check_word, sizeof(check_word), "%.100s: its interpreter \"%.*s%s\"%s",
+                   path, (int)(cr ? len - 1 : len), interpreter, cr ? "\\r" : "",
+                   cr ? " (its lines end in CRLF)" : "");
+    errno = len > 0 ? errno : ENOEXEC;
+    return -1;
+}
+
+/* What is plain text without an interpreter line will not be executed by the kernel. What
+ * is neither that nor a script may be anything that this kernel can run. */
+static int check_format(const char *path)
+{
+    char head[256] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, head, sizeof(head) - 1) : -1;
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (n < 0) {
+        return 0; /* it may be executed, but not read: the kernel will tell */
+    }
+    if (strncmp(head, "#!", 2) == 0) {
+        return check_interpreter(path, head + 2);
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)head[i];
+
+        if (c < ' ' && c != '\t' && c != '\n' && c != '\r') {
+            return 0;
+        }
+    }
+    (void)snprintf(check_word, sizeof(check_word),
+                   "%.100s: it is no program, and has no interpreter line (#!/bin/sh)",
+                   path);
+    errno = ENOEXEC;
+    return -1;
+}
+
 /* execve(2), or with envp NULL: would it find something that it may run? */
 static int try_one(const char *path, char *const *argv, char *const *envp)
 {
@@ -108,7 +163,7 @@ static int try_one(const char *path, char *const *argv, char *const *envp)
         errno = EACCES; /* as execve(2) has it */
         return -1;
     }
-    return faccessat(AT_FDCWD, path, X_OK, 0);
+    return faccessat(AT_FDCWD, path, X_OK, 0) < 0 ? -1 : check_format(path);
 }
 
 /* 0: found, of a check only. -1: errno says why not. */
@@ -136,6 +191,16 @@ static int execute(char *const *argv, char *const *envp)
     }
     errno = error;
     return -1;
+}
+
+/* With what a look at the program adds to errno. */
+static void tell_not_executed(uint32_t run, int error, const char *program)
+{
+    char *argv[] = {(char *)(uintptr_t)program, NULL};
+
+    check_word[0] = '\0';
+    (void)execute(argv, NULL);
+    tell_failed(run, error, "execute", *check_word != '\0' ? check_word : program);
 }
 
 static void become(char *const *argv, char *const *envp, const int fds[3], int tell_fd)
@@ -214,8 +279,11 @@ static void start(const struct init_message *m, char *const *argv, char *const *
         tell_failed(m->run, errno, "fork", "");
     } else if (has_failed(pipe_fds[0], &f)) {
         (void)waitpid(pid, NULL, 0);
-        tell_failed(m->run, f.error, f.step,
-                    strcmp(f.step, "execute") == 0 ? argv[0] : "");
+        if (strcmp(f.step, "execute") == 0) {
+            tell_not_executed(m->run, f.error, argv[0]);
+        } else {
+            tell_failed(m->run, f.error, f.step, "");
+        }
     } else {
         *run = (struct run){.id = m->run, .pid = pid};
         tell(&started, "");
@@ -264,7 +332,7 @@ static void on_check(const struct init_message *m, char *text)
     if (m->n_argv != 1 || !split(text, m->len, 1, argv, &rest)) {
         tell_failed(m->run, EINVAL, "malformed request", "");
     } else if (execute(argv, NULL) < 0) {
-        tell_failed(m->run, errno, "execute", argv[0]);
+        tell_not_executed(m->run, errno, argv[0]);
     } else {
         tell(&found, "");
     }

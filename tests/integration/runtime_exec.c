@@ -407,6 +407,28 @@ static void fails_to_start(void **state)
     assert_int_equal(i.cause, CAUSE_START_FAILED);
     assert_string_equal(i.text, "execute /var/task: Permission denied");
 
+    sandbox_bench_file(&bench.sandboxes, "plain.sh", "echo text without a first line\n");
+    bench_instance_init(&i, SPEC_RUNTIME_EXEC, "plain.sh");
+    bench_instance_run_to_failure(&bench, &i);
+    assert_int_equal(i.cause, CAUSE_START_FAILED);
+    assert_string_equal(i.text,
+                        "execute /var/task/plain.sh: it is no program, and has no "
+                        "interpreter line (#!/bin/sh): Exec format error");
+
+    sandbox_bench_file(&bench.sandboxes, "crlf.sh", "#!/bin/sh\r\necho hi\r\n");
+    bench_instance_init(&i, SPEC_RUNTIME_EXEC, "./crlf.sh");
+    bench_instance_run_to_failure(&bench, &i);
+    assert_string_equal(
+        i.text, "execute ./crlf.sh: its interpreter \"/bin/sh\\r\" (its lines end "
+                "in CRLF): No such file or directory");
+
+    sandbox_bench_file(&bench.sandboxes, "typo.py", "#! /usr/bin/pythn3 -u\nprint(1)\n");
+    bench_instance_init(&i, SPEC_RUNTIME_HTTP, "typo.py");
+    bench_instance_run_to_failure(&bench, &i);
+    assert_int_equal(i.cause, CAUSE_START_FAILED);
+    assert_string_equal(i.text, "execute /var/task/typo.py: its interpreter "
+                                "\"/usr/bin/pythn3\": No such file or directory");
+
     bench_instance_init(&i, SPEC_RUNTIME_EXEC, "'unbalanced");
     bench_instance_run_to_failure(&bench, &i);
     assert_int_equal(i.cause, CAUSE_START_FAILED);

@@ -453,7 +453,10 @@ static void fails_to_become_ready(void **state)
     bench_instance_init(&i, SPEC_RUNTIME_PROVIDED, NULL);
     bench_instance_run_to_failure(&bench, &i);
     assert_int_equal(i.cause, CAUSE_START_FAILED);
-    assert_string_equal(i.text, "execute ./bootstrap: No such file or directory");
+    assert_string_equal(
+        i.text,
+        "execute ./bootstrap: its interpreter \"/no/such/interpreter\": No such file or "
+        "directory");
 }
 
 static int open_bench(void **state)
