@@ -347,3 +347,17 @@ def test_forged_forwarding_header_changes_nothing(cluster, steady, package):
                          "X-Mayfly-Node": "elsewhere"})
         assert reply.status in (200, 503), reply
     assert cluster.call("pinned").status == 200
+
+
+@pytest.mark.parametrize("text, word", [
+    ("echo hi\n", "no interpreter line"),
+    ("#!/bin/sh\r\necho hi\r\n", "CRLF"),
+    ("#!/usr/bin/pythn3\nprint(1)\n", "/usr/bin/pythn3"),
+])
+def test_a_script_that_cannot_run_is_refused_at_deploy(cluster, package, text, word):
+    """Not at the first call, and not with a bare errno."""
+    folder = package("script", {"run.sh": text})
+    (folder / "run.sh").chmod(0o755)
+    result = cluster.deploy(folder, "cannot-run", *EXEC, check=False)
+    assert result.returncode == 9, result
+    assert "start_failed" in result.stderr and word in result.stderr, result.stderr
