@@ -106,6 +106,8 @@ void api_fail(struct api_request *r, const struct api_error *e, const char *fmt,
 /* bad_request; or internal if err says -ENOMEM. */
 void api_refuse(struct api_request *r, const char *field, const struct error *err);
 void api_fail_core(struct api_request *r, const struct core_reply *reply);
+/* The core has deleted something, or not: 204 or why. */
+void api_core_gone(void *data, const struct core_reply *reply);
 
 /* Parameters of the path, checked; false: refused. */
 bool api_namespace_param(struct api_request *r, const char **ret);

@@ -219,18 +219,6 @@ void api_put_function(struct api_request *r)
     function_spec_free(&spec);
 }
 
-static void function_deleted(void *data, const struct core_reply *reply)
-{
-    struct api_request *r = data;
-
-    r->asked_core = false;
-    if (reply->cause != CAUSE_NONE) {
-        api_fail_core(r, reply);
-    } else {
-        api_reply_empty(r, 204);
-    }
-}
-
 void api_delete_function(struct api_request *r)
 {
     const char *ns, *name;
@@ -238,8 +226,8 @@ void api_delete_function(struct api_request *r)
 
     if (api_function_params(r, &ns, &name) && if_match(r, &revision)) {
         r->asked_core = true;
-        controller_core_delete_function(r->api->core, ns, name, revision,
-                                        function_deleted, r);
+        controller_core_delete_function(r->api->core, ns, name, revision, api_core_gone,
+                                        r);
     }
 }
 

@@ -90,24 +90,12 @@ void api_put_namespace(struct api_request *r)
     controller_core_put_namespace(r->api->core, name, namespace_put, r);
 }
 
-static void namespace_deleted(void *data, const struct core_reply *reply)
-{
-    struct api_request *r = data;
-
-    r->asked_core = false;
-    if (reply->cause != CAUSE_NONE) {
-        api_fail_core(r, reply);
-    } else {
-        api_reply_empty(r, 204);
-    }
-}
-
 void api_delete_namespace(struct api_request *r)
 {
     const char *name;
 
     if (api_namespace_param(r, &name)) {
         r->asked_core = true;
-        controller_core_delete_namespace(r->api->core, name, namespace_deleted, r);
+        controller_core_delete_namespace(r->api->core, name, api_core_gone, r);
     }
 }

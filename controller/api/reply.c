@@ -187,3 +187,15 @@ void api_fail_core(struct api_request *r, const struct core_reply *reply)
     api_fail(r, &(struct api_error){.cause = reply->cause, .field = reply->field}, "%s",
              reply->text != NULL ? reply->text : cause_what(reply->cause));
 }
+
+void api_core_gone(void *data, const struct core_reply *reply)
+{
+    struct api_request *r = data;
+
+    r->asked_core = false;
+    if (reply->cause != CAUSE_NONE) {
+        api_fail_core(r, reply);
+    } else {
+        api_reply_empty(r, 204);
+    }
+}
