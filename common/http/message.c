@@ -133,7 +133,20 @@ static int check_headers(struct http_message *m, llhttp_t *parser)
     if (n_encoding > 0 && (parser->flags & F_CONTENT_LENGTH) != 0) {
         return refuse_user(m, "Content-Length beside Transfer-Encoding");
     }
+    if ((parser->flags & F_CONTENT_LENGTH) != 0 &&
+        parser->content_length == HTTP_BODY_CHUNKED) { /* not to be taken for chunked */
+        return refuse_user(m, "Content-Length overflow");
+    }
     return 0;
+}
+
+/* RFC 9112 section 6.3: these end with their head, whatever length it announces (that of
+ * a GET's 304 is the representation's). llhttp would wait for the bytes. */
+static bool ends_with_head(const llhttp_t *parser)
+{
+    return parser->type == HTTP_RESPONSE &&
+           (parser->status_code < 200 || parser->status_code == 204 ||
+            parser->status_code == 304);
 }
 
 static int on_headers_complete(llhttp_t *parser)
@@ -159,15 +172,14 @@ static int on_headers_complete(llhttp_t *parser)
     if (m->chunked) {
         m->content_length = HTTP_BODY_CHUNKED;
     } else if (!request && (parser->flags & F_CONTENT_LENGTH) == 0 &&
-               parser->status_code >= 200 && parser->status_code != 204 &&
-               parser->status_code != 304) {
+               !ends_with_head(parser)) {
         m->until_close = true;
         m->content_length = HTTP_BODY_CHUNKED;
     }
     m->keep_alive = !m->until_close && llhttp_should_keep_alive(parser) != 0;
     m->state = HTTP_MESSAGE_BODY;
     m->on_head(m);
-    if (m->skip_body) {
+    if (m->skip_body || ends_with_head(parser)) {
         m->until_close = false;
         return 1;
     }

@@ -1,0 +1,187 @@
+/* The HTTP client against servers that our own server cannot play. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h> /* needs the four above */
+
+#include "common/http/http_client.h"
+
+#define LIMIT_MS 10000
+
+/* --- a server that says one thing ---------------------------------------------- */
+
+struct canned {
+    pid_t pid;
+    uint16_t port;
+};
+
+/* Answers each request, whatever it is, with `reply`, and leaves the connection open. */
+__attribute__((noreturn)) static void serve(int listener, const char *reply)
+{
+    char request[4096];
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+    (void)alarm(2 * LIMIT_MS / 1000);
+    while (fd >= 0 && recv(fd, request, sizeof(request), 0) > 0 &&
+           send(fd, reply, strlen(reply), MSG_NOSIGNAL) > 0) {
+    }
+    _exit(0);
+}
+
+static struct canned canned_start(const char *reply)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    socklen_t len = sizeof(addr);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct canned c;
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+    c.port = ntohs(addr.sin_port);
+    c.pid = fork();
+    assert_true(c.pid >= 0);
+    if (c.pid == 0) {
+        serve(fd, reply);
+    }
+    (void)close(fd);
+    return c;
+}
+
+static void canned_stop(const struct canned *c)
+{
+    (void)kill(c->pid, SIGKILL);
+    assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
+}
+
+/* --- a call on it ----------------------------------------------------------------- */
+
+struct fetch {
+    uv_loop_t *loop;
+    int code;
+    int status; /* on_close's */
+    uint64_t announced;
+    size_t body_bytes;
+};
+
+static void on_response(struct http_call *call, int status, struct http_headers headers,
+                        uint64_t content_length)
+{
+    struct fetch *f = http_call_data(call);
+
+    f->code = status;
+    f->announced = content_length;
+}
+
+static void on_body(struct http_call *call, const char *data, size_t len)
+{
+    ((struct fetch *)http_call_data(call))->body_bytes += len;
+}
+
+static void on_close(struct http_call *call, int status)
+{
+    struct fetch *f = http_call_data(call);
+
+    f->status = status;
+    uv_stop(f->loop);
+}
+
+static struct fetch fetch(const char *reply)
+{
+    static const struct http_call_ops ops = {
+        .on_response = on_response, .on_body = on_body, .on_close = on_close};
+    struct canned server = canned_start(reply);
+    struct http_client_options options = {.host = "127.0.0.1",
+                                          .port = server.port,
+                                          .response_timeout_ms = LIMIT_MS,
+                                          .idle_timeout_ms = LIMIT_MS};
+    struct http_client client;
+    struct http_call *call;
+    uv_loop_t loop;
+    struct fetch f = {.loop = &loop, .status = 1};
+
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(http_client_open(&client, &loop, &options), 0);
+    assert_int_equal(http_call_start(&client, &call, HTTP_STR("GET"), HTTP_STR("/"),
+                                     (struct http_headers){NULL, 0}, NULL, 0, &ops, &f),
+                     0);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    http_client_close(&client, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    canned_stop(&server);
+    return f;
+}
+
+/* --- tests ------------------------------------------------------------------------ */
+
+/* A 304 is whole with its head: its Content-Length is that of what was not sent. */
+static void not_modified_has_no_body(void **state)
+{
+    struct fetch f =
+        fetch("HTTP/1.1 304 Not Modified\r\nContent-Length: 300\r\nETag: \"x\"\r\n\r\n");
+    (void)state;
+
+    assert_int_equal(f.status, 0);
+    assert_int_equal(f.code, 304);
+    assert_int_equal(f.announced, 0);
+}
+
+/* Nor has a 204; what comes behind it belongs to nobody. */
+static void no_content_has_no_body(void **state)
+{
+    struct fetch f = fetch("HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc");
+    (void)state;
+
+    assert_int_equal(f.status, 0);
+    assert_int_equal(f.code, 204);
+    assert_int_equal(f.body_bytes, 0);
+}
+
+/* Interim responses are passed over, with a length that they must not have too. */
+static void interim_responses_are_passed_over(void **state)
+{
+    struct fetch f = fetch("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n"
+                           "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    (void)state;
+
+    assert_int_equal(f.status, 0);
+    assert_int_equal(f.code, 200);
+    assert_int_equal(f.body_bytes, 2);
+}
+
+/* A length that stands for "unknown" in here is no length. */
+static void greatest_length_is_refused(void **state)
+{
+    struct fetch f =
+        fetch("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\nabc");
+    (void)state;
+
+    assert_int_equal(f.status, -EPROTO);
+    assert_int_equal(f.code, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(not_modified_has_no_body),
+        cmocka_unit_test(no_content_has_no_body),
+        cmocka_unit_test(interim_responses_are_passed_over),
+        cmocka_unit_test(greatest_length_is_refused),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
