@@ -170,7 +170,9 @@ void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause
     }
     unlink_call(v, c);
     if (in != NULL) {
-        pool_release_slot(in, true, STOP_IDLE);
+        /* A sandbox in which no process can be started (exec: those that calls left
+         * behind fill it, for one) is of no use to the next call either. */
+        pool_release_slot(in, cause != CAUSE_START_FAILED, STOP_FAILED);
     }
     catalog_version_arm(v);
     catalog_version_settle(v);
@@ -220,15 +222,17 @@ void agent_core_call_cancel(struct agent_core *a, struct call *c, bool can_drop)
     agent_leave(a);
 }
 
-/* What overran is killed. exec: the edge kills the one process, the sandbox is as good as
- * before. Otherwise the program is still at it: the instance takes no more calls, and is
- * killed when its other calls have ended. The edge drops the call while its instance is
- * still what it was; after that the call may be no more. */
+/* What overran is killed. exec with several calls in a sandbox: the edge kills the one
+ * call's processes, and the others go on. Otherwise the program is still at it, or what
+ * it left behind may be: the instance takes no more calls, and is killed when its other
+ * calls have ended. The edge drops the call while its instance is still what it was;
+ * after that the call may be no more. */
 static void time_out(struct version *v, struct call *c)
 {
     struct agent_core *a = v->function->core;
     struct instance *in = c->instance;
-    bool usable = v->spec.runtime == SPEC_RUNTIME_EXEC && v->spec.reuse;
+    bool usable =
+        v->spec.runtime == SPEC_RUNTIME_EXEC && v->spec.reuse && v->spec.concurrency > 1;
 
     if (c->state == CALL_DISPATCHED) {
         account(v, c, true, 0);

@@ -298,8 +298,30 @@ static void overrun_leaves_neighbours(void **state)
     world_free(w);
 }
 
-/* exec: the edge kills the call's process, the sandbox goes on. */
+/* exec with several calls in a sandbox: the edge kills the call's processes, the sandbox
+ * goes on. */
 static void overrun_of_exec_keeps_the_instance(void **state)
+{
+    struct deploy d = deploy_one("f", 1, 0);
+    struct world *w;
+    struct test_call c;
+
+    d.versions[0].spec.timeout_ms = 500;
+    d.versions[0].spec.concurrency = 2;
+    d.versions[0].spec.runtime = SPEC_RUNTIME_EXEC;
+    w = warm_world(&d, 1);
+    world_call(w, &c, "f");
+    world_pass_ms(w, 500);
+    assert_outcome(&c, TIMED_OUT);
+    assert_int_equal(world_stopped(w), 0);
+    world_call(w, &c, "f");
+    assert_outcome(&c, DISPATCHED);
+    world_free(w);
+}
+
+/* exec alone in its sandbox: what the call left behind out of its process group goes with
+ * the sandbox. */
+static void overrun_of_a_lone_exec_ends_the_instance(void **state)
 {
     struct deploy d = deploy_one("f", 1, 0);
     struct world *w;
@@ -311,9 +333,29 @@ static void overrun_of_exec_keeps_the_instance(void **state)
     world_call(w, &c, "f");
     world_pass_ms(w, 500);
     assert_outcome(&c, TIMED_OUT);
-    assert_int_equal(world_stopped(w), 0);
-    world_call(w, &c, "f");
-    assert_outcome(&c, DISPATCHED);
+    assert_stopped(w, 0, STOP_TIMEOUT);
+    world_free(w);
+}
+
+/* A sandbox in which a call's process cannot be started is not given the next call; the
+ * calls that run in there are not disturbed. */
+static void start_that_fails_ends_the_instance(void **state)
+{
+    struct deploy d = deploy_one("f", 1, 0);
+    struct world *w;
+    struct test_call c[3];
+
+    d.versions[0].spec.concurrency = 2;
+    d.versions[0].spec.runtime = SPEC_RUNTIME_EXEC;
+    w = warm_world(&d, 1);
+    world_call(w, &c[0], "f");
+    world_call(w, &c[1], "f");
+    world_done_with(w, &c[1], CAUSE_START_FAILED);
+    assert_int_equal(world_instance(w, 0)->state, INSTANCE_DRAINING);
+    world_call(w, &c[2], "f");
+    assert_outcome(&c[2], NO_OUTCOME);
+    world_done(w, &c[0]);
+    assert_stopped(w, 0, STOP_FAILED);
     world_free(w);
 }
 
@@ -439,6 +481,8 @@ int main(void)
         cmocka_unit_test(overrun_kills_the_instance),
         cmocka_unit_test(overrun_leaves_neighbours),
         cmocka_unit_test(overrun_of_exec_keeps_the_instance),
+        cmocka_unit_test(overrun_of_a_lone_exec_ends_the_instance),
+        cmocka_unit_test(start_that_fails_ends_the_instance),
         cmocka_unit_test(fresh_instance_a_call),
         cmocka_unit_test(cancel_while_waiting),
         cmocka_unit_test(cancel_while_running),

@@ -303,10 +303,15 @@ void world_call(struct world *w, struct test_call *c, const char *name)
     world_call_version(w, c, name, 0, false);
 }
 
+void world_done_with(struct world *w, struct test_call *c, enum cause cause)
+{
+    agent_core_call_done(w->core, &c->call, cause, 0);
+    assert_true(agent_core_check(w->core));
+}
+
 void world_done(struct world *w, struct test_call *c)
 {
-    agent_core_call_done(w->core, &c->call, CAUSE_NONE, 0);
-    assert_true(agent_core_check(w->core));
+    world_done_with(w, c, CAUSE_NONE);
 }
 
 struct instance *world_instance(struct world *w, unsigned at)

@@ -87,6 +87,7 @@ void world_deploy(struct world *w, struct deploy *d);
 void world_call(struct world *w, struct test_call *c, const char *name);
 void world_call_version(struct world *w, struct test_call *c, const char *name,
                         uint64_t version, bool forwarded);
+void world_done_with(struct world *w, struct test_call *c, enum cause cause);
 void world_done(struct world *w, struct test_call *c);
 
 /* By the order of their starts since the last world_forget(). */
