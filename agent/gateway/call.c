@@ -48,8 +48,8 @@ void call_again_later(struct gateway_call *c, enum cause cause, const char *fmt,
     va_start(ap, fmt);
     set_failure(c, cause, fmt, ap);
     va_end(ap);
-    call_later(c, c->again ? TODO_FAIL : TODO_ASK);
-    c->again = true;
+    call_later(c, c->n_again < AGAIN_MAX ? TODO_ASK : TODO_FAIL);
+    c->n_again++;
 }
 
 /* --- ends -----------------------------------------------------------------------------
@@ -216,7 +216,8 @@ static void ask(struct gateway_call *c)
 {
     const struct route_target *t = call_target(c);
 
-    cancel(c, drop_work(c)); /* of an attempt before */
+    cancel(c, drop_work(c) && !c->instance_lost); /* of an attempt before */
+    c->instance_lost = false;
     c->phase = PHASE_WAIT;
     c->cause = CAUSE_NONE;
     c->dispatched_us = 0;

@@ -55,6 +55,14 @@ static void on_close(struct runtime_call *run, enum cause cause, const char *tex
     struct gateway_call *c = runtime_call_data(run);
 
     c->run = NULL;
+    if (c->todo != TODO_FAIL && cause != CAUSE_NODE_LOST &&
+        runtime_call_take_back(run, &c->prefix)) {
+        /* Its instance's end is not its own: another takes it. */
+        c->instance_lost = true;
+        call_again_later(c, cause, "%s", text);
+        call_act(c);
+        return;
+    }
     if (c->todo != TODO_FAIL && cause == c->reply_cause && c->replied) {
         (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
         call_over(c, cause == CAUSE_NONE ? "ok" : cause_name(cause));
@@ -142,6 +150,7 @@ void call_run_start(struct gateway_call *c)
     headers_free(&pass);
     if (rc < 0) {
         c->run = NULL;
+        c->instance_lost = rc == -EAGAIN;
         call_again_later(c, rc == -ENOMEM ? CAUSE_INTERNAL : CAUSE_CRASHED,
                          "the instance ended before it took the call");
         return;

@@ -17,6 +17,8 @@
 
 /* Of a body that comes while its call waits so much is taken; then the caller waits. */
 #define PREFIX_MAX (64 * 1024)
+/* Times that a call of which nothing was sent is tried once more. */
+#define AGAIN_MAX 8
 /* Failures that are logged in a second; the metrics have all of them. */
 #define LOG_LINES_MAX 20
 
@@ -51,8 +53,9 @@ struct gateway_call {
 
     struct http_exchange *exchange; /* until its on_close */
     struct route route;
-    unsigned reading; /* of the path: index in route.targets */
-    bool again;       /* was tried once more already */
+    unsigned reading;   /* of the path: index in route.targets */
+    unsigned n_again;   /* times that it was tried once more */
+    bool instance_lost; /* the instance that it was on: it shall take no more calls */
     enum mark_trust trust;
     struct mark mark; /* of a trusted forward, else of our own making */
     char request_id[RANDOM_UUID_SIZE];
@@ -126,7 +129,7 @@ void call_act(struct gateway_call *c); /* does what is to be done */
 void call_later(struct gateway_call *c, enum call_todo todo);
 void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Nothing of it was sent: ask the core again, or fail if that was done before. */
+/* Nothing of it was sent: ask the core again, or fail if that was done too often. */
 void call_again_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Ends the core's part with agent_core_call_done. Last statement of a callback. */

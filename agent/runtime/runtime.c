@@ -39,7 +39,7 @@ static void deliver_calls(struct runtime_host *h)
             list_push_back(&kept, &c->link);
         } else {
             c->ops->on_close(c, c->cause, c->text, c->cpu_us);
-            free(c);
+            call_free(c);
         }
     }
     while (!list_empty(&kept)) {

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "agent/warden/warden_client.h"
+#include "common/buf.h"
 #include "common/cause.h"
 #include "common/http/http.h"
 #include "common/spec.h"
@@ -104,6 +105,9 @@ void *runtime_call_data(const struct runtime_call *c);
 /* In on_response: CAUSE_FUNCTION_ERROR if the reply is the function's own word about its
  * failure. It comes whole, and on_close has the same cause. */
 enum cause runtime_call_cause(const struct runtime_call *c);
+/* In on_close: true if the program has seen nothing of the call, which may thus be made
+ * again elsewhere. ret_body gets what came of the body; the caller's to free. */
+bool runtime_call_take_back(struct runtime_call *c, struct buf *ret_body);
 int runtime_call_write(struct runtime_call *c, const char *data, size_t len);
 int runtime_call_end(struct runtime_call *c);
 size_t runtime_call_pending(const struct runtime_call *c);

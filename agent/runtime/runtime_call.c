@@ -39,6 +39,12 @@ int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
     return rc;
 }
 
+void call_free(struct runtime_call *c)
+{
+    buf_free(&c->unused);
+    free(c);
+}
+
 void *runtime_call_data(const struct runtime_call *c)
 {
     return c->data;
@@ -49,8 +55,21 @@ enum cause runtime_call_cause(const struct runtime_call *c)
     return c->cause;
 }
 
+bool runtime_call_take_back(struct runtime_call *c, struct buf *ret_body)
+{
+    CHECK(c->over);
+    if (c->untaken) {
+        *ret_body = c->unused;
+        c->unused = (struct buf){0};
+    }
+    return c->untaken;
+}
+
 int runtime_call_write(struct runtime_call *c, const char *data, size_t len)
 {
+    if (c->untaken) {
+        return buf_append(&c->unused, data, len);
+    }
     /* What ends the call is told by on_close; the body is then of no use. */
     return c->over || len == 0 ? 0 : c->instance->kind->call_write(c, data, len);
 }
@@ -92,7 +111,7 @@ bool runtime_call_cancel(struct runtime_call *c)
     if (c->calling) {
         c->cancelled = true;
     } else {
-        free(c);
+        call_free(c);
     }
     instance_advance(in);
     return usable && in->phase == PHASE_READY && !in->failing;
@@ -105,7 +124,7 @@ static bool still_there(struct runtime_call *c)
 {
     c->calling = false;
     if (c->cancelled) {
-        free(c);
+        call_free(c);
         return false;
     }
     return true;

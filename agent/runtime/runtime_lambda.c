@@ -248,6 +248,11 @@ static bool lambda_call_drop(struct runtime_call *c)
     if (l->phase == LAMBDA_REPLYING && l->carrier != NULL) {
         http_exchange_resume(l->carrier->x); /* its rest is read and dropped */
     }
+    if (!with_bootstrap) {
+        c->untaken = true;
+        c->unused = l->body;
+        l->body = (struct buf){0};
+    }
     lambda_detach(l);
     return !with_bootstrap || c->instance->config.spec->concurrency > 1;
 }

@@ -196,16 +196,19 @@ struct runtime_call {
     const struct runtime_call_ops *ops;
     void *data;
     bool responded;
-    bool calling;   /* its user is being told something */
-    bool cancelled; /* from within that */
-    bool paused;    /* the response */
-    bool over;      /* the kind has let go of it: cause and text are provisional */
-    bool doomed;    /* its instance failed: cause and text are that failure's */
+    bool calling;      /* its user is being told something */
+    bool cancelled;    /* from within that */
+    bool paused;       /* the response */
+    bool over;         /* the kind has let go of it: cause and text are provisional */
+    bool doomed;       /* its instance failed: cause and text are that failure's */
+    bool untaken;      /* it is over, and the program has seen nothing of it */
+    struct buf unused; /* then: its body as far as it came */
     enum cause cause;
     char text[RUNTIME_TEXT_BYTES];
     uint64_t cpu_us;
 };
 
+void call_free(struct runtime_call *c);
 /* False: the user has cancelled the call, which is no more. */
 bool call_respond(struct runtime_call *c, int status, struct http_headers headers,
                   uint64_t content_length);

@@ -146,6 +146,60 @@ static void a_provided_function_is_kept(void **state)
     }
 }
 
+static const char leaver_py[] =
+    "#!/usr/bin/python3\n"
+    "import http.client, os, time\n"
+    "host, port = os.environ['AWS_LAMBDA_RUNTIME_API'].split(':')\n"
+    "c = http.client.HTTPConnection(host, int(port))\n"
+    "base = '/2018-06-01/runtime/invocation/'\n"
+    "c.request('GET', base + 'next')\n"
+    "r = c.getresponse()\n"
+    "body = r.read()\n"
+    "id = r.getheader('Lambda-Runtime-Aws-Request-Id')\n"
+    "c.request('POST', base + id + '/response', b'got ' + body)\n"
+    "c.getresponse().read()\n"
+    "time.sleep(0.1)\n"
+    "os._exit(3)\n";
+
+/* A bootstrap that ends after its answer has not seen the call that came meanwhile: it is
+ * another instance's, with all of its body. */
+static void a_call_that_was_not_taken_is_not_lost(void **state)
+{
+    static char body[200 * 1024 + 1];
+    struct agents_reply r;
+
+    memset(body, 'x', sizeof(body) - 1);
+    (void)deploy("leaver", SPEC_RUNTIME_PROVIDED, leaver_py);
+    for (int i = 0; i < 4; i++) {
+        agents_call(&bench, &r, 0, "POST", "/fn/leaver", body);
+        assert_int_equal(r.status, 200);
+        assert_int_equal(r.body.len, 4 + sizeof(body) - 1);
+        agents_reply_free(&r);
+    }
+}
+
+/* What overran leaves nothing behind, neither in its process group nor out of it. */
+static void the_next_call_meets_nothing_of_one_that_overran(void **state)
+{
+    struct agents_function *fn =
+        agents_function(&bench, "runaway", SPEC_RUNTIME_EXEC,
+                        "#!/bin/sh\n"
+                        "[ \"$(cat)\" != run ] || { setsid sleep 1000 & sleep 1000; }\n"
+                        "grep -l '^sleep' /proc/[0-9]*/comm | wc -l\n",
+                        0, 2);
+    struct agents_reply r;
+
+    fn->version.spec.timeout_ms = 300;
+    agents_publish(&bench, fn);
+    agents_call(&bench, &r, 0, "POST", "/fn/runaway", "run");
+    assert_cause(&r, 504, "timeout");
+    agents_reply_free(&r);
+    agents_call(&bench, &r, 0, "POST", "/fn/runaway", "look");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(r.body.data, "0\n");
+    agents_reply_free(&r);
+}
+
 /* --- refusals
  * --------------------------------------------------------------------------- */
 
@@ -403,6 +457,8 @@ int main(void)
         cmocka_unit_test(a_call_is_cold_then_warm),
         cmocka_unit_test(an_http_function_is_proxied),
         cmocka_unit_test(a_provided_function_is_kept),
+        cmocka_unit_test(a_call_that_was_not_taken_is_not_lost),
+        cmocka_unit_test(the_next_call_meets_nothing_of_one_that_overran),
         cmocka_unit_test(an_unknown_function_is_not_found),
         cmocka_unit_test(a_large_body_is_refused),
         cmocka_unit_test(a_call_over_time_is_killed),
