@@ -15,9 +15,9 @@
     X(FORBIDDEN, "forbidden", 403, "the credentials do not allow this",                  \
       "ask the namespace's owner for access")                                            \
     X(NOT_FOUND, "not_found", 404, "no such function, version or namespace",             \
-      "check the name with `mayfly list`")                                               \
+      "check the name: `mayfly list`, `mayfly namespaces`, `mayfly nodes`")              \
     X(CONFLICT, "conflict", 409, "the object exists or was changed meanwhile",           \
-      "read it again, then repeat the change")                                           \
+      "do what the message says, or read it again and repeat the change")                \
     X(PAYLOAD_TOO_LARGE, "payload_too_large", 413, "the body is over the limit",         \
       "send less, or pass a reference to the data")                                      \
     X(PACKAGE_INVALID, "package_invalid", 422,                                           \

@@ -289,6 +289,21 @@ void gateway_call_forward(struct gateway *g, struct call *call, const char *node
     decided(c, TODO_FORWARD);
 }
 
+/* The path had two readings, and neither is there: names the one that was meant. A first
+ * word "default" is a namespace, hardly a function of that name. */
+static void fail_unknown(struct gateway_call *c)
+{
+    const struct route_target *first = &c->route.targets[0];
+
+    if (strcmp(first->namespace_, "default") == 0) {
+        call_fail_later(c, CAUSE_NOT_FOUND, "there is no function %s/%s",
+                        first->namespace_, first->name);
+    } else {
+        call_fail_later(c, CAUSE_NOT_FOUND, "there is no function %s/%s, nor default/%s",
+                        first->namespace_, first->name, first->namespace_);
+    }
+}
+
 void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
                          const char *text, uint32_t retry_after_s)
 {
@@ -305,6 +320,10 @@ void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
         call_fail_later(c, CAUSE_NO_CAPACITY,
                         "node %s has started and does not know yet what there is",
                         g->node);
+        return;
+    }
+    if (cause == CAUSE_NOT_FOUND && c->reading > 0) {
+        fail_unknown(c);
         return;
     }
     call_fail_later(c, cause, "%s", text);

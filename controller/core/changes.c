@@ -176,8 +176,9 @@ static int build_delete_namespace(struct controller_core *c, struct core_request
     }
     if (ns != NULL && ns->n_functions > 0) {
         return request_refuse(r, CAUSE_CONFLICT,
-                              "namespace %s has %zu functions; delete them first",
-                              r->name, ns->n_functions);
+                              "namespace %s has %zu function%s; delete %s first", r->name,
+                              ns->n_functions, ns->n_functions == 1 ? "" : "s",
+                              ns->n_functions == 1 ? "it" : "them");
     }
     compare(&r->change, key, r->based_on);
     op(&r->change, key, NULL);
@@ -345,8 +346,10 @@ static int check_put(struct controller_core *c, struct core_request *r)
     char key[KEYS_MAX];
 
     if (!f->ns->present) {
-        return request_refuse(r, CAUSE_NOT_FOUND,
-                              "there is no namespace %s; make it first", f->ns->name);
+        return request_refuse(
+            r, CAUSE_NOT_FOUND,
+            "there is no namespace %s; `mayfly namespaces create %s` makes it",
+            f->ns->name, f->ns->name);
     }
     keys_function(f, key);
     if (registry_damaged_revision(c, key) != 0) {

@@ -35,6 +35,16 @@ def test_unknown_function(cluster):
     reply = cluster.call("nobody")
     assert (reply.status, reply.cause) == (404, "not_found")
     assert reply.json()["error"]["code"] == "not_found"
+    assert reply.json()["error"]["message"] == "there is no function default/nobody"
+
+
+def test_unknown_function_by_its_long_path(cluster):
+    """A path with two readings: the message names the function that was meant."""
+    def message(name):
+        return cluster.call(name).json()["error"]["message"]
+
+    assert message("default/nobody") == "there is no function default/nobody"
+    assert message("team/nobody") == "there is no function team/nobody, nor default/team"
 
 
 def test_body_over_the_limit(cluster, package):
