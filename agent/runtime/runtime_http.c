@@ -252,6 +252,7 @@ const struct kind kind_http = {
     .state_size = sizeof(struct http_state),
     .call_size = sizeof(struct http_runtime_call),
     .term_with_calls = true,
+    .not_ready = "it does not listen on 127.0.0.1:$PORT",
     .open = http_open,
     .on_message = http_on_message,
     .on_started = http_on_started,

@@ -361,7 +361,9 @@ static void init_late_cb(uv_timer_t *timer)
     char limit[32];
 
     duration_text(in->config.spec->init_timeout_ms, limit);
-    instance_fail(in, CAUSE_INIT_FAILED, "not ready within %s", limit);
+    instance_fail(in, CAUSE_INIT_FAILED, "not ready within %s%s%s", limit,
+                  in->kind->not_ready != NULL ? ": " : "",
+                  in->kind->not_ready != NULL ? in->kind->not_ready : "");
 }
 
 void instance_ready(struct runtime_instance *in)

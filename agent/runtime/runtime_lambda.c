@@ -261,6 +261,7 @@ const struct kind kind_lambda = {
     .state_size = sizeof(struct lambda_state),
     .call_size = sizeof(struct lambda_call),
     .runtime_api = true,
+    .not_ready = "it has not asked for an event",
     .open = lambda_open,
     .on_message = lambda_on_message,
     .on_started = lambda_on_started,

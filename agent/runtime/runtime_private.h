@@ -64,11 +64,12 @@ int runtime_cgi(struct strings *env, const struct runtime_instance *in,
 enum instance_phase { PHASE_MAKING, PHASE_INIT, PHASE_READY, PHASE_ENDING };
 
 struct kind {
-    size_t state_size;    /* of in->kind_state */
-    size_t call_size;     /* of a call, struct runtime_call first */
-    bool runtime_api;     /* wants in->listener */
-    bool survives_oom;    /* the kernel killed one call's process: the others go on */
-    bool term_with_calls; /* SIGTERM comes while calls run: the program finishes them */
+    size_t state_size;     /* of in->kind_state */
+    size_t call_size;      /* of a call, struct runtime_call first */
+    bool runtime_api;      /* wants in->listener */
+    bool survives_oom;     /* the kernel killed one call's process: the others go on */
+    bool term_with_calls;  /* SIGTERM comes while calls run: the program finishes them */
+    const char *not_ready; /* what it did not do, if it is not ready in time */
 
     /* The sandbox is there. <0: start_failed. May take in->listener. */
     int (*open)(struct runtime_instance *in);

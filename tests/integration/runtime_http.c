@@ -447,7 +447,8 @@ static void fails_to_become_ready(void **state)
     i.spec.init_timeout_ms = 300;
     bench_instance_run_to_failure(&bench, &i);
     assert_int_equal(i.cause, CAUSE_INIT_FAILED);
-    assert_string_equal(i.text, "not ready within 300 ms");
+    assert_string_equal(i.text,
+                        "not ready within 300 ms: it does not listen on 127.0.0.1:$PORT");
 
     sandbox_bench_file(&bench.sandboxes, "hog.py",
                        "#!/usr/bin/python3\nx = bytearray(200 << 20)\n");

@@ -447,7 +447,7 @@ static void fails_to_become_ready(void **state)
     i.spec.init_timeout_ms = 1000;
     bench_instance_run_to_failure(&bench, &i);
     assert_int_equal(i.cause, CAUSE_INIT_FAILED);
-    assert_string_equal(i.text, "not ready within 1 s");
+    assert_string_equal(i.text, "not ready within 1 s: it has not asked for an event");
 
     sandbox_bench_file(&bench.sandboxes, "bootstrap", "#!/no/such/interpreter\n");
     bench_instance_init(&i, SPEC_RUNTIME_PROVIDED, NULL);
