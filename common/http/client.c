@@ -132,6 +132,10 @@ void client_conn_close(struct client_conn *conn, int status)
     }
     conn->call = NULL;
     http_message_stop(&conn->in);
+    if (conn->state == CONN_IDLE) { /* until it is closed nobody may take it */
+        list_remove(&conn->node);
+        list_push_back(&conn->client->busy, &conn->node);
+    }
     if (conn->state == CONN_SOCKET) { /* freed when its socket is answered */
         conn->state = CONN_CLOSING;
         return;
@@ -554,11 +558,19 @@ int client_assign(struct http_call *call)
 
 static void next_waiting(struct http_client *c)
 {
-    while (!list_empty(&c->waiting) &&
-           (!list_empty(&c->idle) || c->n_conns < c->options.connections_max)) {
+    while (!list_empty(&c->waiting)) {
         struct http_call *call = container_of(c->waiting.next, struct http_call, node);
+        bool full = c->n_conns >= c->options.connections_max;
         int rc;
 
+        if (full && call->retried &&
+            !list_empty(&c->idle)) { /* makes room for a new one */
+            client_conn_close(container_of(c->idle.prev, struct client_conn, node), 0);
+            return;
+        }
+        if (full && list_empty(&c->idle)) {
+            return;
+        }
         list_remove(&call->node);
         rc = client_assign(call);
         if (rc < 0) {

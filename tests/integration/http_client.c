@@ -1,6 +1,7 @@
 /* The HTTP client against servers that our own server cannot play. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h> /* needs the four above */
 
 #include "common/http/http_client.h"
+#include "common/list.h"
 
 #define LIMIT_MS 10000
 
@@ -38,19 +40,26 @@ __attribute__((noreturn)) static void serve(int listener, const char *reply)
     _exit(0);
 }
 
-static struct canned canned_start(const char *reply)
+static int listen_somewhere(uint16_t *ret_port)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET};
     socklen_t len = sizeof(addr);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct canned c;
 
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
     assert_int_equal(listen(fd, 8), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-    c.port = ntohs(addr.sin_port);
+    *ret_port = ntohs(addr.sin_port);
+    return fd;
+}
+
+static struct canned canned_start(const char *reply)
+{
+    struct canned c;
+    int fd = listen_somewhere(&c.port);
+
     c.pid = fork();
     assert_true(c.pid >= 0);
     if (c.pid == 0) {
@@ -125,6 +134,72 @@ static struct fetch fetch(const char *reply)
     return f;
 }
 
+/* --- a call just when the server has closed ---------------------------------------- */
+
+struct second {
+    struct fetch f; /* first: it is the call's data */
+    struct http_client client;
+    uv_check_t check;
+    int closed; /* the server writes a byte when it has closed a connection */
+    unsigned n_ended;
+    unsigned n_begun;
+};
+
+static void second_close(struct http_call *call, int status)
+{
+    struct second *s = http_call_data(call);
+    char byte;
+
+    s->f.status = status;
+    s->n_ended++;
+    if (s->n_ended == 2) {
+        (void)uv_check_stop(&s->check);
+        uv_stop(s->f.loop);
+    } else {
+        assert_int_equal(read(s->closed, &byte, 1), 1);
+    }
+}
+
+static void second_begin(struct second *s)
+{
+    static const struct http_call_ops ops = {.on_response = on_response,
+                                             .on_close = second_close};
+    struct http_call *call;
+
+    s->n_begun++;
+    assert_int_equal(http_call_start(&s->client, &call, HTTP_STR("GET"), HTTP_STR("/"),
+                                     (struct http_headers){NULL, 0}, NULL, 0, &ops, s),
+                     0);
+}
+
+/* Comes after the turn's reading, and before what was closed in it is gone. */
+static void second_check(uv_check_t *check)
+{
+    struct second *s = container_of(check, struct second, check);
+
+    if (s->n_ended == 1 && s->n_begun == 1) {
+        second_begin(s);
+    }
+}
+
+/* Answers one request a connection, which it does not say, and closes it. */
+__attribute__((noreturn)) static void serve_and_close(int listener, int closed)
+{
+    static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    char request[4096];
+    int fd;
+
+    (void)alarm(2 * LIMIT_MS / 1000);
+    while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        if (recv(fd, request, sizeof(request), 0) > 0) {
+            (void)!send(fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL);
+        }
+        (void)close(fd);
+        (void)!write(closed, "x", 1);
+    }
+    _exit(0);
+}
+
 /* --- tests ------------------------------------------------------------------------ */
 
 /* A 304 is whole with its head: its Content-Length is that of what was not sent. */
@@ -173,6 +248,48 @@ static void greatest_length_is_refused(void **state)
     assert_int_equal(f.code, 0);
 }
 
+/* A kept connection that the server has closed is nobody's from then on, even if it is
+ * not gone yet: a call that took it would never end. */
+static void closed_connection_is_not_taken(void **state)
+{
+    struct canned server;
+    int listener = listen_somewhere(&server.port);
+    struct http_client_options options = {
+        .host = "127.0.0.1", .port = server.port, .response_timeout_ms = LIMIT_MS};
+    struct second s = {.f = {.status = 1}};
+    uv_loop_t loop;
+    int closed[2];
+    (void)state;
+
+    assert_int_equal(pipe2(closed, O_CLOEXEC), 0);
+    server.pid = fork();
+    assert_true(server.pid >= 0);
+    if (server.pid == 0) {
+        serve_and_close(listener, closed[1]);
+    }
+    s.f.loop = &loop;
+    s.closed = closed[0];
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(uv_check_init(&loop, &s.check), 0);
+    assert_int_equal(uv_check_start(&s.check, second_check), 0);
+    assert_int_equal(http_client_open(&s.client, &loop, &options), 0);
+    (void)alarm(LIMIT_MS / 1000); /* lost, it would keep the loop for ever */
+    second_begin(&s);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)alarm(0);
+    assert_int_equal(s.n_ended, 2);
+    assert_int_equal(s.f.status, 0);
+    assert_int_equal(s.f.code, 200);
+    http_client_close(&s.client, NULL);
+    uv_close((uv_handle_t *)&s.check, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    canned_stop(&server);
+    (void)close(listener);
+    (void)close(closed[0]);
+    (void)close(closed[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +297,7 @@ int main(void)
         cmocka_unit_test(no_content_has_no_body),
         cmocka_unit_test(interim_responses_are_passed_over),
         cmocka_unit_test(greatest_length_is_refused),
+        cmocka_unit_test(closed_connection_is_not_taken),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
