@@ -41,14 +41,15 @@ void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, 
     call_later(c, TODO_FAIL);
 }
 
-void call_again_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
+void call_again_later(struct gateway_call *c, unsigned most, enum cause cause,
+                      const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
     set_failure(c, cause, fmt, ap);
     va_end(ap);
-    call_later(c, c->n_again < AGAIN_MAX ? TODO_ASK : TODO_FAIL);
+    call_later(c, c->n_again < most ? TODO_ASK : TODO_FAIL);
     c->n_again++;
 }
 

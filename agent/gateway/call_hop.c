@@ -98,8 +98,8 @@ static void hop_failed(struct gateway_call *c, int status)
         if (c->gateway->on_unreachable != NULL) {
             c->gateway->on_unreachable(c->gateway->data, c->hop_node);
         }
-        call_again_later(c, CAUSE_NODE_LOST, "%s cannot be reached: %s", c->hop_node,
-                         uv_strerror(status));
+        call_again_later(c, AGAIN_HOP_MAX, CAUSE_NODE_LOST, "%s cannot be reached: %s",
+                         c->hop_node, uv_strerror(status));
     } else {
         call_fail_later(c, CAUSE_NODE_LOST, "%s was lost while it had the call",
                         c->hop_node);

@@ -59,7 +59,7 @@ static void on_close(struct runtime_call *run, enum cause cause, const char *tex
         runtime_call_take_back(run, &c->prefix)) {
         /* Its instance's end is not its own: another takes it. */
         c->instance_lost = true;
-        call_again_later(c, cause, "%s", text);
+        call_again_later(c, AGAIN_INSTANCE_MAX, cause, "%s", text);
         call_act(c);
         return;
     }
@@ -151,7 +151,8 @@ void call_run_start(struct gateway_call *c)
     if (rc < 0) {
         c->run = NULL;
         c->instance_lost = rc == -EAGAIN;
-        call_again_later(c, rc == -ENOMEM ? CAUSE_INTERNAL : CAUSE_CRASHED,
+        call_again_later(c, AGAIN_INSTANCE_MAX,
+                         rc == -ENOMEM ? CAUSE_INTERNAL : CAUSE_CRASHED,
                          "the instance ended before it took the call");
         return;
     }

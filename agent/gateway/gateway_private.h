@@ -17,8 +17,11 @@
 
 /* Of a body that comes while its call waits so much is taken; then the caller waits. */
 #define PREFIX_MAX (64 * 1024)
-/* Times that a call of which nothing was sent is tried once more. */
-#define AGAIN_MAX 8
+/* Times that a call of which nothing was sent is tried once more: when its instance
+ * ended, which costs nothing, and when another agent could not be reached. After that it
+ * has waited for the one, and would wait as long again each time. */
+#define AGAIN_INSTANCE_MAX 8
+#define AGAIN_HOP_MAX      1
 /* Failures that are logged in a second; the metrics have all of them. */
 #define LOG_LINES_MAX 20
 
@@ -130,8 +133,8 @@ void call_later(struct gateway_call *c, enum call_todo todo);
 void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Nothing of it was sent: ask the core again, or fail if that was done too often. */
-void call_again_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void call_again_later(struct gateway_call *c, unsigned most, enum cause cause,
+                      const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Ends the core's part with agent_core_call_done. Last statement of a callback. */
 void call_done(struct gateway_call *c, enum cause cause, uint64_t cpu_us);
 /* The call is decided; the core has been told, or is told next by call_done. */
