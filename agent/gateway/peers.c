@@ -133,6 +133,7 @@ static int open_client(struct peer *e)
         .connect_timeout_ms = CONNECT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
         .connections_max = CONNECTIONS_MAX,
+        .no_repeat = true, /* a function may do anything, whatever the method */
     };
     int rc = http_client_open(&e->client, e->peers->loop, &options);
 

@@ -108,7 +108,7 @@ static bool retry(struct client_conn *conn, int status)
 {
     struct http_call *call = conn->call;
 
-    if (!conn->reused || !call->whole || call->retried || conn->client->closing ||
+    if (!conn->reused || !call->repeatable || call->retried || conn->client->closing ||
         status == -ECANCELED || status == -ETIMEDOUT || status == -EPROTO ||
         !http_message_is_fresh(&conn->in)) {
         return false;
@@ -535,15 +535,38 @@ static int conn_new(struct http_call *call)
     return 0;
 }
 
+/* Has the server closed it since the loop last looked? A request sent on it would be
+ * lost, and most must not be sent again. */
+static bool still_open(const struct client_conn *conn)
+{
+    uv_os_fd_t fd;
+    char byte;
+
+    return uv_fileno(&conn->io.handle, &fd) == 0 &&
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static struct client_conn *take_idle(struct http_client *c)
+{
+    while (!list_empty(&c->idle)) {
+        struct client_conn *conn = container_of(c->idle.next, struct client_conn, node);
+
+        if (still_open(conn)) {
+            list_remove(&conn->node);
+            list_push_back(&c->busy, &conn->node);
+            return conn;
+        }
+        client_conn_close(conn, 0);
+    }
+    return NULL;
+}
+
 int client_assign(struct http_call *call)
 {
     struct http_client *c = call->client;
+    struct client_conn *conn = call->retried ? NULL : take_idle(c);
 
-    if (!list_empty(&c->idle) && !call->retried) {
-        struct client_conn *conn = container_of(c->idle.next, struct client_conn, node);
-
-        list_remove(&conn->node);
-        list_push_back(&c->busy, &conn->node);
+    if (conn != NULL) {
         conn->call = call;
         call->conn = conn;
         conn_begin(conn);

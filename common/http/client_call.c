@@ -25,6 +25,20 @@ static bool word_valid(struct http_str s)
     return s.len > 0;
 }
 
+/* RFC 9110 section 9.2.2: may be sent again when nobody knows whether it was served. */
+static bool is_idempotent(struct http_str method)
+{
+    static const char *const methods[] = {"GET",   "HEAD", "OPTIONS",
+                                          "TRACE", "PUT",  "DELETE"};
+
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (http_str_eq(method, methods[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int append_host(struct buf *b, const struct http_client *c)
 {
     const char *host = c->options.unix_path != NULL ? "localhost" : c->options.host;
@@ -99,9 +113,12 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
         rc = buf_append(&call->out, body, body_len);
     }
     if (body != NULL || body_len == 0) {
-        call->ended = call->whole = true;
+        call->ended = true;
         call->left = 0;
-        rc = rc < 0 ? rc : buf_append(&call->replay, call->out.data, call->out.len);
+        call->repeatable = !c->options.no_repeat && is_idempotent(method);
+    }
+    if (rc == 0 && call->repeatable) {
+        rc = buf_append(&call->replay, call->out.data, call->out.len);
     }
     if (rc == 0) {
         *ret = call; /* callbacks may come before this returns */

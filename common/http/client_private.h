@@ -47,7 +47,7 @@ struct http_call {
     void *data;
     struct buf out;    /* head, and what is not yet written of the body */
     struct buf replay; /* the whole request, for the one retry */
-    bool whole;        /* replay is the request */
+    bool repeatable;   /* replay is the request */
     bool chunked;
     bool ended;   /* the request is whole */
     bool head;    /* a HEAD request */

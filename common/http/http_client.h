@@ -6,8 +6,8 @@
  *
  * A call takes an idle connection or opens one. A kept-alive connection that turns out to
  * be closed before any byte of the response is retried once on a new one, when the
- * request has been sent by http_call_start alone (RFC 9112 section 9.3.1). Threads: the
- * loop's. */
+ * request has been sent by http_call_start alone and its method is idempotent: any other
+ * may have had its effect (RFC 9112 section 9.3.1). Threads: the loop's. */
 #ifndef COMMON_HTTP_HTTP_CLIENT_H
 #define COMMON_HTTP_HTTP_CLIENT_H
 
@@ -36,10 +36,11 @@ struct http_client_options {
     uint32_t keep_alive_ms;       /* an idle connection is kept so long; default 60 s */
     uint32_t connections_max;     /* calls beyond it wait in line; default 1024 */
     uint32_t head_max_bytes;      /* of a response; default 64 KiB */
-    /* Acknowledge what was read at once. A server that writes a response in pieces without
-     * TCP_NODELAY (Python's http.server) otherwise waits 40 ms between them for the
-     * kernel's delayed acknowledgement. */
+    /* Acknowledge what was read at once. A server that writes a response in pieces
+     * without TCP_NODELAY (Python's http.server) otherwise waits 40 ms between them for
+     * the kernel's delayed acknowledgement. */
     bool quick_ack;
+    bool no_repeat; /* not even an idempotent request is sent again */
 };
 
 struct http_client {

@@ -143,7 +143,11 @@ struct second {
     int closed; /* the server writes a byte when it has closed a connection */
     unsigned n_ended;
     unsigned n_begun;
+    const char *method;
+    bool unread;
 };
+
+static void second_begin(struct second *s);
 
 static void second_close(struct http_call *call, int status)
 {
@@ -157,6 +161,9 @@ static void second_close(struct http_call *call, int status)
         uv_stop(s->f.loop);
     } else {
         assert_int_equal(read(s->closed, &byte, 1), 1);
+        if (s->unread) {
+            second_begin(s);
+        }
     }
 }
 
@@ -167,8 +174,9 @@ static void second_begin(struct second *s)
     struct http_call *call;
 
     s->n_begun++;
-    assert_int_equal(http_call_start(&s->client, &call, HTTP_STR("GET"), HTTP_STR("/"),
-                                     (struct http_headers){NULL, 0}, NULL, 0, &ops, s),
+    assert_int_equal(http_call_start(&s->client, &call, http_str(s->method),
+                                     HTTP_STR("/"), (struct http_headers){NULL, 0}, NULL,
+                                     0, &ops, s),
                      0);
 }
 
@@ -198,6 +206,132 @@ __attribute__((noreturn)) static void serve_and_close(int listener, int closed)
         (void)!write(closed, "x", 1);
     }
     _exit(0);
+}
+
+/* Two calls on that server. The second, which must end well, is begun in the turn in
+ * which the end of the first one's connection was read, or before it was. */
+static void two_calls(const char *method, bool unread)
+{
+    struct canned server;
+    int listener = listen_somewhere(&server.port);
+    struct http_client_options options = {
+        .host = "127.0.0.1", .port = server.port, .response_timeout_ms = LIMIT_MS};
+    struct second s = {.f = {.status = 1}, .method = method, .unread = unread};
+    uv_loop_t loop;
+    int closed[2];
+
+    assert_int_equal(pipe2(closed, O_CLOEXEC), 0);
+    server.pid = fork();
+    assert_true(server.pid >= 0);
+    if (server.pid == 0) {
+        serve_and_close(listener, closed[1]);
+    }
+    s.f.loop = &loop;
+    s.closed = closed[0];
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(uv_check_init(&loop, &s.check), 0);
+    assert_int_equal(uv_check_start(&s.check, second_check), 0);
+    assert_int_equal(http_client_open(&s.client, &loop, &options), 0);
+    (void)alarm(LIMIT_MS / 1000); /* lost, it would keep the loop for ever */
+    second_begin(&s);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)alarm(0);
+    assert_int_equal(s.n_ended, 2);
+    assert_int_equal(s.f.status, 0);
+    assert_int_equal(s.f.code, 200);
+    http_client_close(&s.client, NULL);
+    uv_close((uv_handle_t *)&s.check, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    canned_stop(&server);
+    (void)close(listener);
+    (void)close(closed[0]);
+    (void)close(closed[1]);
+}
+
+/* --- a server that takes a request and goes away without a word ----------------------
+ */
+
+/* The first connection: one reply, then a request that gets none. Later ones: replies. A
+ * byte for each request that came. */
+__attribute__((noreturn)) static void serve_and_lose(int listener, int requests)
+{
+    static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    char request[4096];
+    int fd, n = 0;
+
+    (void)alarm(2 * LIMIT_MS / 1000);
+    while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        while (recv(fd, request, sizeof(request), 0) > 0) {
+            (void)!write(requests, "x", 1);
+            if (++n == 2) {
+                break;
+            }
+            (void)!send(fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL);
+        }
+        (void)close(fd);
+    }
+    _exit(0);
+}
+
+struct lost {
+    struct fetch f; /* first: it is the calls' data */
+    unsigned n_ended;
+};
+
+static void lost_close(struct http_call *call, int status)
+{
+    struct lost *l = http_call_data(call);
+
+    l->f.status = status;
+    l->n_ended++;
+    uv_stop(l->f.loop);
+}
+
+/* Two calls one after the other on one connection. How the second ended; *ret_requests:
+ * how many the server has seen. */
+static int second_is_lost(const char *method, bool no_repeat, ssize_t *ret_requests)
+{
+    static const struct http_call_ops ops = {.on_response = on_response,
+                                             .on_close = lost_close};
+    struct canned server;
+    int listener = listen_somewhere(&server.port), requests[2];
+    struct http_client_options options = {.host = "127.0.0.1",
+                                          .port = server.port,
+                                          .response_timeout_ms = LIMIT_MS,
+                                          .no_repeat = no_repeat};
+    struct http_client client = {0};
+    struct http_call *call;
+    uv_loop_t loop;
+    struct lost l = {.f = {.loop = &loop, .status = 1}};
+    char bytes[8];
+
+    assert_int_equal(pipe2(requests, O_CLOEXEC), 0);
+    server.pid = fork();
+    assert_true(server.pid >= 0);
+    if (server.pid == 0) {
+        serve_and_lose(listener, requests[1]);
+    }
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(http_client_open(&client, &loop, &options), 0);
+    for (unsigned n = 1; n <= 2; n++) {
+        assert_int_equal(http_call_start(&client, &call, http_str(method), HTTP_STR("/"),
+                                         (struct http_headers){NULL, 0}, "body", 4, &ops,
+                                         &l),
+                         0);
+        while (l.n_ended < n) {
+            (void)uv_run(&loop, UV_RUN_ONCE);
+        }
+    }
+    http_client_close(&client, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    canned_stop(&server);
+    *ret_requests = read(requests[0], bytes, sizeof(bytes));
+    (void)close(requests[0]);
+    (void)close(requests[1]);
+    (void)close(listener);
+    return l.f.status;
 }
 
 /* --- tests ------------------------------------------------------------------------ */
@@ -252,42 +386,33 @@ static void greatest_length_is_refused(void **state)
  * not gone yet: a call that took it would never end. */
 static void closed_connection_is_not_taken(void **state)
 {
-    struct canned server;
-    int listener = listen_somewhere(&server.port);
-    struct http_client_options options = {
-        .host = "127.0.0.1", .port = server.port, .response_timeout_ms = LIMIT_MS};
-    struct second s = {.f = {.status = 1}};
-    uv_loop_t loop;
-    int closed[2];
     (void)state;
 
-    assert_int_equal(pipe2(closed, O_CLOEXEC), 0);
-    server.pid = fork();
-    assert_true(server.pid >= 0);
-    if (server.pid == 0) {
-        serve_and_close(listener, closed[1]);
-    }
-    s.f.loop = &loop;
-    s.closed = closed[0];
-    assert_int_equal(uv_loop_init(&loop), 0);
-    assert_int_equal(uv_check_init(&loop, &s.check), 0);
-    assert_int_equal(uv_check_start(&s.check, second_check), 0);
-    assert_int_equal(http_client_open(&s.client, &loop, &options), 0);
-    (void)alarm(LIMIT_MS / 1000); /* lost, it would keep the loop for ever */
-    second_begin(&s);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    (void)alarm(0);
-    assert_int_equal(s.n_ended, 2);
-    assert_int_equal(s.f.status, 0);
-    assert_int_equal(s.f.code, 200);
-    http_client_close(&s.client, NULL);
-    uv_close((uv_handle_t *)&s.check, NULL);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
-    canned_stop(&server);
-    (void)close(listener);
-    (void)close(closed[0]);
-    (void)close(closed[1]);
+    two_calls("GET", false);
+}
+
+/* What the server may have done already is not asked of it again: only a method that may
+ * be repeated is, and that only where its user wants it. */
+static void only_idempotent_requests_are_repeated(void **state)
+{
+    ssize_t requests;
+    (void)state;
+
+    assert_int_equal(second_is_lost("POST", false, &requests), -ECONNRESET);
+    assert_int_equal(requests, 2);
+    assert_int_equal(second_is_lost("PUT", false, &requests), 0);
+    assert_int_equal(requests, 3);
+    assert_int_equal(second_is_lost("PUT", true, &requests), -ECONNRESET);
+    assert_int_equal(requests, 2);
+}
+
+/* A connection that was closed while the loop looked elsewhere is found out before a
+ * request is lost on it. */
+static void closed_connection_is_found_out(void **state)
+{
+    (void)state;
+
+    two_calls("POST", true);
 }
 
 int main(void)
@@ -298,6 +423,8 @@ int main(void)
         cmocka_unit_test(interim_responses_are_passed_over),
         cmocka_unit_test(greatest_length_is_refused),
         cmocka_unit_test(closed_connection_is_not_taken),
+        cmocka_unit_test(only_idempotent_requests_are_repeated),
+        cmocka_unit_test(closed_connection_is_found_out),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
