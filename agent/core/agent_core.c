@@ -87,6 +87,8 @@ struct agent_core *agent_core_free(struct agent_core *a)
 
 void agent_enter(struct agent_core *a)
 {
+    CHECK(!a->inside);
+    a->inside = true;
     a->now_us = a->io.now_us(a->io.ctx);
     a->now_ms = a->now_us / 1000;
 }
@@ -100,6 +102,7 @@ void agent_leave(struct agent_core *a)
     while (!list_empty(&a->ended)) {
         catalog_version_reap(container_of(a->ended.next, struct version, ended));
     }
+    a->inside = false;
 }
 
 /* --- time -----------------------------------------------------------------------------

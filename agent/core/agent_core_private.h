@@ -165,6 +165,7 @@ struct agent_core {
     uint64_t now_us, now_ms; /* of the door that was entered last */
     uint64_t seed;
     bool draining;
+    bool inside; /* a door is being passed: no other may be entered from an io function */
 
     struct name_map by_name; /* functions */
     struct list functions;

@@ -182,7 +182,7 @@ static void gone(struct gateway_call *c)
     bool usable = drop_work(c);
 
     call_over(c, "canceled");
-    cancel(c, usable);
+    cancel(c, usable && !c->instance_lost);
 }
 
 /* --- asking the core
@@ -198,9 +198,9 @@ static bool too_large(const struct gateway_call *c)
 
 bool call_admit(struct gateway_call *c)
 {
-    const struct version *v = c->call.version;
+    const struct version *v = c->core_open ? c->call.version : NULL;
 
-    if (v != NULL) { /* else it waits for a version to be there */
+    if (v != NULL) { /* else it waits for a version to be there, or is asked for again */
         c->version = version_number(v);
         c->body_max = version_spec(v)->body_max_kib * 1024ull;
     }
@@ -232,44 +232,51 @@ static void ask(struct gateway_call *c)
     }
 }
 
+/* Neither speaks with the core: what fails is left in c->todo. */
+static void go(struct gateway_call *c, enum call_todo todo)
+{
+    c->todo = TODO_NONE;
+    list_remove(&c->due);
+    if (todo == TODO_DISPATCH) {
+        call_run_start(c);
+    } else {
+        call_hop_start(c);
+    }
+}
+
 void call_act(struct gateway_call *c)
 {
     while (c->todo != TODO_NONE) {
         enum call_todo todo = c->todo;
 
+        if (todo == TODO_DISPATCH || todo == TODO_FORWARD) {
+            go(c, todo);
+            continue;
+        }
         c->todo = TODO_NONE;
         list_remove(&c->due);
-        switch (todo) {
-        case TODO_ASK:
-            ask(c);
-            break;
-        case TODO_DISPATCH:
-            call_run_start(c);
-            break;
-        case TODO_FORWARD:
-            call_hop_start(c);
-            break;
-        case TODO_FAIL:
+        if (todo == TODO_FAIL) {
             fail(c);
             return; /* it may be no more */
-        case TODO_NONE:
-        default:
-            break;
         }
+        ask(c);
     }
 }
 
 /* --- the core's answers
  * ------------------------------------------------------------------- */
 
+/* Within the core's io: the call starts at once, but if that fails the core hears of it
+ * only from the loop. */
 static void decided(struct gateway_call *c, enum call_todo todo)
 {
     if (c->todo == TODO_FAIL) {
         return; /* it is lost already, and the core hears of it next */
     }
-    c->todo = todo;
-    if (!c->asking) {
-        call_act(c);
+    if (c->asking) {
+        c->todo = todo;
+    } else {
+        go(c, todo);
     }
 }
 
@@ -359,7 +366,7 @@ static void on_body(struct http_exchange *x, const char *data, size_t len)
     c->body_seen += len;
     if (!call_admit(c)) {
         call_act(c);
-    } else if (c->phase == PHASE_RUN) {
+    } else if (c->phase == PHASE_RUN && c->run != NULL) {
         call_run_body(c, data, len);
     } else if (c->phase == PHASE_HOP && c->hop_connected) {
         call_hop_body(c, data, len);

@@ -84,9 +84,6 @@ static const struct runtime_call_ops ops = {on_response, on_body, on_drain, on_c
 
 void call_run_body(struct gateway_call *c, const char *data, size_t len)
 {
-    if (c->run == NULL) {
-        return;
-    }
     if (runtime_call_write(c->run, data, len) < 0) {
         call_fail_later(c, CAUSE_INTERNAL, "the body cannot be passed on");
     } else if (runtime_call_pending(c->run) > HTTP_HIGH_WATER) {

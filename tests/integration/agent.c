@@ -256,6 +256,47 @@ static void a_large_body_is_refused(void **state)
     (void)close(fd);
 }
 
+static bool queue_has_one(void *data)
+{
+    struct agents_reply r;
+    bool has;
+
+    agents_ask(&bench, &r, AGENTS_METRICS_PORT, "GET", "/metrics",
+               (struct http_headers){NULL, 0}, NULL, 0);
+    agents_await(&r);
+    has = strstr(r.body.data, "mayfly_invocations_in_flight 1\n") != NULL;
+    agents_reply_free(&r);
+    return has;
+}
+
+/* The limit of a call that waits for a version to serve is known only once there is one:
+ * it is then refused, and nothing else suffers. */
+static void a_large_body_that_waited_is_refused(void **state)
+{
+    struct agents_function *fn = agents_function(
+        &bench, "later", SPEC_RUNTIME_EXEC, "#!/bin/sh\ncat >/dev/null\necho ok\n", 0, 1);
+    static char body[8192];
+    struct agents_reply large, fits;
+
+    fn->version.spec.body_max_kib = 4;
+    fn->unserved = true;
+    agents_publish(&bench, fn);
+    memset(body, 'x', sizeof(body));
+    agents_ask(&bench, &large, AGENTS_GATEWAY_PORT, "POST", "/fn/later",
+               (struct http_headers){NULL, 0}, body, sizeof(body));
+    agents_wait(&bench, queue_has_one, NULL);
+    agents_ask(&bench, &fits, AGENTS_GATEWAY_PORT, "POST", "/fn/later",
+               (struct http_headers){NULL, 0}, body, 100);
+    fn->unserved = false;
+    agents_publish(&bench, fn);
+    agents_await(&large);
+    assert_cause(&large, 413, "payload_too_large");
+    agents_await(&fits);
+    assert_int_equal(fits.status, 200);
+    agents_reply_free(&large);
+    agents_reply_free(&fits);
+}
+
 /* A call that runs past its timeout is answered with 504 in time, and the next one runs.
  */
 static void a_call_over_time_is_killed(void **state)
@@ -461,6 +502,7 @@ int main(void)
         cmocka_unit_test(the_next_call_meets_nothing_of_one_that_overran),
         cmocka_unit_test(an_unknown_function_is_not_found),
         cmocka_unit_test(a_large_body_is_refused),
+        cmocka_unit_test(a_large_body_that_waited_is_refused),
         cmocka_unit_test(a_call_over_time_is_killed),
         cmocka_unit_test(a_failed_start_says_why),
         cmocka_unit_test(a_caller_that_hangs_up_stops_the_work),

@@ -510,7 +510,7 @@ void agents_publish(struct agents *b, struct agents_function *fn)
         .name = fn->name,
         .revision = ++b->revision,
         .namespace_index = 1,
-        .serving = fn->version.number,
+        .serving = fn->unserved ? 0 : fn->version.number,
         .versions = &fn->version,
         .n_versions = 1,
     };

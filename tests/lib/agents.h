@@ -40,6 +40,7 @@ struct agents_function {
     char namespace_[SPEC_NAME_MAX + 1];
     char handler[64];
     struct buf package;
+    bool unserved; /* published without a version that serves */
     /* what the agents said of it */
     bool reported;
     bool ready;
