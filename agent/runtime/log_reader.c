@@ -82,6 +82,12 @@ static struct kept_line *line_new(const struct log_line *from)
     return k;
 }
 
+/* What a line takes in memory: an empty one is not for nothing. */
+static size_t cost(const struct log_line *line)
+{
+    return sizeof(struct kept_line) + line->len + 1;
+}
+
 static enum log_stream stream_from(const char *name)
 {
     return name != NULL && strcmp(name, "stderr") == 0   ? LOG_STREAM_STDERR
@@ -239,7 +245,7 @@ static void deliver_pushed(struct log_reader *r)
         list_remove(&k->link);
         list_push_back(&sent, &k->link);
         bytes += k->line.len;
-        r->pushed_bytes -= k->line.len;
+        r->pushed_bytes -= cost(&k->line);
         lines[n++] = k->line;
     }
     r->wants = false;
@@ -305,12 +311,12 @@ void log_readers_push(struct logs *l, const char *namespace_, const char *name,
             (r->version != 0 && r->version != line->version)) {
             continue;
         }
-        k = r->pushed_bytes + line->len <= LOG_FOLLOW_MAX ? line_new(line) : NULL;
+        k = r->pushed_bytes + cost(line) <= LOG_FOLLOW_MAX ? line_new(line) : NULL;
         if (k == NULL) {
             r->missed++;
             continue;
         }
-        r->pushed_bytes += line->len;
+        r->pushed_bytes += cost(line);
         list_push_back(&r->pushed, &k->link);
         wake(r);
     }

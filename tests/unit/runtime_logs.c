@@ -307,8 +307,33 @@ static void skips_for_a_slow_reader(void **state)
         put(s, LOG_STREAM_STDOUT, line);
     }
     r.slow = false;
-    turn_until(&r, 263);
+    turn_until(&r, 200);
     assert_non_null(strstr(r.text.data, " lines skipped: the reader is too slow\n"));
+    (void)log_sink_free(s);
+    reader_close(&r);
+}
+
+/* Empty lines are lines too: as many as a function can print in a while do not fill the
+ * agent's memory when nobody takes them. */
+static void skips_empty_lines_too(void **state)
+{
+    struct log_sink *s = sink_open(1, 7);
+    struct reading r = {.slow = true};
+    unsigned long long missed = 0;
+    const char *said;
+    char lines[10001];
+    (void)state;
+
+    memset(lines, '\n', 10000);
+    lines[10000] = '\0';
+    reader_open(&r, 0, true, 0);
+    put(s, LOG_STREAM_STDOUT, lines);
+    r.slow = false;
+    turn_until(&r, 1000);
+    said = strstr(r.text.data, "system ");
+    assert_non_null(said);
+    assert_int_equal(sscanf(said, "system %llu lines skipped", &missed), 1);
+    assert_true(missed > 5000);
     (void)log_sink_free(s);
     reader_close(&r);
 }
@@ -324,6 +349,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(follows, setup, teardown),
         cmocka_unit_test_setup_teardown(skips_for_a_slow_reader, setup, teardown),
+        cmocka_unit_test_setup_teardown(skips_empty_lines_too, setup, teardown),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
