@@ -1,9 +1,5 @@
 /* The core's way to the world, and the world's to the core. */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "agent/agent.h"
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -23,14 +19,6 @@ static uint64_t random_number(void *ctx)
 /* --- instances
  * -------------------------------------------------------------------------- */
 
-/* An instance that the runtime did not take. The core hears of it, and of its end, from
- * the loop. */
-struct stillborn {
-    struct list link;
-    struct instance *instance;
-    int rc;
-};
-
 static void instance_start(void *ctx, struct instance *in)
 {
     struct agent *a = ctx;
@@ -46,18 +34,14 @@ static void instance_start(void *ctx, struct instance *in)
         .data = in,
     };
     struct runtime_instance *run;
-    struct stillborn *s;
-    int rc = runtime_instance_start(a->runtime, &run, &config);
 
-    if (rc == 0) {
+    if (runtime_instance_start(a->runtime, &run, &config) == 0) {
         in->edge = run;
         return;
     }
+    /* There is no memory for it: also none may be needed to say so, from the loop. */
     in->edge = NULL;
-    s = malloc(sizeof(*s));
-    CHECK(s != NULL);
-    *s = (struct stillborn){.instance = in, .rc = rc};
-    list_push_back(&a->stillborn, &s->link);
+    list_push_back(&a->stillborn, &in->edge_link);
 }
 
 static void instance_stop(void *ctx, struct instance *in, enum stop_reason why)
@@ -125,13 +109,13 @@ void agent_io_turn(struct agent *a)
     due.prev->next = &due;
     list_init(&a->stillborn);
     while (!list_empty(&due)) {
-        struct stillborn *s = container_of(due.next, struct stillborn, link);
+        struct instance *in = container_of(due.next, struct instance, edge_link);
 
-        list_remove(&s->link);
-        agent_core_instance_failed(a->core, s->instance, CAUSE_START_FAILED,
-                                   uv_strerror(s->rc));
-        agent_core_instance_gone(a->core, s->instance);
-        free(s);
+        list_remove(&in->edge_link);
+        /* Says nothing about the version, which may start elsewhere or later. */
+        agent_core_instance_failed(a->core, in, CAUSE_NO_CAPACITY,
+                                   "the agent has no memory for an instance");
+        agent_core_instance_gone(a->core, in);
     }
 }
 

@@ -60,7 +60,8 @@ struct instance {
     uint64_t ready_us;
     uint64_t idle_since_ms;
     uint64_t calls_served;
-    void *edge;       /* the runtime edge's */
+    void *edge; /* the runtime edge's, as is edge_link */
+    struct list edge_link;
     struct list link; /* private from here on: in version.instances */
     struct list warm; /* in version.warm, hottest first */
     struct list calls;
