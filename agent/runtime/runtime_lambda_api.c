@@ -16,6 +16,9 @@
 #define INVOCATION   "/runtime/invocation/"
 #define ERROR_HEADER "Lambda-Runtime-Function-Error-Type"
 #define ERROR_BODY   "Lambda-Runtime-Function-Error-Body"
+/* Of an error's document so much is looked at for its text; of one about init, of which
+ * nothing else is of use, so much is kept. */
+#define DOCUMENT_MAX (64 * 1024)
 #define TOO_LARGE \
     "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
 
@@ -96,8 +99,9 @@ static struct http_str error_type(struct http_str given)
 static void error_text(const struct buf *document, struct http_str header,
                        char ret[RUNTIME_TEXT_BYTES])
 {
-    json_t *json =
-        json_loadb(document->data != NULL ? document->data : "", document->len, 0, NULL);
+    json_t *json = document->len > 0 && document->len <= DOCUMENT_MAX
+                       ? json_loadb(document->data, document->len, 0, NULL)
+                       : NULL;
     const char *type = json_string_value(json_object_get(json, "errorType"));
     const char *message = json_string_value(json_object_get(json, "errorMessage"));
     struct http_str shown = type != NULL ? http_str(type) : error_type(header);
@@ -177,6 +181,8 @@ static void on_body(struct http_exchange *x, const char *data, size_t len)
     e->seen_bytes += len;
     if (e->seen_bytes > LAMBDA_PAYLOAD_MAX && !e->streaming) {
         reply_too_large(e);
+    } else if (e->what == LAMBDA_INIT_ERROR && e->seen_bytes > DOCUMENT_MAX) {
+        buf_free(&e->body);
     } else if (e->what == LAMBDA_ERROR || e->what == LAMBDA_INIT_ERROR) {
         if (buf_append(&e->body, data, len) < 0) {
             http_exchange_abort(x);

@@ -459,6 +459,29 @@ static void fails_to_become_ready(void **state)
         "directory");
 }
 
+/* A document of megabytes about a failed init is not kept: what the header says remains.
+ */
+static void bounds_an_init_error(void **state)
+{
+    struct bench_instance i;
+    (void)state;
+
+    sandbox_bench_file(
+        &bench.sandboxes, "bootstrap",
+        "#!/usr/bin/python3\n"
+        "import http.client, time\n"
+        "c = http.client.HTTPConnection('127.0.0.1:9001')\n"
+        "c.request('POST', '/2018-06-01/runtime/init/error',\n"
+        "    '{\"errorMessage\":\"' + 'x' * (1 << 20) + '\",\"errorType\":\"Long\"}',\n"
+        "    {'Lambda-Runtime-Function-Error-Type': 'Function.Big'})\n"
+        "c.getresponse().read()\n"
+        "time.sleep(1000)\n");
+    bench_instance_init(&i, SPEC_RUNTIME_PROVIDED, NULL);
+    bench_instance_run_to_failure(&bench, &i);
+    assert_int_equal(i.cause, CAUSE_INIT_FAILED);
+    assert_string_equal(i.text, "Function.Big");
+}
+
 static int open_bench(void **state)
 {
     (void)state;
@@ -489,6 +512,7 @@ int main(void)
         cmocka_unit_test(runs_calls_side_by_side),
         cmocka_unit_test(cancels),
         cmocka_unit_test(fails_to_become_ready), /* replaces the bootstrap */
+        cmocka_unit_test(bounds_an_init_error),  /* replaces the bootstrap */
     };
 
     if (!sandbox_bench_possible()) {
