@@ -118,6 +118,7 @@ static void let_go(struct exec_call *e)
 {
     pipe_close(&e->in);
     pipe_close(&e->out);
+    output_leave(e->call.instance, e->run);
     buf_free(&e->held);
 }
 
@@ -365,7 +366,7 @@ static int open_pipes(struct exec_call *e, int fds[3])
     rc = rc < 0 ? rc : runtime_pipe(&ours, &fds[1], true);
     rc = rc < 0 ? rc : pipe_open(&e->out, e, ours);
     rc = rc < 0 ? rc : runtime_pipe(&ours, &fds[2], true);
-    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, ours);
+    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, e->run, ours);
     return rc < 0
                ? rc
                : uv_read_start((uv_stream_t *)&e->out->pipe, runtime_alloc_cb, read_cb);

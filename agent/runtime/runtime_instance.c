@@ -338,9 +338,9 @@ int instance_run_main(struct runtime_instance *in)
         rc = -errno;
     }
     rc = rc < 0 ? rc : runtime_pipe(&out, &fds[1], true);
-    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDOUT, out);
+    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDOUT, RUNTIME_MAIN_RUN, out);
     rc = rc < 0 ? rc : runtime_pipe(&err, &fds[2], true);
-    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, err);
+    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, RUNTIME_MAIN_RUN, err);
     if (rc == 0) {
         rc = channel_run(in->channel, RUNTIME_MAIN_RUN, argv.list, env.list, fds);
     } else {

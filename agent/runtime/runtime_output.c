@@ -17,6 +17,8 @@ struct output {
     struct list waits; /* in host.throttled */
     struct runtime_instance *instance;
     enum log_stream stream;
+    uint32_t run;
+    bool left; /* its process has ended */
     uv_pipe_t pipe;
     size_t tick_bytes; /* read since it was throttled last, or since tick_ms */
     uint64_t tick_ms;
@@ -54,6 +56,7 @@ static void closed_cb(uv_handle_t *handle)
 
 static void output_close(struct output *o)
 {
+    o->instance->n_outputs_left -= o->left;
     list_remove(&o->link);
     list_remove(&o->waits);
     uv_close((uv_handle_t *)&o->pipe, closed_cb);
@@ -93,7 +96,7 @@ void outputs_unthrottle(struct runtime_host *h)
     }
 }
 
-int output_open(struct runtime_instance *in, enum log_stream stream, int fd)
+int output_open(struct runtime_instance *in, enum log_stream stream, uint32_t run, int fd)
 {
     struct output *o = calloc(1, sizeof(*o));
     int rc;
@@ -104,6 +107,7 @@ int output_open(struct runtime_instance *in, enum log_stream stream, int fd)
     }
     o->instance = in;
     o->stream = stream;
+    o->run = run;
     list_init(&o->waits);
     list_push_back(&in->outputs, &o->link);
     instance_hold(in);
@@ -119,6 +123,36 @@ int output_open(struct runtime_instance *in, enum log_stream stream, int fd)
         output_close(o);
     }
     return rc;
+}
+
+static void close_oldest_left(struct runtime_instance *in)
+{
+    LIST_FOREACH(it, &in->outputs)
+    {
+        struct output *o = container_of(it, struct output, link);
+
+        if (o->left) {
+            output_close(o);
+            return;
+        }
+    }
+}
+
+void output_leave(struct runtime_instance *in, uint32_t run)
+{
+    LIST_FOREACH(it, &in->outputs)
+    {
+        struct output *o = container_of(it, struct output, link);
+
+        if (o->run == run && !o->left) {
+            o->left = true;
+            in->n_outputs_left++;
+            break;
+        }
+    }
+    if (in->n_outputs_left > OUTPUTS_LEFT_MAX) {
+        close_oldest_left(in);
+    }
 }
 
 void outputs_end(struct runtime_instance *in)

@@ -108,14 +108,15 @@ struct runtime_instance {
     int listener;
     struct log_sink *sink;
     struct list outputs;
+    unsigned n_outputs_left;
     struct list calls;
     uv_timer_t timer; /* making's limit, init's, then the grace */
     struct runtime_phases phases;
     uint64_t began_us;
     uint64_t init_began_us;
-    unsigned holds; /* handles and answers that are out */
-    bool making;    /* asked for: the answer will come */
-    bool sandbox;   /* exists: its on_exit will come */
+    unsigned holds;  /* handles and answers that are out */
+    bool making;     /* asked for: the answer will come */
+    bool sandbox;    /* exists: its on_exit will come */
     bool main_runs;
     bool failing;  /* cause and text stand; whether memory was the cause is being asked */
     bool failed;   /* on_failed was called, or is about to be */
@@ -179,8 +180,14 @@ void wait_status_text(int status, char ret[64]);
 /* --- output: a pipe whose lines go to the instance's log ---------------------------- */
 struct output;
 /* Takes fd over, on failure too. Lives until the writers have closed it, or the sandbox
- * has ended. A flood is read slowly: the writer waits, the agent does not. */
-int output_open(struct runtime_instance *in, enum log_stream stream, int fd);
+ * has ended. A flood is read slowly: the writer waits, the agent does not. run: init's
+ * number for the process that writes. */
+int output_open(struct runtime_instance *in, enum log_stream stream, uint32_t run,
+                int fd);
+/* That process has ended. What it left behind may write on, in a sandbox at most into
+ * OUTPUTS_LEFT_MAX pipes: the oldest is closed then. */
+#define OUTPUTS_LEFT_MAX 64
+void output_leave(struct runtime_instance *in, uint32_t run);
 void outputs_end(struct runtime_instance *in); /* nobody writes any more: the rest */
 void outputs_unthrottle(struct runtime_host *h);
 /* A pipe for a function: our end non-blocking, theirs blocking. */

@@ -1,4 +1,5 @@
 /* exec functions in real sandboxes. */
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -297,6 +298,41 @@ static void does_not_wait_for_children(void **state)
     bench_instance_end(&bench, &i);
 }
 
+static unsigned n_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+/* Nor does what calls leave behind, each with its stderr open, take one descriptor of the
+ * agent's after the other. */
+static void leftovers_hold_few_descriptors(void **state)
+{
+    enum { CALLS = 100, BOUND = 64 + 8 };
+    struct bench_instance i;
+    unsigned before;
+    (void)state;
+
+    init(&i, "#!/bin/sh\n"
+             "x=$(setsid sh -c 'exec sleep 1000 >&2' &)\n" /* over once it has begun */
+             "echo parent\n");
+    i.spec.pids_max = 2 * CALLS;
+    bench_instance_run(&bench, &i);
+    before = n_descriptors();
+    for (int n = 0; n < CALLS; n++) {
+        bench_call_expect(&bench, &i, "", "parent\n");
+    }
+    assert_true(n_descriptors() < before + BOUND);
+    bench_instance_end(&bench, &i);
+}
+
 /* Several processes work in one sandbox at once. */
 static void runs_calls_side_by_side(void **state)
 {
@@ -560,6 +596,7 @@ int main(void)
         cmocka_unit_test(ignores_input_that_nobody_reads),
         cmocka_unit_test(bears_a_program_that_does_not_read),
         cmocka_unit_test(does_not_wait_for_children),
+        cmocka_unit_test(leftovers_hold_few_descriptors),
         cmocka_unit_test(runs_calls_side_by_side),
         cmocka_unit_test(cancels_one_of_two),
         cmocka_unit_test(cancels_from_within),
