@@ -272,8 +272,8 @@ static void on_message(void *data, const struct init_message *m, const char *tex
     }
     if (m->run != RUNTIME_MAIN_RUN) {
         in->kind->on_message(in, m, text);
-    } else if (m->type == INIT_STARTED) {
-        in->main_runs = true;
+    } else if (m->type == INIT_STARTED && !in->main_began) {
+        in->main_began = in->main_runs = true;
         if (in->phase == PHASE_INIT) {
             in->kind->on_started(in);
         }

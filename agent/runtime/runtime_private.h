@@ -117,6 +117,7 @@ struct runtime_instance {
     unsigned holds;  /* handles and answers that are out */
     bool making;     /* asked for: the answer will come */
     bool sandbox;    /* exists: its on_exit will come */
+    bool main_began; /* init has said so; it counts once */
     bool main_runs;
     bool failing;  /* cause and text stand; whether memory was the cause is being asked */
     bool failed;   /* on_failed was called, or is about to be */
