@@ -173,6 +173,7 @@ static void on_message(void *data, const Mayfly__V1__Envelope *m)
         break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END:
         agent_core_snapshot_end(a->core);
+        packages_prune(a->packages);
         agent_peers_snapshot(a, true);
         a->has_snapshot = true;
         gateway_informed(a->gateway);

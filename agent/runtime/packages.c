@@ -387,6 +387,21 @@ void packages_drop(struct packages *p, const char *digest)
     }
 }
 
+void packages_prune(struct packages *p)
+{
+    _cleanup_closedir_ DIR *dir = opendir(p->dir);
+    struct dirent *e;
+
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        char path[700];
+
+        if (spec_digest_valid(e->d_name) && find(p, e->d_name) == NULL) {
+            (void)snprintf(path, sizeof(path), "%s/%s", p->dir, e->d_name);
+            package_remove(p, path);
+        }
+    }
+}
+
 bool packages_has(const struct packages *p, const char *digest)
 {
     const struct package_item *i = find(p, digest);

@@ -31,6 +31,9 @@ void packages_set_url(struct packages *p,
  * controller cannot be reached; a wrong digest or a bad archive fails at once. */
 void packages_want(struct packages *p, const struct package_ref *ref);
 void packages_drop(struct packages *p, const char *digest);
+/* What an earlier agent left here and nobody wants goes. For when all that is wanted has
+ * been said. */
+void packages_prune(struct packages *p);
 bool packages_has(const struct packages *p, const char *digest);
 
 #endif /* AGENT_RUNTIME_PACKAGES_H */

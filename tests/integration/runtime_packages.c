@@ -292,6 +292,27 @@ static void keeps_what_is_whole(void **state)
     close_bench(&b);
 }
 
+/* What an earlier agent fetched and nobody wants any more goes, what is wanted stays. */
+static void removes_what_nobody_wants(void **state)
+{
+    struct bench b;
+    char path[192], old[SPEC_DIGEST_LEN + 1];
+    (void)state;
+
+    open_bench(&b, false, 100);
+    memset(old, 'a', SPEC_DIGEST_LEN);
+    old[SPEC_DIGEST_LEN] = '\0';
+    (void)snprintf(path, sizeof(path), "%s/packages/%s", b.dir, old);
+    assert_int_equal(mkdir(path, 0755), 0);
+    packages_want(b.packages, &b.ref);
+    WAIT_FOR(&b, b.n_ready == 1);
+    assert_int_equal(count_left(&b), 2);
+    packages_prune(b.packages);
+    WAIT_FOR(&b, count_left(&b) == 1);
+    assert_true(is_there(&b, "run.sh"));
+    close_bench(&b);
+}
+
 /* A digest that is not the content's fails at once, and leaves nothing. */
 static void refuses_a_wrong_digest(void **state)
 {
@@ -458,6 +479,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fetches_and_drops),
         cmocka_unit_test(keeps_what_is_whole),
+        cmocka_unit_test(removes_what_nobody_wants),
         cmocka_unit_test(refuses_a_wrong_digest),
         cmocka_unit_test(refuses_a_bad_archive),
         cmocka_unit_test(refuses_another_length),
