@@ -129,13 +129,17 @@ static void timer_cb(uv_timer_t *timer)
     }
 }
 
-/* Never less than 1 ms: a deadline that stays in the past must not spin the loop. */
+/* Arms the timer, and tells who follows events. Never less than 1 ms: a deadline that
+ * stays in the past must not spin the loop. */
 static void prepare_cb(uv_prepare_t *prepare)
 {
     struct controller *c = container_of(prepare, struct controller, prepare);
     uint64_t due_ms = controller_core_deadline_ms(c->core);
     uint64_t now_ms;
 
+    if (!c->stopping) {
+        api_events_added(c->api);
+    }
     if (due_ms == c->armed_ms) {
         return;
     }

@@ -174,6 +174,7 @@ int api_new(struct api **ret, uv_loop_t *loop, const struct api_options *options
     a->started_ms = clock_mono_ms();
     list_init(&a->requests);
     list_init(&a->log_streams);
+    list_init(&a->event_streams);
     rc = package_store_new(&a->packages, loop, options->packages_dir, err);
     if (rc < 0) {
         api_free(a);

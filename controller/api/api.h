@@ -80,4 +80,7 @@ void api_node_left(struct api *a, const char *node, const char *reason);
 void api_log_chunk(struct api *a, const char *node, uint64_t id,
                    const struct api_log_line *lines, size_t n, bool end);
 
+/* The core may have added events: those who follow them get them. Cheap if it has not. */
+void api_events_added(struct api *a);
+
 #endif /* CONTROLLER_API_API_H */

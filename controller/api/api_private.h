@@ -2,7 +2,8 @@
  *
  *   api.c        the server, its start and end      request.c   a request, from head to
  * close routes.c     which handler has which path       reply.c     JSON and errors
- *   system.c, namespaces.c, functions.c, nodes.c, packages.c, logs.c: the handlers */
+ *   system.c, namespaces.c, functions.c, nodes.c, packages.c, logs.c, events.c: the
+ *   handlers */
 #ifndef CONTROLLER_API_API_PRIVATE_H
 #define CONTROLLER_API_API_PRIVATE_H
 
@@ -138,7 +139,10 @@ struct api {
     struct list log_streams; /* logs.c */
     size_t n_log_streams;
     uint64_t last_log_id;
-    uv_timer_t collect; /* unused packages; at the end, the grace */
+    struct list event_streams; /* events.c */
+    size_t n_event_streams;
+    uint64_t last_event; /* that they were told of */
+    uv_timer_t collect;  /* unused packages; at the end, the grace */
     bool closing;
     bool server_closing;
     unsigned open; /* server and timer */
@@ -171,6 +175,8 @@ void api_put_function(struct api_request *r);
 void api_delete_function(struct api_request *r);
 void api_get_function_version(struct api_request *r);
 void api_get_logs(struct api_request *r);
+
+void api_get_events(struct api_request *r);
 
 void api_get_package(struct api_request *r);
 void api_put_package(struct api_request *r);

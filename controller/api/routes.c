@@ -9,6 +9,8 @@
 
 static const char *const package_query[] = {"format", "file_name", NULL};
 static const char *const version_query[] = {"wait_ms", NULL};
+static const char *const events_query[] = {"follow",   "tail", "after", "namespace",
+                                           "function", "node", NULL};
 static const char *const logs_query[] = {"follow", "tail", "version", NULL};
 
 /* clang-format off */
@@ -31,6 +33,7 @@ static const struct route routes[] = {
     ROUTE("DELETE", FUNCTION, api_delete_function),
     ROUTE("GET",    FUNCTION "/versions/{version}", api_get_function_version, .query = version_query),
     ROUTE("GET",    FUNCTION "/logs", api_get_logs, .query = logs_query),
+    ROUTE("GET",    "/v1/events", api_get_events, .query = events_query),
     ROUTE("GET",    "/v1/packages/{digest}", api_get_package),
     ROUTE("PUT",    "/v1/packages/{digest}", api_put_package, .query = package_query, .body = BODY_STREAM),
     ROUTE("GET",    "/v1/nodes", api_list_nodes),

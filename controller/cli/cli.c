@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <locale.h>
 #include <signal.h>
@@ -79,6 +80,24 @@ static int exit_of_status(long status)
     default:
         return EXIT_CODE_FAILED;
     }
+}
+
+int cli_number(const struct cli *c, const char *option, uint64_t max, uint64_t *ret)
+{
+    const char *text = args_get(c->args, option);
+    char *end;
+
+    if (text == NULL) {
+        return EXIT_CODE_OK;
+    }
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || strspn(text, "0123456789") == 0 || *ret > max) {
+        return cli_fail(c, EXIT_CODE_USAGE, NULL, NULL,
+                        "--%s is \"%.40s\"; give a number up to %" PRIu64, option, text,
+                        max);
+    }
+    return EXIT_CODE_OK;
 }
 
 int cli_exit_of(const char *cause, long status)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/error.h"
 #include "controller/cli/args.h"
@@ -60,6 +61,10 @@ int cli_fail(const struct cli *c, int exit, const char *code, const char *fix,
 void cli_say(const struct cli *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The option's value as a number up to max; *ret keeps its value without the option. An
+ * exit code; what is wrong was said. */
+int cli_number(const struct cli *c, const char *option, uint64_t max, uint64_t *ret);
+
 /* Formatted text, malloc'ed; NULL: out of memory. */
 char *cli_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -75,6 +80,7 @@ int verb_deploy(struct cli *c);
 int verb_describe(struct cli *c);
 int verb_dev(struct cli *c);
 int verb_doctor(struct cli *c);
+int verb_events(struct cli *c);
 int verb_help(struct cli *c);
 int verb_invoke(struct cli *c);
 int verb_list(struct cli *c);

@@ -130,3 +130,21 @@ int print_list(const struct cli *c, const json_t *json,
     return rc < 0 ? cli_fail(c, EXIT_CODE_FAILED, NULL, NULL, "out of memory")
                   : EXIT_CODE_OK;
 }
+
+void print_time_of_day(const char *rfc3339)
+{
+    struct tm tm = {0};
+    const char *rest =
+        rfc3339 != NULL ? strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+    struct tm local;
+    time_t at;
+
+    if (rest == NULL) {
+        (void)fputs("?", stdout);
+        return;
+    }
+    at = timegm(&tm);
+    (void)localtime_r(&at, &local);
+    (void)printf("%02d:%02d:%02d%.*s", local.tm_hour, local.tm_min, local.tm_sec,
+                 (int)strspn(rest, ".0123456789"), rest);
+}

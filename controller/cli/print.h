@@ -25,6 +25,9 @@ const char *print_duration(uint64_t ms, char ret[PRINT_SHORT]); /* "350 ms", "3 
 /* Since an RFC 3339 time of the API; "-" if it is none. */
 const char *print_age(const char *rfc3339, char ret[PRINT_SHORT]);
 
+/* An RFC 3339 time as the local time of day, on stdout; "?" if it is none. */
+void print_time_of_day(const char *rfc3339);
+
 /* Members of an object with a default. */
 const char *json_text(const json_t *object, const char *key, const char *dflt);
 int64_t json_number(const json_t *object, const char *key);

@@ -45,6 +45,13 @@ static const struct option logs_options[] = {
     {"no-prefix", 0, NULL, "the text only", NULL},
 };
 
+static const struct option events_options[] = {
+    {"follow", 'f', NULL, "go on showing events as they come", NULL},
+    {"all", 'A', NULL, "of functions of all namespaces", NULL},
+    {"node", 0, "NODE", "of that host only", NULL},
+    {"tail", 0, "N", "the last N (default: 100)", NULL},
+};
+
 static const struct option dev_options[] = {
     {"detach", 0, NULL, "return when it is ready; it goes on in the background", NULL},
     {"dir", 0, "DIR", "state (MAYFLY_DEV_DIR; default: /var/lib/mayfly-dev)", NULL},
@@ -184,6 +191,21 @@ static const struct verb verbs[] = {
                           "mayfly logs hello --version 2 --tail 1000", "of one version"),
      OPTIONS(logs_options),
      .run = verb_logs},
+    {.name = "events",
+     .operands = "[NAME]",
+     .max_operands = 1,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "show what the cluster decided and what became of its hosts",
+     .text =
+         "Deploys and how they ended, scaling, rollouts, hosts that came, went or were "
+         "drained: the newest 4096 are kept while the controller runs. With -o json "
+         "one object a line.",
+     .examples = EXAMPLES("mayfly events", "the last ones", "mayfly events -f hello",
+                          "those of one function, as they come",
+                          "mayfly events --node node2", "what became of a host"),
+     OPTIONS(events_options),
+     .run = verb_events},
     {.name = "nodes",
      .operands = "",
      .shared = VERB_OUTPUT | VERB_URL,

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "controller/core/core_private.h"
+#include "controller/core/journal.h"
 #include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
 #include "controller/core/publish.h"
@@ -36,7 +37,8 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
     c->seed = io->random(io->ctx);
     scheduler_init(c);
     /* All lists first: the free function takes what is half built. */
-    if ((registry_init(c) | nodes_init(c) | node_orders_init(c) | requests_init(c)) < 0) {
+    if ((registry_init(c) | nodes_init(c) | node_orders_init(c) | requests_init(c) |
+         journal_init(c)) < 0) {
         (void)controller_core_free(c);
         return -ENOMEM;
     }
@@ -53,6 +55,7 @@ struct controller_core *controller_core_free(struct controller_core *c)
         nodes_free(c);
         registry_free(c);
         placement_nodes_free(&c->usable);
+        journal_free(c);
         free(c);
     }
     return NULL;

@@ -201,6 +201,47 @@ json_t *controller_core_version(const struct controller_core *c, const char *nam
 json_t *controller_core_nodes(const struct controller_core *c); /* array */
 json_t *controller_core_node(const struct controller_core *c, const char *name);
 
+/* --- events: what was decided and what happened to nodes, the newest JOURNAL_MAX -------
+ */
+#define JOURNAL_MAX 4096
+
+/* X(SYMBOL, name): the kinds, as docs/openapi.yaml lists them. */
+#define EVENT_KINDS(X)              \
+    X(NODE_JOINED, "node_joined")   \
+    X(NODE_LOST, "node_lost")       \
+    X(NODE_ORDERED, "node_ordered") \
+    X(DEPLOYED, "deployed")         \
+    X(READY, "version_ready")       \
+    X(FAILED, "version_failed")     \
+    X(DELETED, "deleted")           \
+    X(SCALED, "scaled")             \
+    X(PLACED, "placed")             \
+    X(ROLLOUT, "rollout")
+
+enum event_kind {
+#define X(symbol, name) EVENT_##symbol,
+    EVENT_KINDS(X)
+#undef X
+};
+
+struct core_event_query {   /* NULL: all */
+    const char *namespace_; /* events of functions in it, and of nodes */
+    const char *name;       /* of this function only */
+    const char *node;       /* of this node only */
+};
+
+/* Number of the newest event; 0: there is none. */
+uint64_t controller_core_event_last(const struct controller_core *c);
+/* The number after which the last n events that match come. */
+uint64_t controller_core_event_tail(const struct controller_core *c,
+                                    const struct core_event_query *q, uint64_t n);
+/* The oldest one that matches with a number above *after, which becomes its number (or,
+ * if there is none, that of the last one looked at). NULL: none, or out of memory. */
+json_t *controller_core_event_next(const struct controller_core *c,
+                                   const struct core_event_query *q, uint64_t *after);
+/* Whether events after this number are no longer kept. */
+bool controller_core_event_lost(const struct controller_core *c, uint64_t after);
+
 struct core_counts {
     uint64_t namespaces, functions, versions, instances;
     uint64_t nodes_ready,

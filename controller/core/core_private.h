@@ -193,6 +193,11 @@ struct controller_core {
     struct alarm epoch_alarm;
     struct backoff epoch_backoff;
 
+    struct {
+        struct journal_event **events; /* a ring of JOURNAL_MAX */
+        uint64_t n;                    /* added since the start */
+    } journal;
+
     /* nodes */
     struct list nodes_ready, nodes_lost;
     struct keymap nodes_by_name, loads;

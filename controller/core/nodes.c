@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "controller/core/clean.h"
+#include "controller/core/journal.h"
 #include "controller/core/node_order.h"
 #include "controller/core/registry.h"
 #include "controller/core/scheduler.h"
@@ -358,6 +359,10 @@ void nodes_ordered(struct controller_core *c, const char *name)
     if (n->draining == was_draining && n->place.closed == was_closed) {
         return;
     }
+    journal_node(c, EVENT_NODE_ORDERED, n->name, "is %s by order",
+                 n->draining       ? "draining"
+                 : n->place.closed ? "cordoned"
+                                   : "ready");
     if (n->draining && !was_draining) {
         placement_nodes_remove(&c->usable, &n->place);
         tell(c, n);
@@ -396,13 +401,14 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
 {
     struct core_node *n = want_node(c, h->node);
     char boot[CORE_TEXT_MAX];
-    bool changed;
+    bool changed, new_boot;
 
     if (n == NULL) {
         return;
     }
     clean_text(boot, sizeof(boot), h->boot);
-    if (strcmp(boot, n->boot) != 0) {
+    new_boot = strcmp(boot, n->boot) != 0;
+    if (new_boot) {
         new_life(c, n, h->boot);
     }
     changed = take_hello(n, h);
@@ -411,6 +417,10 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
     }
     n->seen_ms = core_now_ms(c);
     n->connected_wall_ms = c->io.wall_ms(c->io.ctx);
+    if (n->lost_reason[0] != '\0' || new_boot) {
+        journal_node(c, EVENT_NODE_JOINED, n->name, "joined with %llu MiB for functions",
+                     (unsigned long long)(h->memory_bytes >> 20));
+    }
     n->lost_reason[0] = '\0';
     if (changed) {
         tell(c, n);
@@ -459,6 +469,7 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
     }
     n->ready = false;
     clean_text(n->lost_reason, sizeof(n->lost_reason), reason);
+    journal_node(c, EVENT_NODE_LOST, n->name, "is lost: %s", n->lost_reason);
     n->instances = 0;
     n->memory_reserved_bytes = 0;
     LIST_FOREACH(it, &n->loads)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/journal.h"
 #include "controller/core/keys.h"
 #include "controller/core/node_order.h"
 #include "controller/core/scheduler.h"
@@ -351,6 +352,7 @@ static void set_record(struct controller_core *c, struct core_function *f,
 {
     bool present = next != NULL;
 
+    journal_record(c, f, next);
     if (present && f->published && strcmp(f->record.created_at, next->created_at) != 0) {
         f->recreated = true; /* numbers of versions mean something else now */
     }
