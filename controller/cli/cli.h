@@ -89,6 +89,7 @@ int verb_namespaces(struct cli *c);
 int verb_node(struct cli *c);
 int verb_nodes(struct cli *c);
 int verb_status(struct cli *c);
+int verb_top(struct cli *c);
 int verb_version(struct cli *c);
 
 #endif /* CLI_CLI_H */

@@ -27,6 +27,14 @@ size_t term_width(void)
     return 80;
 }
 
+size_t term_height(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row
+                                                                           : 24;
+}
+
 bool term_colour(int fd)
 {
     const char *no_color = getenv("NO_COLOR");

@@ -8,6 +8,8 @@
 
 /* Columns of stdout's terminal, or of COLUMNS; 0: stdout is not a terminal, no limit. */
 size_t term_width(void);
+/* Its rows; 24 if that is not known. */
+size_t term_height(void);
 /* Whether colours may be used on that stream (fd 1 or 2): a terminal, NO_COLOR empty,
  * TERM not "dumb". */
 bool term_colour(int fd);

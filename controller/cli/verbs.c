@@ -52,6 +52,12 @@ static const struct option events_options[] = {
     {"tail", 0, "N", "the last N (default: 100)", NULL},
 };
 
+static const struct option top_options[] = {
+    {"all", 'A', NULL, "functions of all namespaces", NULL},
+    {"interval", 0, "N", "seconds between two looks (default: 2)", NULL},
+    {"once", 0, NULL, "one look only, as when stdout is no terminal", NULL},
+};
+
 static const struct option dev_options[] = {
     {"detach", 0, NULL, "return when it is ready; it goes on in the background", NULL},
     {"dir", 0, "DIR", "state (MAYFLY_DEV_DIR; default: /var/lib/mayfly-dev)", NULL},
@@ -206,6 +212,18 @@ static const struct verb verbs[] = {
                           "mayfly events --node node2", "what became of a host"),
      OPTIONS(events_options),
      .run = verb_events},
+    {.name = "top",
+     .operands = "",
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "show functions and hosts live, the busiest first",
+     .text = "Instances (and how many are wanted), calls that wait, calls a second, the "
+             "share of them that were cold or failed, how long they took in the last "
+             "minute, CPU in cores, memory that instances may use. Ctrl-C ends it.",
+     .examples = EXAMPLES("mayfly top", "until Ctrl-C", "mayfly top -A --interval 5",
+                          "all namespaces, every 5 seconds", "mayfly top --once -o json",
+                          "for programs"),
+     OPTIONS(top_options),
+     .run = verb_top},
     {.name = "nodes",
      .operands = "",
      .shared = VERB_OUTPUT | VERB_URL,
