@@ -58,6 +58,8 @@ struct version_load {
     uint64_t invocations, cold_starts, errors; /* since the agent's boot */
     uint64_t gb_ms; /* milliseconds times 1/1024 GiB, rounded up a call */
     uint64_t cpu_us;
+    uint64_t load_us; /* sum over time of (queued + in_flight), since boot */
+    uint64_t begun;   /* calls given to an instance, since boot */
     uint32_t grant_max, grant_warm; /* the grant that the node has for it */
 };
 

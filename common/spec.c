@@ -29,6 +29,11 @@ static const char *const runtime_names[SPEC_RUNTIME_COUNT] = {
     [SPEC_RUNTIME_EXEC] = "exec",
 };
 
+static const char *const metric_names[SPEC_METRIC_COUNT] = {
+    [SPEC_METRIC_CONCURRENCY] = "concurrency",
+    [SPEC_METRIC_RPS] = "rps",
+};
+
 static const char *const format_names[SPEC_FORMAT_COUNT] = {
     [SPEC_FORMAT_ZIP] = "zip",
     [SPEC_FORMAT_TAR] = "tar",
@@ -168,6 +173,16 @@ const char *spec_runtime_name(enum spec_runtime r)
 int spec_runtime_parse(const char *name)
 {
     return name_index(runtime_names, SPEC_RUNTIME_COUNT, name);
+}
+
+const char *spec_metric_name(enum spec_metric m)
+{
+    return metric_names[m];
+}
+
+int spec_metric_parse(const char *name)
+{
+    return name_index(metric_names, SPEC_METRIC_COUNT, name);
 }
 
 const char *spec_format_name(enum spec_format f)
@@ -362,6 +377,17 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
         s->runtime = (enum spec_runtime)runtime;
         return 0;
     }
+    if (strcmp(key, "metric") == 0) {
+        const char *name = json_string_value(value);
+        int metric = name != NULL ? spec_metric_parse(name) : -EINVAL;
+
+        if (metric < 0) {
+            return error_set(err, -EINVAL, "metric is \"%.40s\"; give concurrency or rps",
+                             name != NULL ? name : "");
+        }
+        s->metric = (enum spec_metric)metric;
+        return 0;
+    }
     if (strcmp(key, "reuse") == 0) {
         if (!json_is_boolean(value)) {
             return error_set(err, -EINVAL, "reuse is not true or false");
@@ -419,6 +445,7 @@ json_t *function_spec_to_json(const struct function_spec *s)
         rc |= json_object_set_new(json, numbers[i].key,
                                   json_integer(*number_of(s, &numbers[i])));
     }
+    rc |= json_object_set_new(json, "metric", json_string(spec_metric_name(s->metric)));
     rc |= json_object_set_new(json, "reuse", json_boolean(s->reuse));
     for (size_t i = 0; i < s->n_env; i++) {
         rc |= json_object_set_new(env, s->env[i].name, json_string(s->env[i].value));
@@ -467,11 +494,58 @@ static int env_validate(const struct function_spec *s, struct error *err)
     return 0;
 }
 
+/* What the table's ranges cannot say: 0 stands for the cluster's default. */
+static int scaling_validate(const struct function_spec *s, struct error *err)
+{
+    const struct {
+        const char *key;
+        uint32_t value, min, step;
+        const char *give;
+    } rules[] = {
+        {"window_ms", s->window_ms, 6000, 1000, "6s to 1h in whole seconds"},
+        {"scale_down_delay_ms", s->scale_down_delay_ms, 0, 1000, "whole seconds"},
+        {"panic_threshold", s->panic_threshold, 110, 1, "110 to 1000 (%)"},
+        {"max_scale_up_rate", s->max_scale_up_rate, 2, 1, "2 or more"},
+        {"max_scale_down_rate", s->max_scale_down_rate, 2, 1, "2 or more"},
+    };
+    const struct {
+        const char *key;
+        uint32_t value;
+    } counts[] = {
+        {"min_scale", s->min_scale},
+        {"initial_scale", s->initial_scale},
+        {"activation_scale", s->activation_scale},
+    };
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (rules[i].value > 0 &&
+            (rules[i].value < rules[i].min || rules[i].value % rules[i].step != 0)) {
+            return error_set(err, -EINVAL,
+                             "%s is %u; give %s, or 0 for the cluster's default",
+                             rules[i].key, rules[i].value, rules[i].give);
+        }
+    }
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        if (s->max_scale > 0 && counts[i].value > s->max_scale) {
+            return error_set(err, -EINVAL, "%s %u is over max_scale %u", counts[i].key,
+                             counts[i].value, s->max_scale);
+        }
+        if (!s->reuse && counts[i].value > 0) {
+            return error_set(err, -EINVAL,
+                             "%s is %u, but with reuse false no instance "
+                             "is kept; leave it out",
+                             counts[i].key, counts[i].value);
+        }
+    }
+    return 0;
+}
+
 int function_spec_validate(const struct function_spec *s, struct error *err)
 {
-    if (s->max_scale > 0 && s->min_scale > s->max_scale) {
-        return error_set(err, -EINVAL, "min_scale %u is over max_scale %u", s->min_scale,
-                         s->max_scale);
+    int rc = scaling_validate(s, err);
+
+    if (rc < 0) {
+        return rc;
     }
     if (!s->reuse && s->runtime == SPEC_RUNTIME_HTTP) {
         return error_set(err, -EINVAL,
@@ -482,12 +556,6 @@ int function_spec_validate(const struct function_spec *s, struct error *err)
         return error_set(err, -EINVAL,
                          "concurrency is %u, but with reuse false a sandbox has one call",
                          s->concurrency);
-    }
-    if (!s->reuse && s->min_scale > 0) {
-        return error_set(err, -EINVAL,
-                         "min_scale is %u, but with reuse false no instance "
-                         "is kept; leave it out",
-                         s->min_scale);
     }
     return env_validate(s, err);
 }

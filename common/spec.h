@@ -27,6 +27,13 @@ enum spec_runtime {
     SPEC_RUNTIME_COUNT
 };
 
+/* What the autoscaler averages. */
+enum spec_metric {
+    SPEC_METRIC_CONCURRENCY, /* calls in an instance or waiting for one */
+    SPEC_METRIC_RPS,         /* calls begun per second */
+    SPEC_METRIC_COUNT
+};
+
 enum spec_format { SPEC_FORMAT_ZIP, SPEC_FORMAT_TAR, SPEC_FORMAT_FILE, SPEC_FORMAT_COUNT };
 
 struct spec_env {
@@ -43,6 +50,17 @@ struct spec_env {
     X(concurrency, "concurrency", "concurrency", 1, 1000, 1, "calls", "calls at once in one instance") \
     X(max_scale, "max_scale", "max-scale", 0, 100000, 0, "instances", "most instances in the cluster; 0: no limit but capacity") \
     X(min_scale, "min_scale", "min-scale", 0, 10000, 0, "instances", "instances kept ready") \
+    X(target, "target", "target", 0, 1000000, 0, "calls or calls/s", "load of an instance to aim for; 0: concurrency, or the cluster's default") \
+    X(target_utilization, "target_utilization", "target-utilization", 0, 100, 0, "%", "share of the target that is used; 0: the cluster's default, 70") \
+    X(window_ms, "window_ms", "window", 0, 3600000, 0, "ms", "load is averaged over this; 0: the cluster's default, 60s") \
+    X(panic_window, "panic_window", "panic-window", 0, 100, 0, "%", "of the window: averaged over this in a burst; 0: the cluster's default, 10") \
+    X(panic_threshold, "panic_threshold", "panic-threshold", 0, 1000, 0, "%", "instances wanted, of those ready, that make a burst; 0: the cluster's default, 200") \
+    X(initial_scale, "initial_scale", "initial-scale", 0, 10000, 0, "instances", "instances that a new version takes over with; 0: the cluster's default, 1") \
+    X(activation_scale, "activation_scale", "activation-scale", 0, 10000, 0, "instances", "fewest instances while there is load; 0: the cluster's default, 1") \
+    X(scale_down_delay_ms, "scale_down_delay_ms", "scale-down-delay", 0, 3600000, 0, "ms", "fewer instances must have been wanted for so long; 0: the cluster's default, none") \
+    X(max_scale_up_rate, "max_scale_up_rate", "max-scale-up-rate", 0, 1000000, 0, "times", "most instances wanted at once, of those ready; 0: the cluster's default, 1000") \
+    X(max_scale_down_rate, "max_scale_down_rate", "max-scale-down-rate", 0, 1000000, 0, "times", "those ready are at most divided by this at once; 0: the cluster's default, 2") \
+    X(retention_ms, "scale_to_zero_retention_ms", "scale-to-zero-retention", 0, 3600000, 0, "ms", "the last instance stays so long after load ended; 0: the cluster's default, none") \
     X(pids_max, "pids_max", "pids", 1, 32768, 256, "processes", "processes and threads of an instance") \
     X(tmp_mib, "tmp_mib", "tmp", 1, 10240, 64, "MiB", "size of /tmp") \
     X(idle_ms, "idle_ms", "idle", 0, 86400000, 60000, "ms", "an idle instance is dropped after this") \
@@ -57,6 +75,7 @@ struct function_spec {
 #define X(member, key, flag, min, max, dflt, unit, help) uint32_t member;
     SPEC_NUMBERS(X)
 #undef X
+    enum spec_metric metric;
     bool reuse; /* false: every call in a fresh sandbox (exec and provided only) */
     struct spec_env *env;
     size_t n_env;
@@ -97,6 +116,8 @@ bool spec_digest_valid(const char *digest);
 bool spec_file_name_valid(const char *name); /* plain: no slash, fits package_ref */
 const char *spec_runtime_name(enum spec_runtime r); /* "provided", "http", "exec" */
 int spec_runtime_parse(const char *name);           /* or -EINVAL */
+const char *spec_metric_name(enum spec_metric m); /* "concurrency", "rps" */
+int spec_metric_parse(const char *name);
 const char *spec_format_name(enum spec_format f);   /* "zip", "tar", "file" */
 int spec_format_parse(const char *name);
 

@@ -14,6 +14,7 @@ int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from
     SPEC_NUMBERS(X)
 #undef X
     spec.reuse = from->reuse;
+    spec.metric = (char *)(uintptr_t)spec_metric_name(from->metric);
     if (from->n_env > 0) {
         Mayfly__V1__EnvVar *vars = calloc(from->n_env, sizeof(*vars));
 
@@ -78,7 +79,7 @@ int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *fr
 {
     struct function_spec s;
     int runtime = spec_runtime_parse(from->runtime);
-    int rc;
+    int metric, rc;
 
     function_spec_init(&s);
     if (runtime < 0) {
@@ -86,6 +87,11 @@ int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *fr
     }
     s.runtime = (enum spec_runtime)runtime;
     s.reuse = from->reuse;
+    metric = *from->metric != '\0' ? spec_metric_parse(from->metric) : 0;
+    if (metric < 0) {
+        return error_set(err, -EINVAL, "metric \"%.40s\" is not known", from->metric);
+    }
+    s.metric = (enum spec_metric)metric;
 #define X(member, key, flag, min, max, dflt, unit, help)            \
     if ((rc = check_range(key, from->member, min, max, err)) < 0) { \
         return rc;                                                  \

@@ -287,6 +287,8 @@ int convert_node_from_wire(struct node_state *ret, const Mayfly__V1__NodeState *
     X(errors)          \
     X(gb_ms)           \
     X(cpu_us)          \
+    X(load_us)         \
+    X(begun)           \
     X(grant_max)       \
     X(grant_warm)
 

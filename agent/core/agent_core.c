@@ -203,7 +203,7 @@ bool agent_core_is_empty(const struct agent_core *a)
 /* --- reading --------------------------------------------------------------------------
  */
 
-static void load(const struct version *v, struct version_load *l)
+static void load(const struct version *v, uint64_t now_us, struct version_load *l)
 {
     *l = (struct version_load){
         .namespace_ = v->function->namespace_,
@@ -219,6 +219,8 @@ static void load(const struct version *v, struct version_load *l)
         .errors = v->usage->errors,
         .gb_ms = v->usage->gb_ms,
         .cpu_us = v->usage->cpu_us,
+        .load_us = load_meter_read(&v->usage->load, now_us),
+        .begun = v->usage->load.begun,
         .grant_max = v->grant_max,
         .grant_warm = v->grant_warm,
     };
@@ -228,6 +230,7 @@ void agent_core_loads(const struct agent_core *a,
                       void (*each)(void *data, const struct version_load *l), void *data)
 {
     const struct list *lists[] = {&a->functions, &a->tombstones};
+    uint64_t now_us = a->io.now_us(a->io.ctx);
     struct version_load l;
 
     for (unsigned i = 0; i < 2; i++) {
@@ -240,7 +243,7 @@ void agent_core_loads(const struct agent_core *a,
                 const struct version *v = container_of(version, struct version, link);
 
                 if (v->usage->owner == v) {
-                    load(v, &l);
+                    load(v, now_us, &l);
                     each(data, &l);
                 }
             }
@@ -289,6 +292,9 @@ static bool calls_check(const struct version *v)
         }
         last_ms = c->deadline_ms;
         running++;
+    }
+    if (v->usage->refs == 1 && v->usage->load.level != queued + running) {
+        return false;
     }
     return queued == v->n_queued && running == v->n_running;
 }

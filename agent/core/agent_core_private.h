@@ -18,6 +18,7 @@
 
 #include "agent/core/agent_core.h"
 #include "agent/core/due_heap.h"
+#include "agent/core/load_meter.h"
 #include "agent/core/name_map.h"
 #include "common/backoff.h"
 
@@ -88,6 +89,7 @@ struct usage {
     unsigned refs;
     const struct version *owner; /* the newest of them: reports them */
     uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
+    struct load_meter load; /* its level: calls that wait or run here */
 };
 
 struct version {

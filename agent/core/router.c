@@ -22,6 +22,8 @@ void router_dispatch(struct version *v, struct instance *in, struct call *c, boo
     pool_take_slot(in, c);
     list_push_back(&v->running, &c->timer_link);
     v->n_running++;
+    load_meter_add(&v->usage->load, a->now_us);
+    v->usage->load.begun++;
     v->usage->cold_starts += cold;
     a->io.call_dispatch(a->io.ctx, c);
 }
@@ -147,6 +149,7 @@ static void unlink_call(struct version *v, struct call *c)
     list_remove(&c->link);
     if (c->state == CALL_DISPATCHED) {
         v->n_running--;
+        load_meter_remove(&v->usage->load, v->function->core->now_us);
     } else {
         v->n_forwarded--;
     }

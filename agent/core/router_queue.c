@@ -20,17 +20,27 @@ static void insert(struct list *queue, struct call *c)
     list_push_front(after, &c->link);
 }
 
-static void queue_up(struct version *v, struct call *c)
+/* One more waits. That a queue has formed, and that it doubled, is what scales the
+ * function out: the controller hears of it at once. */
+static void count_queued(struct version *v)
 {
     struct agent_core *a = v->function->core;
 
+    if (v->n_queued++ == 0) {
+        list_push_back(&a->waiting, &v->waiting);
+    }
+    if ((v->n_queued & (v->n_queued - 1)) == 0) {
+        a->io.report_soon(a->io.ctx);
+    }
+    load_meter_add(&v->usage->load, a->now_us);
+}
+
+static void queue_up(struct version *v, struct call *c)
+{
     c->version = v;
     c->state = CALL_QUEUED;
     insert(&v->queue, c);
-    if (v->n_queued++ == 0) {
-        list_push_back(&a->waiting, &v->waiting);
-        a->io.report_soon(a->io.ctx); /* this is what scales it out */
-    }
+    count_queued(v);
 }
 
 void router_unqueue(struct call *c)
@@ -41,9 +51,12 @@ void router_unqueue(struct call *c)
     list_remove(&c->link);
     if (v == NULL) {
         c->function->n_queued--;
-    } else if (--v->n_queued == 0) {
+        return;
+    }
+    if (--v->n_queued == 0) {
         list_remove(&v->waiting);
     }
+    load_meter_remove(&v->usage->load, v->function->core->now_us);
 }
 
 struct call *router_dequeue(struct version *v)
@@ -276,7 +289,6 @@ void router_reroute(struct version *v)
 /* Both are by deadline: one pass. */
 static void merge_into(struct version *v, struct list *calls)
 {
-    struct agent_core *a = v->function->core;
     struct list *at = v->queue.next;
 
     while (!list_empty(calls)) {
@@ -291,10 +303,7 @@ static void merge_into(struct version *v, struct list *calls)
         list_push_back(at, &c->link); /* before it */
         c->version = v;
         c->state = CALL_QUEUED;
-        if (v->n_queued++ == 0) {
-            list_push_back(&a->waiting, &v->waiting);
-            a->io.report_soon(a->io.ctx);
-        }
+        count_queued(v);
     }
 }
 

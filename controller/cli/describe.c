@@ -55,13 +55,17 @@ static void print_spec(const json_t *spec)
     const char *key;
 
     (void)printf("\nruntime    %s\n", json_text(spec, "runtime", "?"));
+    (void)printf("metric     %s\n", json_text(spec, "metric", "concurrency"));
     (void)printf("handler    %s\n",
                  json_text(spec, "handler", "(the runtime's default)"));
     if (json_is_false(json_object_get(spec, "reuse"))) {
         (void)printf("reuse      no: every call in a fresh sandbox\n");
     }
     for (size_t i = 0; i < N_OF(numbers); i++) {
-        if (json_object_get(spec, numbers[i].key) != NULL) {
+        bool unset = json_number(spec, numbers[i].key) == 0 &&
+                     strstr(numbers[i].help, "; 0: the cluster's default") != NULL;
+
+        if (json_object_get(spec, numbers[i].key) != NULL && !unset) {
             (void)printf("  %-18s%8lld %-12s%s\n", numbers[i].key,
                          (long long)json_number(spec, numbers[i].key), numbers[i].unit,
                          numbers[i].help);

@@ -133,11 +133,15 @@ static int take_flags(struct source *s, const struct cli *c)
     const char *runtime = args_get(c->args, "runtime");
     const char *handler = args_get(c->args, "handler");
     const char *name = args_get(c->args, "name");
+    const char *metric = args_get(c->args, "metric");
     int rc;
 
     if (runtime != NULL) {
         s->spec.runtime = (enum spec_runtime)spec_runtime_parse(runtime); /* a choice */
         s->has_runtime = true;
+    }
+    if (metric != NULL) {
+        s->spec.metric = (enum spec_metric)spec_metric_parse(metric); /* a choice */
     }
     if (handler != NULL && strlen(handler) > SPEC_HANDLER_MAX) {
         return cli_fail(c, EXIT_CODE_USAGE, NULL, NULL, "--handler is over %d bytes",

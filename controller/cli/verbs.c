@@ -16,7 +16,10 @@ static const struct option deploy_options[] = {
     {flag, 0, "N", help " (" unit ", " #min " to " #max "; default: " #dflt ")", NULL},
     SPEC_NUMBERS(X)
 #undef X
-        {"no-reuse", 0, NULL, "a fresh sandbox for every call (exec and provided)", NULL},
+        {"metric", 0, "METRIC",
+         "what scales it: calls at once (the default), or calls begun per second",
+         "concurrency|rps"},
+    {"no-reuse", 0, NULL, "a fresh sandbox for every call (exec and provided)", NULL},
     {"no-build", 0, NULL, "do not run the build command of function.yaml", NULL},
     {"wait", 0, NULL, "wait until the version serves or has failed (this is the default)",
      NULL},

@@ -1,6 +1,7 @@
 #include "controller/core/autoscaler.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +218,34 @@ bool autoscaler_observe(struct autoscaler *a, const struct autoscaler_observatio
         wanted = max;
     }
     return wanted > a->state.desired;
+}
+
+void autoscaler_add(struct autoscaler *a, uint64_t from_ms, uint64_t to_ms, double amount)
+{
+    uint64_t to = to_ms < a->now_ms ? to_ms : a->now_ms;
+    uint64_t first = a->now_ms - a->stable.length * (uint64_t)SECOND_MS, at = from_ms;
+    double per_ms;
+
+    if (!(fabs(amount) < VALUE_MAX * SECOND_MS) || from_ms > to) { /* NaN as well */
+        return;
+    }
+    if (from_ms == to) {
+        windows_add(a, to / SECOND_MS, PER_MS(amount));
+        return;
+    }
+    per_ms = amount / (double)(to - from_ms);
+    if (a->now_ms > a->stable.length * (uint64_t)SECOND_MS && at < first) {
+        at = first;
+    }
+    while (at < to) {
+        uint64_t end = (at / SECOND_MS + 1) * SECOND_MS;
+
+        end = end < to ? end : to;
+        windows_add(a, at / SECOND_MS,
+                    (int64_t)(per_ms * (double)(end - at) *
+                              ((double)AUTOSCALER_WINDOW_UNIT / SECOND_MS)));
+        at = end;
+    }
 }
 
 /* --- decisions ---------------------------------------------------------------------- */

@@ -76,8 +76,7 @@ struct autoscaler_decision {
     uint32_t ready, queued;
     uint32_t stable_wanted, panic_wanted, queue_wanted; /* before any clamp */
     uint32_t clamps;                                    /* of AUTOSCALER_CLAMP_BIT */
-    uint64_t
-        until_ms; /* until when the hold applied last stands; 0: none has an end */
+    uint64_t until_ms; /* until when the hold applied last stands; 0: none has an end */
 };
 
 /* The configuration is one that autoscaler_config_check() accepts. ready: instances that
@@ -96,6 +95,12 @@ void autoscaler_set_reachable(struct autoscaler *a, bool reachable);
  * desired, or there is load and no instance). Values that are not numbers or negative
  * count as 0. */
 bool autoscaler_observe(struct autoscaler *a, const struct autoscaler_observation *o);
+/* What was in [from_ms, to_ms) beyond the values that stood then (negative: less): amount
+ * is in the metric's unit times milliseconds, and is spread evenly. So what is known only
+ * afterwards, from counters, is exact in the averages. What is over before the window
+ * begins, or lies ahead of the latest observation, does not count. */
+void autoscaler_add(struct autoscaler *a, uint64_t from_ms, uint64_t to_ms,
+                    double amount);
 void autoscaler_decide(struct autoscaler *a, uint64_t now_ms,
                        struct autoscaler_decision *ret);
 /* The latest decision; before the first one, the count it started from, not valid. */

@@ -34,6 +34,10 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
     if (c->options.homes_max == 0) {
         c->options.homes_max = HOMES_MAX;
     }
+    if (c->options.autoscaler.stable_window_ms <= 0) {
+        autoscaler_config_init(&c->options.autoscaler);
+    }
+    CHECK(autoscaler_config_check(&c->options.autoscaler, NULL) == 0);
     c->seed = io->random(io->ctx);
     scheduler_init(c);
     /* All lists first: the free function takes what is half built. */

@@ -35,6 +35,7 @@
 #include "common/cause.h"
 #include "common/desired.h"
 #include "common/spec.h"
+#include "controller/core/autoscaler_config.h"
 
 #define CORE_PREFIX       "/mayfly/"
 #define CORE_VERSIONS_MAX 100 /* kept of a function; the oldest retired ones go */
@@ -83,6 +84,9 @@ struct controller_core_options {
      * a first start on an empty store does not wait. */
     uint32_t settle_ms;
     uint32_t homes_max; /* most nodes that a function is granted to; default 8 */
+    /* What functions do not say of their scaling; one that autoscaler_config_check()
+     * accepts, or all 0 for autoscaler_config_init()'s. */
+    struct autoscaler_config autoscaler;
 };
 
 int controller_core_new(struct controller_core **ret, const struct controller_io *io,
@@ -247,6 +251,9 @@ struct core_counts {
     uint64_t nodes_ready,
         nodes_lost; /* ready: also those that are cordoned or draining */
     uint64_t memory_capacity_bytes, memory_reserved_bytes; /* of ready nodes */
+    uint64_t desired;       /* instances, of all versions */
+    uint64_t scaled;        /* versions that have load, or had lately */
+    uint64_t scale_ups, scale_downs, panics, decisions; /* since the start */
 };
 struct core_counts controller_core_counts(const struct controller_core *c);
 

@@ -3,6 +3,7 @@
  *   registry   what the store holds          requests   what shall be changed in it
  *   nodes      who is there, and its loads   scheduler  which version is granted where
  *   views      the same as JSON              placement  the choice of nodes
+ *   scaling    how many instances there should be, by the autoscaler
  *
  * Each door (a function of controller_core.h) changes state, marks the functions that
  * this touches (scheduler_touch), and leaves through core_leave(), which recomputes those
@@ -17,6 +18,7 @@
 #include "controller/core/keymap.h"
 #include "controller/core/placement.h"
 #include "controller/core/records.h"
+#include "controller/core/scaling.h"
 
 #define CORE_EPOCH_MAX    ((1ULL << 31) - 1)
 #define CORE_TEXT_MAX     256 /* versions and addresses that agents tell */
@@ -70,6 +72,7 @@ struct core_target {
     const struct core_body *body;
     struct list grants;
     size_t n_grants;
+    struct scaling scaling;
 
     /* the candidate's proof */
     enum { PROOF_WANTED, PROOF_READY, PROOF_FAILED } proof;
@@ -85,7 +88,7 @@ struct core_target {
 };
 
 struct core_totals {
-    uint64_t starting, idle, busy, queued;
+    uint64_t starting, idle, busy, queued, in_flight;
     uint64_t invocations, cold_starts, errors;
 };
 
@@ -93,6 +96,7 @@ struct core_totals {
 struct core_function {
     struct keymap_entry entry; /* c->functions_by_name */
     struct list of_namespace;
+    struct controller_core *core;
     struct core_namespace *ns;
     char name[SPEC_NAME_MAX + 1];
 
@@ -159,6 +163,9 @@ struct core_load {
     struct core_function *f;
     uint64_t version;
     struct core_totals last;
+    uint64_t heard_ms; /* of the counters below; 0: not in this life of the node's */
+    uint64_t load_us, begun;
+    uint32_t level; /* in flight and queued then */
     uint64_t mark;
 };
 
@@ -203,6 +210,13 @@ struct controller_core {
     struct keymap nodes_by_name, loads;
     struct keymap node_orders;
     size_t n_ready, n_lost;
+
+    /* scaling */
+    struct {
+        uint64_t desired; /* of all versions */
+        uint64_t scaled;  /* versions that are not at rest */
+        uint64_t ups, downs, panics, decisions;
+    } scaling;
 
     /* scheduler */
     bool settling;

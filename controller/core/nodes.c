@@ -105,15 +105,18 @@ static void set_gauges(struct core_load *l, const struct version_load *v)
 {
     struct core_totals *total = &l->f->totals;
 
+    scaling_gauges(l, v);
     gauge(&total->starting, &l->last.starting, v->starting);
     gauge(&total->idle, &l->last.idle, v->idle);
     gauge(&total->busy, &l->last.busy, v->busy);
     gauge(&total->queued, &l->last.queued, v->queued);
+    gauge(&total->in_flight, &l->last.in_flight, v->in_flight);
 }
 
 static void drop_load(struct controller_core *c, struct core_load *l)
 {
     set_gauges(l, &(struct version_load){0});
+    scaling_lost(c, l);
     keymap_remove(&c->loads, &l->entry);
     list_remove(&l->of_node);
     list_remove(&l->of_function);
@@ -161,6 +164,7 @@ static void take_load(struct controller_core *c, struct core_node *n,
     if (c->settling && v->grant_max > 0 && !n->draining) {
         scheduler_adopt(n, f, v->version, v->grant_max, v->grant_warm);
     }
+    scaling_report(c, l, v);
     if (v->idle + v->busy > 0) { /* it said so to a controller that is no more */
         scheduler_proof(c, n, f, v->version, true, CAUSE_NONE, NULL);
     }
@@ -474,8 +478,10 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
     n->memory_reserved_bytes = 0;
     LIST_FOREACH(it, &n->loads)
     { /* the counters stay: the same life may come back */
-        set_gauges(container_of(it, struct core_load, of_node),
-                   &(struct version_load){0});
+        struct core_load *l = container_of(it, struct core_load, of_node);
+
+        set_gauges(l, &(struct version_load){0});
+        scaling_lost(c, l);
     }
     if (!n->draining) {
         placement_nodes_remove(&c->usable, &n->place);

@@ -186,6 +186,7 @@ struct core_function *registry_want_function(struct controller_core *c,
         free(f);
         return NULL;
     }
+    f->core = c;
     f->ns = ns;
     (void)snprintf(f->name, sizeof(f->name), "%s", name);
     list_init(&f->bodies);

@@ -175,6 +175,7 @@ static void follow_record(struct core_function *f)
         release(f);
     }
     if (f->candidate != NULL && f->candidate->number == serving) {
+        scaling_inherit(f->candidate, f->serving);
         drop_target(&f->serving);
         f->serving = steal(f->candidate); /* it goes on where it has proved itself */
         f->serving->n_tried = 0;
@@ -214,6 +215,9 @@ static uint64_t decide(struct controller_core *c, struct core_function *f)
     }
     if (f->deciding || !c->store_up || c->epoch == 0) {
         return UINT64_MAX;
+    }
+    if (f->candidate->proof == PROOF_READY && scaling_warming_ms(f->candidate) > now_ms) {
+        return scaling_warming_ms(f->candidate); /* it takes over warm */
     }
     if (f->decide_retry_ms > now_ms) {
         return f->decide_retry_ms;
@@ -328,8 +332,9 @@ static uint64_t place(struct controller_core *c, struct core_function *f, bool *
     enum target_outcome outcome;
 
     *ret_met = true;
+    scaling_follow(c, f);
     if (f->serving != NULL && f->serving->body != NULL) {
-        outcome = target_place(c, f->serving, f->serving->body->spec.min_scale);
+        outcome = target_place(c, f->serving, scaling_warm(f->serving));
         *ret_met = outcome == TARGET_MET;
         if (outcome == TARGET_NO_MEMORY) {
             due_ms = core_now_ms(c) + NO_MEMORY_MS;

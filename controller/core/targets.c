@@ -33,6 +33,7 @@ struct core_target *target_new(struct core_function *f, uint64_t number)
         t->f = f;
         t->number = number;
         list_init(&t->grants);
+        scaling_open(t);
     }
     return t;
 }
@@ -49,6 +50,7 @@ static void drop_grants(struct core_target *t)
 void target_free(struct core_target *t)
 {
     drop_grants(t);
+    scaling_close(t);
     free(t->tried);
     free(t);
 }
@@ -263,6 +265,7 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
         return TARGET_NO_MEMORY;
     }
     met = r.n > 0 && r.max_missing == 0 && r.warm_missing == 0;
+    scaling_placed(t, r.warm_missing);
     rc = take_over(t, &r);
     placement_result_free(&r);
     return rc < 0 ? TARGET_NO_MEMORY : met ? TARGET_MET : TARGET_SHORT;
@@ -383,7 +386,9 @@ enum target_outcome target_prove(struct controller_core *c, struct core_target *
     struct core_node *node;
 
     if (t->proof == PROOF_READY) {
-        return target_place(c, t, 1);
+        uint32_t warm = scaling_warm(t);
+
+        return target_place(c, t, warm > 1 ? warm : 1);
     }
     check_silence(t, now_ms);
     if (t->proof == PROOF_FAILED) {
@@ -446,6 +451,7 @@ void target_invariant(const struct controller_core *c, const struct core_target 
         n++;
     }
     CHECK(n == t->n_grants);
+    scaling_invariant(c, t);
     CHECK(t->proof_node == NULL || t->n_grants > 0);
     if (core_placing(c) && t->body != NULL && t->body->spec.max_scale > 0) {
         CHECK(max <= t->body->spec.max_scale);

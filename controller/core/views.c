@@ -65,19 +65,28 @@ static json_t *package_view(const struct core_body *b)
     return b != NULL ? package_ref_to_json(&b->package) : json_null();
 }
 
+static uint32_t desired_of(const struct core_target *t, uint64_t number)
+{
+    return t != NULL && t->number == number ? t->scaling.desired : 0;
+}
+
 static json_t *version_view(const struct core_function *f, const struct record_version *v)
 {
     const struct core_body *b = registry_body(f, v->number);
     const char *message = v->message;
+    uint32_t desired = desired_of(f->serving, v->number);
+
+    desired += desired_of(f->candidate, v->number);
 
     if (f->candidate != NULL && f->candidate->number == v->number &&
         v->state == RECORD_DEPLOYING) {
         message = f->candidate->text; /* what it waits for */
     }
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o}", "number",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "number",
                      (json_int_t)v->number, "state", record_state_name(v->state), "cause",
                      cause_name(v->cause), "message", message, "created_at",
-                     v->created_at, "spec", spec_view(b), "package", package_view(b));
+                     v->created_at, "desired", (json_int_t)desired, "spec", spec_view(b),
+                     "package", package_view(b));
 }
 
 json_t *controller_core_version(const struct controller_core *c, const char *namespace_,
@@ -147,18 +156,18 @@ static json_t *function_view(const struct core_function *f)
     char path[2 * SPEC_NAME_MAX + 8];
 
     (void)snprintf(path, sizeof(path), "/fn/%s/%s", f->ns->name, f->name);
-    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:o, s:o, s:s, s:o, s:o, "
-                     "s:o, s:o, s:o, s:o, s:o}",
-                     "namespace", f->ns->name, "name", f->name, "revision",
-                     (json_int_t)f->mod_revision, "state", state_of(f), "serving_version",
-                     (json_int_t)r->serving, "latest_version", (json_int_t)r->latest,
-                     "created_at", r->created_at, "updated_at", r->updated_at, "spec",
-                     spec_view(b), "package", package_view(b), "path", path, "instances",
-                     instances_view(t), "queued", number(t->queued), "invocations",
-                     number(t->invocations), "cold_starts", number(t->cold_starts),
-                     "errors", number(t->errors), "grants",
-                     append_grants(append_grants(json_array(), f->serving), f->candidate),
-                     "versions", versions_view(f));
+    return json_pack(
+        "{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:o, s:o, s:s, s:o, s:o, "
+        "s:o, s:o, s:o, s:o, s:o, s:I}",
+        "namespace", f->ns->name, "name", f->name, "revision",
+        (json_int_t)f->mod_revision, "state", state_of(f), "serving_version",
+        (json_int_t)r->serving, "latest_version", (json_int_t)r->latest, "created_at",
+        r->created_at, "updated_at", r->updated_at, "spec", spec_view(b), "package",
+        package_view(b), "path", path, "instances", instances_view(t), "queued",
+        number(t->queued), "invocations", number(t->invocations), "cold_starts",
+        number(t->cold_starts), "errors", number(t->errors), "grants",
+        append_grants(append_grants(json_array(), f->serving), f->candidate), "versions",
+        versions_view(f), "desired", (json_int_t)desired_of(f->serving, r->serving));
 }
 
 json_t *controller_core_function(const struct controller_core *c, const char *namespace_,
@@ -311,7 +320,13 @@ struct core_counts controller_core_counts(const struct controller_core *c)
                                  .functions = c->n_functions,
                                  .versions = c->n_versions,
                                  .nodes_ready = c->n_ready,
-                                 .nodes_lost = c->n_lost};
+                                 .nodes_lost = c->n_lost,
+                                 .desired = c->scaling.desired,
+                                 .scaled = c->scaling.scaled,
+                                 .scale_ups = c->scaling.ups,
+                                 .scale_downs = c->scaling.downs,
+                                 .panics = c->scaling.panics,
+                                 .decisions = c->scaling.decisions};
 
     LIST_FOREACH(it, &c->nodes_ready)
     {

@@ -118,8 +118,16 @@ static void refuses_what_is_wrong(void **state)
 static void carries_reports(void **state)
 {
     struct version_load loads[] = {
-        {"default", "a", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13},
-        {"default", "b", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+        {.namespace_ = "default",
+         .name = "a",
+         .version = 1,
+         .starting = 2,
+         .cpu_us = 11,
+         .grant_max = 12,
+         .grant_warm = 13,
+         .load_us = 1ULL << 60,
+         .begun = 15},
+        {.namespace_ = "default", .name = "b", .version = 1},
     };
     struct node_report out = {true, 1024, 9, loads, 2}, in;
     Mayfly__V1__NodeReport wire;
@@ -135,6 +143,8 @@ static void carries_reports(void **state)
     assert_int_equal(in.loads[0].cpu_us, 11);
     assert_int_equal(in.loads[0].grant_max, 12);
     assert_int_equal(in.loads[0].grant_warm, 13);
+    assert_int_equal(in.loads[0].load_us, 1ULL << 60);
+    assert_int_equal(in.loads[0].begun, 15);
     convert_report_release(&in);
     wire.loads[1]->name = (char *)(uintptr_t) "No Name";
     assert_int_equal(convert_report_from_wire(&in, &wire, &err), -EINVAL);

@@ -1,0 +1,547 @@
+#include "controller/core/scaling.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "controller/core/core_private.h"
+#include "controller/core/scheduler.h"
+
+#define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
+#define BEAT_MS      1000  /* agents report what changed in this time */
+#define AWAY_MS      2000  /* heard of before that: nothing changed, until just now */
+
+static const struct {
+    const char *name, *text;
+} reasons[SCALING_REASONS_COUNT] = {
+#define X(NAME, name, text) {name, text},
+    SCALING_REASONS(X)
+#undef X
+};
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint32_t count_of(uint64_t n)
+{
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static struct core_target *target_of(const struct core_load *l)
+{
+    const struct core_function *f = l->f;
+
+    if (f->serving != NULL && f->serving->number == l->version) {
+        return f->serving;
+    }
+    return f->candidate != NULL && f->candidate->number == l->version ? f->candidate
+                                                                      : NULL;
+}
+
+/* --- settings --------------------------------------------------------------------- */
+
+static uint32_t at_most(const struct function_spec *spec, uint32_t n)
+{
+    return spec->max_scale > 0 && n > spec->max_scale ? spec->max_scale : n;
+}
+
+static uint32_t slots(const struct function_spec *spec)
+{
+    return spec->reuse ? spec->concurrency : 1;
+}
+
+/* What the version has at rest. */
+static uint32_t floor_of(const struct core_target *t)
+{
+    const struct autoscaler_config *defaults = &t->f->core->options.autoscaler;
+    uint32_t min = t->body != NULL ? t->body->spec.min_scale : 0;
+
+    if (t->body == NULL || !t->body->spec.reuse) {
+        return 0;
+    }
+    return at_most(&t->body->spec, max_u32(min, defaults->enable_scale_to_zero ? 0 : 1));
+}
+
+/* A function's own settings over the cluster's. The count to begin with is seen to here,
+ * not by the autoscaler: it may not know when a version began. */
+static void config_of(const struct core_target *t, struct autoscaler_config *ret)
+{
+    const struct function_spec *s = &t->body->spec;
+    const struct autoscaler_config *defaults = &t->f->core->options.autoscaler;
+    const struct {
+        const char *key;
+        uint32_t value;
+    } own[] = {
+        {"target", s->target},
+        {"target-utilization-percentage", s->target_utilization},
+        {"stable-window", s->window_ms},
+        {"panic-window-percentage", s->panic_window},
+        {"panic-threshold-percentage", s->panic_threshold},
+        {"activation-scale", s->activation_scale},
+        {"scale-down-delay", s->scale_down_delay_ms},
+        {"max-scale-up-rate", s->max_scale_up_rate},
+        {"max-scale-down-rate", s->max_scale_down_rate},
+        {"scale-to-zero-pod-retention-period", s->retention_ms},
+    };
+
+    *ret = *defaults;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (own[i].value > 0) { /* what the store holds and cannot be is left out */
+            (void)autoscaler_config_set(ret, own[i].key, own[i].value, NULL);
+        }
+    }
+    if (autoscaler_config_check(ret, NULL) < 0) {
+        *ret = *defaults;
+    }
+    ret->metric = s->metric == SPEC_METRIC_RPS ? AUTOSCALER_RPS : AUTOSCALER_CONCURRENCY;
+    ret->container_concurrency = slots(s);
+    ret->initial_scale = 0;
+    ret->max_scale = s->max_scale;
+    ret->min_scale = at_most(s, s->min_scale);
+    /* What never came up is given up no later than what did. */
+    ret->progress_deadline_ms = fmin(ret->progress_deadline_ms, ret->stable_window_ms);
+}
+
+/* --- records ---------------------------------------------------------------------- */
+
+static void note(struct core_target *t, uint32_t to, enum scaling_reason reason,
+                 const struct autoscaler_decision *d)
+{
+    const struct controller_core *c = t->f->core;
+    struct scaling *s = &t->scaling;
+    struct scaling_record *r;
+
+    if (s->records == NULL) {
+        s->records = calloc(SCALING_RECORDS_MAX, sizeof(*s->records));
+        if (s->records == NULL) {
+            return; /* a story less; the count is what matters */
+        }
+    }
+    r = &s->records[s->n_records++ % SCALING_RECORDS_MAX];
+    *r = (struct scaling_record){.at_ms = core_now_ms(c),
+                                 .wall_ms = c->io.wall_ms(c->io.ctx),
+                                 .from = s->desired,
+                                 .to = to,
+                                 .reason = reason,
+                                 .ready = count_of(s->ready),
+                                 .queued = count_of(s->queued),
+                                 .no_room = reason == SCALING_NO_ROOM ? s->no_room : 0};
+    if (d != NULL) {
+        r->metric = d->metric;
+        r->value = d->basis == AUTOSCALER_BASIS_PANIC ? d->panic_value : d->stable_value;
+        r->target = d->target;
+        r->panicking = d->panicking;
+        r->clamps = d->clamps;
+    }
+}
+
+size_t scaling_records(const struct core_target *t, struct scaling_record *ret,
+                       size_t most)
+{
+    const struct scaling *s = &t->scaling;
+    size_t n =
+        s->n_records < SCALING_RECORDS_MAX ? (size_t)s->n_records : SCALING_RECORDS_MAX;
+
+    n = n < most ? n : most;
+    for (size_t i = 0; i < n; i++) {
+        ret[i] = s->records[(s->n_records - 1 - i) % SCALING_RECORDS_MAX];
+    }
+    return n;
+}
+
+const char *scaling_reason_name(enum scaling_reason r)
+{
+    return reasons[r].name;
+}
+
+const char *scaling_reason_text(enum scaling_reason r)
+{
+    return reasons[r].text;
+}
+
+static void set_desired(struct core_target *t, uint32_t to, enum scaling_reason reason,
+                        const struct autoscaler_decision *d)
+{
+    struct controller_core *c = t->f->core;
+    struct scaling *s = &t->scaling;
+
+    if (to == s->desired) {
+        return;
+    }
+    note(t, to, reason, d);
+    *(to > s->desired ? &c->scaling.ups : &c->scaling.downs) += 1;
+    c->scaling.desired = c->scaling.desired - s->desired + to;
+    s->desired = to;
+    scheduler_touch(c, t->f);
+}
+
+/* --- deciding --------------------------------------------------------------------- */
+
+static void rest(struct core_target *t)
+{
+    struct controller_core *c = t->f->core;
+    struct scaling *s = &t->scaling;
+
+    alarms_clear(&c->alarms, &s->tick);
+    c->scaling.scaled -= s->scaler != NULL;
+    s->scaler = autoscaler_free(s->scaler);
+}
+
+/* 0 or -ENOMEM: the next report tries again. n: instances that it begins with. */
+static int wake(struct core_target *t, uint32_t n)
+{
+    struct controller_core *c = t->f->core;
+    struct scaling *s = &t->scaling;
+    struct autoscaler_config config;
+    int rc;
+
+    config_of(t, &config);
+    rc = autoscaler_new(&s->scaler, &config, core_now_ms(c), n);
+    if (rc == 0) {
+        c->scaling.scaled++;
+        alarms_set(&c->alarms, &s->tick, core_now_ms(c) + AUTOSCALER_TICK_MS);
+    }
+    return rc;
+}
+
+/* Instances that agents keep beyond what is desired do not count while the load fits what
+ * is desired: else the count could not fall before they are gone. */
+static uint32_t ready_of(const struct core_target *t)
+{
+    const struct scaling *s = &t->scaling;
+    uint32_t desired = max_u32(s->desired, 1), ready = count_of(s->ready);
+    bool fits =
+        s->queued == 0 && s->in_flight <= (uint64_t)desired * slots(&t->body->spec);
+
+    return fits && ready > desired ? desired : ready;
+}
+
+static bool observe(struct core_target *t)
+{
+    const struct scaling *s = &t->scaling;
+    struct autoscaler_observation o = {
+        .at_ms = core_now_ms(t->f->core),
+        .concurrency = (double)s->in_flight + (double)s->queued,
+        .queued = count_of(s->queued),
+        .ready = ready_of(t),
+    };
+
+    return autoscaler_observe(s->scaler, &o); /* rps: see add_counted() */
+}
+
+static enum scaling_reason reason_of(const struct core_target *t,
+                                     const struct autoscaler_decision *d)
+{
+    switch (d->basis) {
+    case AUTOSCALER_BASIS_PANIC:
+        return SCALING_PANIC;
+    case AUTOSCALER_BASIS_QUEUE:
+        return SCALING_QUEUE;
+    default:
+        return d->desired == floor_of(t) && d->stable_wanted == 0 ? SCALING_REST
+                                                                  : SCALING_STABLE;
+    }
+}
+
+static void decide(struct core_target *t)
+{
+    struct controller_core *c = t->f->core;
+    struct scaling *s = &t->scaling;
+    struct autoscaler_decision d;
+
+    autoscaler_decide(s->scaler, core_now_ms(c), &d);
+    c->scaling.decisions++;
+    c->scaling.panics += d.panicking && !s->panicking;
+    s->panicking = d.panicking;
+    set_desired(t, d.desired, reason_of(t, &d), &d);
+    if (d.valid && s->in_flight + s->queued == 0 && d.stable_value <= 0 && !d.panicking &&
+        d.desired == floor_of(t)) {
+        rest(t);
+    } else {
+        alarms_set(&c->alarms, &s->tick, core_now_ms(c) + AUTOSCALER_TICK_MS);
+    }
+}
+
+static void tick(struct controller_core *c, struct alarm *a)
+{
+    struct scaling *s = container_of(a, struct scaling, tick);
+    struct core_target *t = container_of(s, struct core_target, scaling);
+
+    (void)observe(t); /* what nodes said last still stands */
+    decide(t);
+}
+
+/* The sums have changed. */
+static void look(struct core_target *t)
+{
+    struct scaling *s = &t->scaling;
+    bool woke = false;
+
+    if (s->scaler == NULL) {
+        if (s->in_flight + s->queued == 0 || t != t->f->serving || t->body == NULL ||
+            !core_placing(t->f->core) || wake(t, 0) < 0) {
+            return;
+        }
+        woke = true;
+    }
+    if (observe(t) || woke) {
+        decide(t);
+    }
+}
+
+/* --- from nodes ------------------------------------------------------------------- */
+
+void scaling_gauges(struct core_load *l, const struct version_load *v)
+{
+    struct core_target *t = target_of(l);
+    uint64_t ready = (uint64_t)v->idle + v->busy;
+    uint64_t was_ready = l->last.idle + l->last.busy;
+
+    if (t == NULL) {
+        return;
+    }
+    t->scaling.ready += ready - was_ready;
+    t->scaling.queued += v->queued - l->last.queued;
+    t->scaling.in_flight += v->in_flight - l->last.in_flight;
+    if (ready != was_ready && t == t->f->candidate && t->scaling.warm_until_ms != 0) {
+        scheduler_touch(t->f->core, t->f); /* maybe all that it waits for are ready */
+    }
+}
+
+/* What a report adds to the one before it. */
+struct added {
+    uint64_t from_ms;
+    double load;  /* calls times milliseconds */
+    double begun; /* calls */
+};
+
+static struct added added_by(const struct core_load *l, const struct version_load *v,
+                             uint64_t now_ms)
+{
+    struct added a = {.from_ms = l->heard_ms};
+
+    if (l->heard_ms == 0) {
+        a.from_ms = now_ms; /* counters of which nobody knows since when */
+        return a;
+    }
+    a.load =
+        (double)(v->load_us >= l->load_us ? v->load_us - l->load_us : v->load_us) / 1000;
+    a.begun = (double)(v->begun >= l->begun ? v->begun - l->begun : v->begun);
+    if (l->level == 0 && now_ms - a.from_ms > AWAY_MS) {
+        a.from_ms = now_ms - BEAT_MS; /* had it been before, it would have been said */
+    }
+    return a;
+}
+
+/* Load that came and went between two reports, but is no single short call. */
+static bool wakes(const struct core_target *t, const struct added *a, uint64_t now_ms)
+{
+    return t->body != NULL && t->scaling.scaler == NULL && t == t->f->serving &&
+           core_placing(t->f->core) &&
+           (t->body->spec.metric == SPEC_METRIC_RPS
+                ? a->begun > 0
+                : a->load * 2 > (double)(now_ms - a->from_ms));
+}
+
+/* The autoscaler took the last report's calls to have stood since: it gets what was
+ * really there in addition, which may be less. Of calls per second it took none to stand.
+ */
+static void add(struct core_target *t, const struct core_load *l, const struct added *a,
+                bool stood, uint64_t now_ms)
+{
+    double taken = stood ? (double)l->level * (double)(now_ms - a->from_ms) : 0;
+
+    autoscaler_add(t->scaling.scaler, a->from_ms, now_ms,
+                   t->body->spec.metric == SPEC_METRIC_RPS ? a->begun * 1000
+                                                           : a->load - taken);
+}
+
+static void count_load(struct core_target *t, const struct core_load *l,
+                       const struct version_load *v, uint64_t now_ms)
+{
+    struct added a = added_by(l, v, now_ms);
+    bool stood = t->scaling.scaler != NULL;
+    bool came_and_went = wakes(t, &a, now_ms) && wake(t, 0) == 0;
+
+    look(t);
+    if (t->scaling.scaler == NULL || l->heard_ms == 0) {
+        return;
+    }
+    if (stood || came_and_went || t->body->spec.metric == SPEC_METRIC_RPS) {
+        add(t, l, &a, stood, now_ms);
+    }
+    if (came_and_went) {
+        decide(t);
+    }
+}
+
+void scaling_report(struct controller_core *c, struct core_load *l,
+                    const struct version_load *v)
+{
+    struct core_target *t = target_of(l);
+    uint64_t now_ms = core_now_ms(c);
+
+    if (t != NULL && t->body != NULL) {
+        count_load(t, l, v, now_ms);
+    }
+    l->heard_ms = now_ms > 0 ? now_ms : 1;
+    l->load_us = v->load_us;
+    l->begun = v->begun;
+    l->level = v->in_flight + v->queued;
+}
+
+void scaling_lost(struct controller_core *c, struct core_load *l)
+{
+    struct core_target *t = target_of(l);
+
+    l->heard_ms = 0;
+    l->level = 0;
+    if (t != NULL) {
+        look(t);
+    }
+}
+
+/* --- from the scheduler ----------------------------------------------------------- */
+
+void scaling_open(struct core_target *t)
+{
+    t->scaling = (struct scaling){.tick.fire = tick};
+    LIST_FOREACH(it, &t->f->loads)
+    {
+        const struct core_load *l = container_of(it, struct core_load, of_function);
+
+        if (l->version == t->number) {
+            t->scaling.ready += l->last.idle + l->last.busy;
+            t->scaling.queued += l->last.queued;
+            t->scaling.in_flight += l->last.in_flight;
+        }
+    }
+}
+
+void scaling_close(struct core_target *t)
+{
+    rest(t);
+    t->f->core->scaling.desired -= t->scaling.desired;
+    t->scaling.desired = 0;
+    free(t->scaling.records);
+    t->scaling.records = NULL;
+}
+
+/* More than it would have at rest: they stay for a stable window at least, since nobody
+ * knows yet what the load asks for. */
+static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
+{
+    struct scaling *s = &t->scaling;
+
+    s->counted = true;
+    n = at_most(&t->body->spec, n);
+    if (!t->body->spec.reuse || n <= max_u32(1, floor_of(t)) || s->scaler != NULL) {
+        return;
+    }
+    if (wake(t, n) == 0) {
+        set_desired(t, n, reason, NULL);
+    }
+}
+
+static void begin_new(struct core_target *t, uint32_t old)
+{
+    const struct autoscaler_config *defaults = &t->f->core->options.autoscaler;
+    uint32_t initial = t->body->spec.initial_scale;
+
+    initial = initial > 0 ? initial : (uint32_t)defaults->initial_scale;
+    begin(t, max_u32(initial, old), initial > old ? SCALING_INITIAL : SCALING_INHERITED);
+}
+
+void scaling_inherit(struct core_target *t, const struct core_target *old)
+{
+    if (t->body != NULL && !t->scaling.counted) {
+        begin_new(t, old != NULL ? old->scaling.desired : 0);
+    }
+    t->scaling.warm_until_ms = 0;
+}
+
+static uint32_t adopted(const struct core_target *t)
+{
+    uint64_t warm = 0;
+
+    LIST_FOREACH(it, &t->grants)
+    {
+        warm += container_of(it, struct core_grant, of_target)->warm;
+    }
+    return count_of(warm);
+}
+
+void scaling_follow(struct controller_core *c, struct core_function *f)
+{
+    struct core_target *t = f->serving;
+
+    if (t != NULL && t->body != NULL) {
+        if (!t->scaling.counted) {
+            begin(t, adopted(t), SCALING_ADOPTED);
+        }
+        if (t->scaling.scaler == NULL) {
+            look(t);
+        }
+        if (t->scaling.scaler == NULL) {
+            set_desired(t, floor_of(t), SCALING_REST, NULL);
+        }
+    }
+    t = f->candidate;
+    if (t != NULL && t->body != NULL && t->proof == PROOF_READY && !t->scaling.counted) {
+        begin_new(t, f->serving != NULL ? f->serving->scaling.desired : 0);
+        t->scaling.warm_until_ms = core_now_ms(c) + WARM_WAIT_MS;
+    }
+}
+
+uint32_t scaling_warm(const struct core_target *t)
+{
+    const struct function_spec *spec = &t->body->spec;
+    uint32_t n = at_most(spec, t->scaling.desired);
+    bool last = n == 1 && floor_of(t) == 0 && spec->retention_ms == 0 &&
+                t->f->core->options.autoscaler.retention_ms <= 0;
+
+    return !spec->reuse || last ? 0 : n;
+}
+
+void scaling_placed(struct core_target *t, uint64_t missing)
+{
+    bool news = missing > 0 && t->scaling.no_room == 0;
+
+    t->scaling.no_room = count_of(missing);
+    if (news) {
+        note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
+    }
+}
+
+uint64_t scaling_warming_ms(const struct core_target *t)
+{
+    uint32_t warm = adopted(t);
+
+    return warm > 1 && t->scaling.ready < warm ? t->scaling.warm_until_ms : 0;
+}
+
+/* --- check ------------------------------------------------------------------------ */
+
+void scaling_invariant(const struct controller_core *c, const struct core_target *t)
+{
+    const struct scaling *s = &t->scaling;
+    uint64_t ready = 0, queued = 0, in_flight = 0;
+
+    CHECK((s->scaler != NULL) == s->tick.set);
+    LIST_FOREACH(it, &t->f->loads)
+    {
+        const struct core_load *l = container_of(it, struct core_load, of_function);
+
+        if (l->version == t->number) {
+            ready += l->last.idle + l->last.busy;
+            queued += l->last.queued;
+            in_flight += l->last.in_flight;
+        }
+    }
+    CHECK(ready == s->ready && queued == s->queued && in_flight == s->in_flight);
+    if (t->body != NULL && t->body->spec.max_scale > 0) {
+        CHECK(s->desired <= t->body->spec.max_scale);
+    }
+}
