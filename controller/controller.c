@@ -192,6 +192,11 @@ int controller_new(struct controller **ret, uv_loop_t *loop,
     c->on_ready = on_ready;
     c->data = data;
     c->armed_ms = UINT64_MAX;
+    rc = controller_config_autoscaler(config, &options.autoscaler, err);
+    if (rc < 0) {
+        controller_free(c);
+        return rc;
+    }
     rc = controller_core_new(&c->core, &io, &options);
     if (rc < 0) {
         controller_free(c);

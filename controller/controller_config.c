@@ -46,6 +46,32 @@ const struct config_key controller_config_keys[] = {
     KEY("settle", CONFIG_MS, settle_ms, 0, 600000,
         "after a start, nodes are listened to for so long before anything moves; default "
         "3s"),
+    KEY("autoscaler.window", CONFIG_MS, autoscaler.window_ms, 6000, 3600000,
+        "load is averaged over this; default 60s"),
+    KEY("autoscaler.panic_window", CONFIG_U32, autoscaler.panic_window, 1, 100,
+        "% of the window: averaged over this in a burst; default 10"),
+    KEY("autoscaler.panic_threshold", CONFIG_U32, autoscaler.panic_threshold, 110, 1000,
+        "instances wanted, in % of those ready, that make a burst; default 200"),
+    KEY("autoscaler.target_utilization", CONFIG_U32, autoscaler.target_utilization, 1,
+        100, "% of a function's target that is used; default 70"),
+    KEY("autoscaler.target_rps", CONFIG_U32, autoscaler.target_rps, 1, 1000000,
+        "target of the metric rps, calls per second and instance; default 200"),
+    KEY("autoscaler.initial_scale", CONFIG_U32, autoscaler.initial_scale, 0, 10000,
+        "instances that a new version takes over with; default 1"),
+    KEY("autoscaler.activation_scale", CONFIG_U32, autoscaler.activation_scale, 1, 10000,
+        "fewest instances while there is load; default 1"),
+    KEY("autoscaler.scale_down_delay", CONFIG_MS, autoscaler.scale_down_delay_ms, 0,
+        3600000, "fewer instances must have been wanted for so long; default 0s"),
+    KEY("autoscaler.max_scale_up_rate", CONFIG_U32, autoscaler.max_scale_up_rate, 2,
+        1000000, "most instances wanted at once, times those ready; default 1000"),
+    KEY("autoscaler.max_scale_down_rate", CONFIG_U32, autoscaler.max_scale_down_rate, 2,
+        1000000, "those ready are at most divided by this at once; default 2"),
+    KEY("autoscaler.scale_to_zero", CONFIG_BOOL, autoscaler.scale_to_zero, 0, 0,
+        "false: every function keeps one instance ready; default true"),
+    KEY("autoscaler.scale_to_zero_grace", CONFIG_MS, autoscaler.grace_ms, 6000, 3600000,
+        "without load, the last instance is wanted for so long at least; default 30s"),
+    KEY("autoscaler.scale_to_zero_retention", CONFIG_MS, autoscaler.retention_ms, 0,
+        3600000, "the last instance stays so long after load ended; default 0s"),
     KEY("log.level", CONFIG_STR, log_level, 0, 0,
         "debug, info, warn or error; default info"),
     KEY("log.format", CONFIG_STR, log_format, 0, 0,
@@ -75,6 +101,17 @@ int controller_config_init(struct controller_config *c, struct error *err)
         .packages_max_bytes = 256ULL << 20,
         .packages_grace_ms = 3600 * 1000,
         .settle_ms = 3000,
+        .autoscaler = {.target_utilization = 70,
+                       .panic_window = 10,
+                       .panic_threshold = 200,
+                       .target_rps = 200,
+                       .initial_scale = 1,
+                       .activation_scale = 1,
+                       .max_scale_up_rate = 1000,
+                       .max_scale_down_rate = 2,
+                       .window_ms = 60 * 1000,
+                       .grace_ms = 30 * 1000,
+                       .scale_to_zero = true},
         .log_level = strdup("info"),
         .log_format = strdup("auto"),
     };
@@ -154,10 +191,43 @@ static int validate_store(const struct controller_config *c, struct error *err)
     return 0;
 }
 
+int controller_config_autoscaler(const struct controller_config *c,
+                                 struct autoscaler_config *ret, struct error *err)
+{
+    struct autoscaler_config a;
+    int rc;
+
+    autoscaler_config_init(&a);
+    a.enable_scale_to_zero = c->autoscaler.scale_to_zero;
+    a.target_utilization_percentage = c->autoscaler.target_utilization;
+    a.rps_target_default = c->autoscaler.target_rps;
+    a.stable_window_ms = c->autoscaler.window_ms;
+    a.panic_window_percentage = c->autoscaler.panic_window;
+    a.panic_threshold_percentage = c->autoscaler.panic_threshold;
+    a.initial_scale = c->autoscaler.initial_scale;
+    a.activation_scale = c->autoscaler.activation_scale;
+    a.scale_down_delay_ms = c->autoscaler.scale_down_delay_ms;
+    a.max_scale_up_rate = c->autoscaler.max_scale_up_rate;
+    a.max_scale_down_rate = c->autoscaler.max_scale_down_rate;
+    a.grace_ms = c->autoscaler.grace_ms;
+    a.retention_ms = c->autoscaler.retention_ms;
+    rc = autoscaler_config_check(&a, err);
+    if (rc < 0) {
+        return error_wrap(err, rc, "autoscaler");
+    }
+    *ret = a;
+    return 0;
+}
+
 int controller_config_validate(const struct controller_config *c, struct error *err)
 {
     size_t len = strlen(c->name);
+    struct autoscaler_config autoscaler;
+    int rc = controller_config_autoscaler(c, &autoscaler, err);
 
+    if (rc < 0) {
+        return rc;
+    }
     if (len == 0 || len > 63 ||
         strspn(c->name,
                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=

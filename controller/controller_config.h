@@ -3,12 +3,14 @@
 #ifndef CONTROLLER_CONTROLLER_CONFIG_H
 #define CONTROLLER_CONTROLLER_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/config.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "controller/core/autoscaler_config.h"
 
 #define CONTROLLER_CONFIG_FILE "/etc/mayfly/controller.yaml" /* read if it is there */
 
@@ -28,6 +30,13 @@ struct controller_config {
     uint64_t packages_max_bytes;
     uint32_t packages_grace_ms;
     uint32_t settle_ms;
+    struct {
+        uint32_t target_utilization, panic_window, panic_threshold; /* % */
+        uint32_t target_rps, initial_scale, activation_scale;
+        uint32_t max_scale_up_rate, max_scale_down_rate;
+        uint32_t window_ms, scale_down_delay_ms, grace_ms, retention_ms;
+        bool scale_to_zero;
+    } autoscaler; /* of functions that do not say it */
     char *log_level;
     char *log_format;
 };
@@ -39,6 +48,10 @@ int controller_config_init(struct controller_config *c, struct error *err); /* d
 void controller_config_free(struct controller_config *c);
 /* Rules that the table cannot say. The error names the key. */
 int controller_config_validate(const struct controller_config *c, struct error *err);
+
+/* The autoscaler's section as the core takes it. The error names the key. */
+int controller_config_autoscaler(const struct controller_config *c,
+                                 struct autoscaler_config *ret, struct error *err);
 
 enum log_level controller_config_log_level(const struct controller_config *c);
 enum log_format controller_config_log_format(const struct controller_config *c);

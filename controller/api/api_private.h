@@ -122,7 +122,8 @@ struct api_metrics {
     struct metric_family *requests, *duration;
     struct metric *leader, *store_up, *nodes_ready, *nodes_lost, *namespaces, *functions,
         *versions, *instances, *memory_capacity, *memory_reserved, *packages,
-        *package_bytes, *damaged;
+        *package_bytes, *damaged, *desired, *scaled, *scale_ups, *scale_downs, *panics,
+        *decisions;
 };
 
 struct api {

@@ -58,6 +58,37 @@ static struct metric *gauge(struct metrics *m, const char *name, const char *hel
     return metric_get(metrics_family(m, METRIC_GAUGE, name, help, NULL, 0), NULL);
 }
 
+static struct metric *counter(struct metrics *m, const char *name, const char *help)
+{
+    return metric_get(metrics_family(m, METRIC_COUNTER, name, help, NULL, 0), NULL);
+}
+
+/* A counter that someone else counts. */
+static void count_up(struct metric *s, uint64_t now)
+{
+    metric_add(s, (double)now - metric_value(s));
+}
+
+static void scaling_metrics_init(struct metrics *m, struct api_metrics *s)
+{
+    static const char *const direction[] = {"direction"};
+    struct metric_family *events = metrics_family(
+        m, METRIC_COUNTER, "mayfly_scale_events_total",
+        "Changes of the number of instances a version should have.", direction, 1);
+
+    s->scale_ups = metric_get(events, (const char *[]){"up"});
+    s->scale_downs = metric_get(events, (const char *[]){"down"});
+    s->desired = gauge(m, "mayfly_instances_desired",
+                       "Instances that the versions of all functions should have.");
+    s->scaled = gauge(m, "mayfly_scaled_versions",
+                      "Versions that have load, or had lately: those that are decided on "
+                      "every two seconds.");
+    s->panics = counter(m, "mayfly_scale_panics_total",
+                        "How often the autoscaler began to panic: a burst, or a queue.");
+    s->decisions =
+        counter(m, "mayfly_scale_decisions_total", "Decisions of the autoscaler.");
+}
+
 int api_metrics_init(struct api *a)
 {
     static const char *const request_labels[] = {"method", "route", "status"};
@@ -98,6 +129,7 @@ int api_metrics_init(struct api *a)
     s->package_bytes = gauge(m, "mayfly_packages_bytes", "Size of the packages stored.");
     s->damaged = gauge(m, "mayfly_store_damaged_keys",
                        "Keys of the store that could not be read and are left out.");
+    scaling_metrics_init(m, s);
     return s->requests != NULL && s->duration != NULL ? 0 : -ENOMEM;
 }
 
@@ -119,6 +151,12 @@ void api_metrics_refresh(struct api *a)
     metric_set(s->packages, (double)package_store_count(a->packages));
     metric_set(s->package_bytes, (double)package_store_bytes(a->packages));
     metric_set(s->damaged, (double)controller_core_damaged(a->core));
+    metric_set(s->desired, (double)n.desired);
+    metric_set(s->scaled, (double)n.scaled);
+    count_up(s->scale_ups, n.scale_ups);
+    count_up(s->scale_downs, n.scale_downs);
+    count_up(s->panics, n.panics);
+    count_up(s->decisions, n.decisions);
 }
 
 void api_get_metrics(struct api_request *r)

@@ -1,10 +1,10 @@
 #include "controller/core/scaling.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "common/check.h"
 #include "controller/core/core_private.h"
+#include "controller/core/scaling_config.h"
 #include "controller/core/scheduler.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
@@ -40,68 +40,12 @@ static struct core_target *target_of(const struct core_load *l)
                                                                       : NULL;
 }
 
-/* --- settings --------------------------------------------------------------------- */
-
-static uint32_t at_most(const struct function_spec *spec, uint32_t n)
-{
-    return spec->max_scale > 0 && n > spec->max_scale ? spec->max_scale : n;
-}
-
-static uint32_t slots(const struct function_spec *spec)
-{
-    return spec->reuse ? spec->concurrency : 1;
-}
-
 /* What the version has at rest. */
 static uint32_t floor_of(const struct core_target *t)
 {
-    const struct autoscaler_config *defaults = &t->f->core->options.autoscaler;
-    uint32_t min = t->body != NULL ? t->body->spec.min_scale : 0;
-
-    if (t->body == NULL || !t->body->spec.reuse) {
-        return 0;
-    }
-    return at_most(&t->body->spec, max_u32(min, defaults->enable_scale_to_zero ? 0 : 1));
-}
-
-/* A function's own settings over the cluster's. The count to begin with is seen to here,
- * not by the autoscaler: it may not know when a version began. */
-static void config_of(const struct core_target *t, struct autoscaler_config *ret)
-{
-    const struct function_spec *s = &t->body->spec;
-    const struct autoscaler_config *defaults = &t->f->core->options.autoscaler;
-    const struct {
-        const char *key;
-        uint32_t value;
-    } own[] = {
-        {"target", s->target},
-        {"target-utilization-percentage", s->target_utilization},
-        {"stable-window", s->window_ms},
-        {"panic-window-percentage", s->panic_window},
-        {"panic-threshold-percentage", s->panic_threshold},
-        {"activation-scale", s->activation_scale},
-        {"scale-down-delay", s->scale_down_delay_ms},
-        {"max-scale-up-rate", s->max_scale_up_rate},
-        {"max-scale-down-rate", s->max_scale_down_rate},
-        {"scale-to-zero-pod-retention-period", s->retention_ms},
-    };
-
-    *ret = *defaults;
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-        if (own[i].value > 0) { /* what the store holds and cannot be is left out */
-            (void)autoscaler_config_set(ret, own[i].key, own[i].value, NULL);
-        }
-    }
-    if (autoscaler_config_check(ret, NULL) < 0) {
-        *ret = *defaults;
-    }
-    ret->metric = s->metric == SPEC_METRIC_RPS ? AUTOSCALER_RPS : AUTOSCALER_CONCURRENCY;
-    ret->container_concurrency = slots(s);
-    ret->initial_scale = 0;
-    ret->max_scale = s->max_scale;
-    ret->min_scale = at_most(s, s->min_scale);
-    /* What never came up is given up no later than what did. */
-    ret->progress_deadline_ms = fmin(ret->progress_deadline_ms, ret->stable_window_ms);
+    return t->body != NULL
+               ? scaling_config_floor(&t->body->spec, &t->f->core->options.autoscaler)
+               : 0;
 }
 
 /* --- records ---------------------------------------------------------------------- */
@@ -197,7 +141,7 @@ static int wake(struct core_target *t, uint32_t n)
     struct autoscaler_config config;
     int rc;
 
-    config_of(t, &config);
+    scaling_config(&t->body->spec, &c->options.autoscaler, &config);
     rc = autoscaler_new(&s->scaler, &config, core_now_ms(c), n);
     if (rc == 0) {
         c->scaling.scaled++;
@@ -212,8 +156,8 @@ static uint32_t ready_of(const struct core_target *t)
 {
     const struct scaling *s = &t->scaling;
     uint32_t desired = max_u32(s->desired, 1), ready = count_of(s->ready);
-    bool fits =
-        s->queued == 0 && s->in_flight <= (uint64_t)desired * slots(&t->body->spec);
+    bool fits = s->queued == 0 &&
+                s->in_flight <= (uint64_t)desired * scaling_config_slots(&t->body->spec);
 
     return fits && ready > desired ? desired : ready;
 }
@@ -436,7 +380,7 @@ static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
     struct scaling *s = &t->scaling;
 
     s->counted = true;
-    n = at_most(&t->body->spec, n);
+    n = scaling_config_cap(&t->body->spec, n);
     if (!t->body->spec.reuse || n <= max_u32(1, floor_of(t)) || s->scaler != NULL) {
         return;
     }
@@ -447,10 +391,9 @@ static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
 
 static void begin_new(struct core_target *t, uint32_t old)
 {
-    const struct autoscaler_config *defaults = &t->f->core->options.autoscaler;
-    uint32_t initial = t->body->spec.initial_scale;
+    uint32_t initial =
+        scaling_config_initial(&t->body->spec, &t->f->core->options.autoscaler);
 
-    initial = initial > 0 ? initial : (uint32_t)defaults->initial_scale;
     begin(t, max_u32(initial, old), initial > old ? SCALING_INITIAL : SCALING_INHERITED);
 }
 
@@ -498,9 +441,9 @@ void scaling_follow(struct controller_core *c, struct core_function *f)
 uint32_t scaling_warm(const struct core_target *t)
 {
     const struct function_spec *spec = &t->body->spec;
-    uint32_t n = at_most(spec, t->scaling.desired);
-    bool last = n == 1 && floor_of(t) == 0 && spec->retention_ms == 0 &&
-                t->f->core->options.autoscaler.retention_ms <= 0;
+    uint32_t n = scaling_config_cap(spec, t->scaling.desired);
+    bool last = n == 1 && floor_of(t) == 0 &&
+                !scaling_config_retains(spec, &t->f->core->options.autoscaler);
 
     return !spec->reuse || last ? 0 : n;
 }

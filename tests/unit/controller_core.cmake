@@ -13,6 +13,8 @@ target_link_options(test_controller_core_memory PRIVATE
   -Wl,--wrap=calloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup)
 mayfly_test(test_controller_core_parts unit
   SOURCES ${dir}/controller_core_parts.c LIBS controller_core)
+mayfly_test(test_scaling unit SOURCES ${dir}/scaling.c
+  LIBS controller_core_world controller_core)
 mayfly_test(test_placement unit SOURCES ${dir}/placement.c LIBS controller_core)
 
 # A measurement, run by hand.
