@@ -229,165 +229,7 @@ static void fault(void *data)
     sim_after(c, sim_spread(c, FAULT_US), fault, NULL, s, NULL);
 }
 
-/* --- rest
- * --------------------------------------------------------------------------------------
- */
-
-/* In a tight cluster, or with nodes out of work, a version may have found no place. */
-static bool has_no_room(struct sim *s, const json_t *f, uint64_t version)
-{
-    const json_t *v;
-    size_t i;
-
-    json_array_foreach(json_object_get(f, "versions"), i, v)
-    {
-        if ((s->tight || s->counts.orders > 0) &&
-            (uint64_t)json_integer_value(json_object_get(v, "number")) == version) {
-            return strcmp(json_string_value(json_object_get(v, "cause")),
-                          "no_capacity") == 0;
-        }
-    }
-    return false;
-}
-
-static const char *node_state(struct sim *s, unsigned i, char ret[16])
-{
-    json_t *node = controller_core_node(s->controller, sim_node_name(s->nodes[i]));
-
-    (void)snprintf(ret, 16, "%s", json_string_value(json_object_get(node, "state")));
-    json_decref(node);
-    return ret;
-}
-
-/* Nodes that take new work. */
-static uint64_t open_nodes(struct sim *s)
-{
-    char state[16];
-    uint64_t n = 0;
-
-    for (unsigned i = 0; i < s->options.nodes; i++) {
-        n += strcmp(node_state(s, i, state), "ready") == 0;
-    }
-    return n;
-}
-
-static bool check_function(struct sim *s, unsigned function)
-{
-    uint64_t granted = 0, homes = 0, wanted, serving;
-    char name[16];
-    json_t *f, *g;
-    size_t i;
-    bool ok = true;
-
-    sim_function_name(function, name);
-    f = controller_core_function(s->controller, SIM_NAMESPACE, name);
-    if (!s->functions[function].uncertain &&
-        (f != NULL) != s->functions[function].there) {
-        sim_say(s, "%s was acknowledged as %s", name,
-                s->functions[function].there ? "deployed, and is gone"
-                                             : "deleted, and is there");
-        ok = false;
-    }
-    if (f == NULL) {
-        return ok;
-    }
-    if (has_no_room(s, f, s->functions[function].version) || open_nodes(s) == 0) {
-        s->functions[function].uncertain = true; /* nothing more can be said of it */
-    }
-    serving = (uint64_t)json_integer_value(json_object_get(f, "serving_version"));
-    if (!s->functions[function].uncertain && !s->functions[function].bad &&
-        serving != s->functions[function].version) {
-        char *text = json_dumps(f, JSON_INDENT(1));
-
-        sim_say(s, "%s serves version %llu, deployed was %llu: %s", name,
-                (unsigned long long)serving,
-                (unsigned long long)s->functions[function].version, text);
-        free(text);
-        ok = false;
-    }
-    json_array_foreach(json_object_get(f, "grants"), i, g)
-    {
-        if ((uint64_t)json_integer_value(json_object_get(g, "version")) == serving) {
-            granted += (uint64_t)json_integer_value(json_object_get(g, "max"));
-            homes++;
-        }
-    }
-    if (!s->functions[function].uncertain && !s->functions[function].bad &&
-        s->functions[function].max_scale > 0 &&
-        (granted > s->functions[function].max_scale ||
-         (granted < s->functions[function].max_scale && !s->tight &&
-          open_nodes(s) > 0))) {
-        sim_say(s, "%s: grants add up to %llu, max_scale is %u", name,
-                (unsigned long long)granted, s->functions[function].max_scale);
-        ok = false;
-    }
-    wanted = open_nodes(s) < SIM_HOMES_MAX ? open_nodes(s) : SIM_HOMES_MAX;
-    if (s->functions[function].max_scale > 0 &&
-        s->functions[function].max_scale < wanted) {
-        wanted = s->functions[function].max_scale;
-    }
-    if (!s->functions[function].uncertain && !s->functions[function].bad && !s->tight &&
-        homes < wanted) {
-        sim_say(s, "%s: granted to %llu nodes, it may be on %llu", name,
-                (unsigned long long)homes, (unsigned long long)wanted);
-        ok = false;
-    }
-    json_decref(f);
-    return ok;
-}
-
-static bool check_rest(struct sim *s)
-{
-    bool ok = true;
-
-    for (unsigned i = 0; i < s->options.nodes; i++) {
-        char state[16];
-
-        if (!sim_node_is_joined(s->nodes[i])) {
-            sim_say(s, "%s has not come back", sim_node_name(s->nodes[i]));
-            ok = false;
-        }
-        if (strcmp(node_state(s, i, state), "draining") == 0 &&
-            !sim_node_is_empty(s->nodes[i])) {
-            sim_say(s, "%s drains, and is not empty", sim_node_name(s->nodes[i]));
-            ok = false;
-        }
-        ok = sim_node_check_rest(s->nodes[i]) && ok;
-    }
-    for (unsigned i = 0; i < s->options.functions; i++) {
-        ok = check_function(s, i) && ok;
-    }
-    return ok;
-}
-
-/* Every function that serves answers at every node. */
-static bool check_calls(struct sim *s)
-{
-    struct sim_counts before = s->counts;
-    uint64_t expected = 0;
-
-    if (open_nodes(s) == 0) {
-        return true; /* there is nowhere to run anything */
-    }
-    s->strict = !s->tight;
-
-    for (unsigned f = 0; f < s->options.functions; f++) {
-        if (s->functions[f].there && !s->functions[f].uncertain && !s->functions[f].bad) {
-            for (unsigned n = 0; n < s->options.nodes; n++, expected++) {
-                sim_node_call(s->nodes[n], f);
-            }
-        }
-    }
-    for (uint64_t end_us = s->clock.now_us + 20000000; sim_step(&s->clock, end_us);) {
-    }
-    if (s->counts.ok - before.ok != expected && !s->tight) {
-        sim_say(s, "at rest %llu of %llu calls were answered",
-                (unsigned long long)(s->counts.ok - before.ok),
-                (unsigned long long)expected);
-        return false;
-    }
-    return true;
-}
+/* --- one cluster ------------------------------------------------------------------ */
 
 static bool run_until(struct sim *s, uint64_t until_us)
 {
@@ -430,8 +272,9 @@ bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
     ok = run_until(s, options->duration_us);
     s->quiet = true;
     ok = ok && run_until(s, options->duration_us + REST_US);
-    ok = ok && check_rest(s);
-    ok = ok && check_calls(s);
+    ok = ok && sim_check_rest(s);
+    ok = ok && sim_check_calls(s);
+    ok = ok && sim_check_load(s);
     *ret_counts = s->counts;
     if (s->controller != NULL) {
         sim_controller_kill(s);

@@ -1,6 +1,6 @@
 # mayfly-sim: the cores of a whole cluster on virtual time.
 add_executable(mayfly-sim ${CMAKE_CURRENT_LIST_DIR}/main.c ${CMAKE_CURRENT_LIST_DIR}/sim.c
-  ${CMAKE_CURRENT_LIST_DIR}/clock.c ${CMAKE_CURRENT_LIST_DIR}/store.c
+  ${CMAKE_CURRENT_LIST_DIR}/check.c ${CMAKE_CURRENT_LIST_DIR}/clock.c ${CMAKE_CURRENT_LIST_DIR}/store.c
   ${CMAKE_CURRENT_LIST_DIR}/controller.c ${CMAKE_CURRENT_LIST_DIR}/node.c
   ${CMAKE_CURRENT_LIST_DIR}/node_link.c)
 target_link_libraries(mayfly-sim PRIVATE agent_core controller_core)

@@ -118,6 +118,11 @@ void sim_controller_start(struct sim *s);
 void sim_controller_kill(struct sim *s);
 void sim_controller_arm(struct sim *s); /* after each call into the core */
 
+/* check.c. Each says what is wrong on stderr. After the last fault, and without load. */
+bool sim_check_rest(struct sim *s);
+bool sim_check_calls(struct sim *s); /* every function that serves answers everywhere */
+bool sim_check_load(struct sim *s);  /* a steady load gets the instances it asks for */
+
 /* node.c */
 struct sim_node *sim_node_new(struct sim *s, unsigned index);
 struct sim_node *sim_node_free(struct sim_node *n);

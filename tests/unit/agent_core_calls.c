@@ -444,6 +444,28 @@ static void counts_usage(void **state)
     assert_int_equal(l.in_flight, 0);
     assert_int_equal(l.idle, 1);
     assert_int_equal(l.grant_max, 1);
+    assert_int_equal(l.begun, 2);
+    world_free(w);
+}
+
+/* Load is the time that calls waited and ran, both of them for each. */
+static void load_is_counted(void **state)
+{
+    struct deploy d = deploy_one("f", 1, 1);
+    struct world *w = warm_world(&d, 1);
+    uint64_t before = world_load(w, "f", 1).load_us;
+    struct test_call c[2];
+
+    world_call(w, &c[0], "f");
+    w->now_us += 1000;
+    world_call(w, &c[1], "f");
+    w->now_us += 500; /* one runs, one waits */
+    assert_int_equal(world_load(w, "f", 1).load_us, before + 2000);
+    agent_core_call_done(w->core, &c[0].call, CAUSE_NONE, 0);
+    w->now_us += 300;
+    agent_core_call_done(w->core, &c[1].call, CAUSE_NONE, 0);
+    w->now_us += 5000;
+    assert_int_equal(world_load(w, "f", 1).load_us, before + 2300);
     world_free(w);
 }
 
@@ -490,6 +512,7 @@ int main(void)
         cmocka_unit_test(cancel_while_running),
         cmocka_unit_test(counts_usage),
         cmocka_unit_test(waiting_is_reported),
+        cmocka_unit_test(load_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The two containers of the agent core, against naive ones. */
+/* The two containers of the agent core, against naive ones; and its load meter. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h> /* needs the four above */
 
 #include "agent/core/due_heap.h"
+#include "agent/core/load_meter.h"
 #include "agent/core/name_map.h"
 #include "common/list.h"
 
@@ -103,12 +104,32 @@ static void hash_of_two_names(void **state)
     assert_true(ab_c == name_map_hash(name_map_hash(1, "ab"), "c"));
 }
 
+/* The sum over time of the calls there are, read at any time; a clock that goes back
+ * stands still. */
+static void meter_integrates(void **state)
+{
+    struct load_meter m = {0};
+
+    assert_int_equal(load_meter_read(&m, 1000), 0);
+    load_meter_add(&m, 1000);
+    load_meter_add(&m, 1500);
+    assert_int_equal(load_meter_read(&m, 2000), 500 + 2 * 500);
+    load_meter_remove(&m, 2000);
+    assert_int_equal(load_meter_read(&m, 2100), 1500 + 100);
+    load_meter_add(&m, 1900);
+    assert_int_equal(load_meter_read(&m, 1950), 1500);
+    load_meter_remove(&m, 2100);
+    load_meter_remove(&m, 2200);
+    assert_int_equal(load_meter_read(&m, 9000), 1500 + 2 * 100 + 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heap_gives_the_least),
         cmocka_unit_test(map_finds_by_name),
         cmocka_unit_test(hash_of_two_names),
+        cmocka_unit_test(meter_integrates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -499,6 +499,36 @@ static void says_why(void **state)
     assert_string_equal(autoscaler_basis_name(AUTOSCALER_BASIS_QUEUE), "queue");
 }
 
+/* What counters tell afterwards is exact in the averages: more or less than what stood,
+ * over several seconds or in one moment; nonsense and what is out of the window is not.
+ */
+static void what_was_counted_is_added(void **state)
+{
+    struct world *w = *state;
+
+    w->config.stable_window_ms = 10 * 1000;
+    begin(w, 0);
+    for (int i = 0; i < 10; i++) {
+        (void)observe(w, 2, 0);
+        w->now += S;
+    }
+    (void)observe(w, 2, 0);
+    (void)decide(w);
+    assert_true(w->last.stable_value == 2);
+    autoscaler_add(w->scaler, w->now - 4500, w->now - 500, 8.0 * 1000);
+    (void)decide(w);
+    assert_true(w->last.stable_value > 2.79 && w->last.stable_value < 2.81);
+    autoscaler_add(w->scaler, w->now, w->now, -8.0 * 1000);
+    (void)decide(w);
+    assert_true(w->last.stable_value > 1.99 && w->last.stable_value < 2.01);
+    autoscaler_add(w->scaler, w->now - 40 * S, w->now - 20 * S, 1e6);
+    autoscaler_add(w->scaler, w->now - S, w->now, 0.0 / 0.0);
+    autoscaler_add(w->scaler, w->now, w->now - S, 1e6);
+    autoscaler_add(w->scaler, w->now, w->now + S, 0);
+    (void)decide(w);
+    assert_true(w->last.stable_value > 1.99 && w->last.stable_value < 2.01);
+}
+
 /* Memory is what the windows need: little by default, some 30 KiB for an hour. */
 static void memory(void **state)
 {
@@ -586,6 +616,7 @@ int main(void)
         TEST(configuration_changes),
         TEST(senseless_values),
         TEST(says_why),
+        TEST(what_was_counted_is_added),
         TEST(memory),
         TEST(out_of_memory),
     };

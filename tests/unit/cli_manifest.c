@@ -57,6 +57,36 @@ static void all_keys(void **state)
     assert_int_equal(spec.n_env, 1);
 }
 
+/* How it scales, under Knative's names. */
+static void scaling_keys(void **state)
+{
+    assert_int_equal(parse("metric: rps\n"
+                           "target: 50\n"
+                           "target-utilization: 80\n"
+                           "window: 30s\n"
+                           "panic-window: 20\n"
+                           "panic-threshold: 150\n"
+                           "initial-scale: 2\n"
+                           "activation-scale: 3\n"
+                           "scale-down-delay: 1m\n"
+                           "max-scale-up-rate: 10\n"
+                           "max-scale-down-rate: 3\n"
+                           "scale-to-zero-retention: 5m\n"),
+                     0);
+    assert_int_equal(spec.metric, SPEC_METRIC_RPS);
+    assert_int_equal(spec.target, 50);
+    assert_int_equal(spec.target_utilization, 80);
+    assert_int_equal(spec.window_ms, 30000);
+    assert_int_equal(spec.panic_window, 20);
+    assert_int_equal(spec.panic_threshold, 150);
+    assert_int_equal(spec.initial_scale, 2);
+    assert_int_equal(spec.activation_scale, 3);
+    assert_int_equal(spec.scale_down_delay_ms, 60000);
+    assert_int_equal(spec.max_scale_up_rate, 10);
+    assert_int_equal(spec.max_scale_down_rate, 3);
+    assert_int_equal(spec.retention_ms, 300000);
+}
+
 /* An empty file says nothing: the runtime is then to be guessed. */
 static void empty(void **state)
 {
@@ -91,9 +121,8 @@ static void wrong_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_keys),
-        cmocka_unit_test(empty),
-        cmocka_unit_test(unknown_key),
+        cmocka_unit_test(all_keys),     cmocka_unit_test(scaling_keys),
+        cmocka_unit_test(empty),        cmocka_unit_test(unknown_key),
         cmocka_unit_test(wrong_values),
     };
 

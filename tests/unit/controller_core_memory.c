@@ -156,6 +156,24 @@ static void node_reports(struct fixture *f)
     controller_core_node_report(f->w.core, "n1", &r);
 }
 
+/* Load that asks for more than is kept warm: it is said again until that is so. */
+static void load_comes(struct fixture *f)
+{
+    struct version_load l = {.namespace_ = "default",
+                             .name = "old",
+                             .version = 1,
+                             .busy = 2,
+                             .in_flight = 2,
+                             .queued = 2};
+    struct node_report r = {.loads = &l, .n_loads = 1};
+
+    controller_core_node_report(f->w.core, "n1", &r);
+    controller_core_node_report(f->w.core, "n1", &r);
+    CHECK(failed || controller_core_counts(f->w.core).desired == 4);
+    controller_core_node_report(f->w.core, "n1", &r);
+    CHECK(controller_core_counts(f->w.core).desired == 4);
+}
+
 static void snapshot_is_taken(struct fixture *f)
 {
     controller_core_snapshot(f->w.core, "n1");
@@ -199,6 +217,7 @@ static const struct thing things[] = {
     {"node goes", nodes_and_functions, node_goes},
     {"node comes", nodes_and_functions, node_comes},
     {"node reports", nodes_and_functions, node_reports},
+    {"load comes", nodes_and_functions, load_comes},
     {"snapshot", nodes_and_functions, snapshot_is_taken},
     {"views", nodes_and_functions, views_are_read},
 };

@@ -1,0 +1,288 @@
+/* What must be true of a cluster at rest, and under a load without faults. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+/* --- rest
+ * --------------------------------------------------------------------------------------
+ */
+
+/* In a tight cluster, or with nodes out of work, a version may have found no place. */
+static bool has_no_room(struct sim *s, const json_t *f, uint64_t version)
+{
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach(json_object_get(f, "versions"), i, v)
+    {
+        if ((s->tight || s->counts.orders > 0) &&
+            (uint64_t)json_integer_value(json_object_get(v, "number")) == version) {
+            return strcmp(json_string_value(json_object_get(v, "cause")),
+                          "no_capacity") == 0;
+        }
+    }
+    return false;
+}
+
+static const char *node_state(struct sim *s, unsigned i, char ret[16])
+{
+    json_t *node = controller_core_node(s->controller, sim_node_name(s->nodes[i]));
+
+    (void)snprintf(ret, 16, "%s", json_string_value(json_object_get(node, "state")));
+    json_decref(node);
+    return ret;
+}
+
+/* Nodes that take new work. */
+static uint64_t open_nodes(struct sim *s)
+{
+    char state[16];
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < s->options.nodes; i++) {
+        n += strcmp(node_state(s, i, state), "ready") == 0;
+    }
+    return n;
+}
+
+/* Instances of a version on all nodes that are neither ending nor in the way of it. */
+static uint64_t instances_of(const struct sim *s, const char *name, uint64_t version)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < s->options.nodes; i++) {
+        n += sim_node_instances(s->nodes[i], name, version);
+    }
+    return n;
+}
+
+/* Without load a version has what it shall have at least, the controller knows that, and
+ * so many instances there are: what was started for calls has gone. */
+static bool check_count(struct sim *s, unsigned function, const char *name,
+                        const json_t *f, uint64_t serving)
+{
+    uint64_t desired = (uint64_t)json_integer_value(json_object_get(f, "desired"));
+    uint64_t have = instances_of(s, name, serving);
+
+    if (s->functions[function].uncertain || s->functions[function].bad || serving == 0) {
+        return true;
+    }
+    if (desired != s->functions[function].min_scale) {
+        sim_say(s, "%s: %llu instances are desired at rest, min_scale is %u", name,
+                (unsigned long long)desired, s->functions[function].min_scale);
+        return false;
+    }
+    if (have != desired && !s->tight && open_nodes(s) > 0) {
+        sim_say(s, "%s: there are %llu instances, desired are %llu", name,
+                (unsigned long long)have, (unsigned long long)desired);
+        return false;
+    }
+    return true;
+}
+
+static bool check_function(struct sim *s, unsigned function)
+{
+    uint64_t granted = 0, homes = 0, wanted, serving;
+    char name[16];
+    json_t *f, *g;
+    size_t i;
+    bool ok = true;
+
+    sim_function_name(function, name);
+    f = controller_core_function(s->controller, SIM_NAMESPACE, name);
+    if (!s->functions[function].uncertain &&
+        (f != NULL) != s->functions[function].there) {
+        sim_say(s, "%s was acknowledged as %s", name,
+                s->functions[function].there ? "deployed, and is gone"
+                                             : "deleted, and is there");
+        ok = false;
+    }
+    if (f == NULL) {
+        return ok;
+    }
+    if (has_no_room(s, f, s->functions[function].version) || open_nodes(s) == 0) {
+        s->functions[function].uncertain = true; /* nothing more can be said of it */
+    }
+    serving = (uint64_t)json_integer_value(json_object_get(f, "serving_version"));
+    if (!s->functions[function].uncertain && !s->functions[function].bad &&
+        serving != s->functions[function].version) {
+        char *text = json_dumps(f, JSON_INDENT(1));
+
+        sim_say(s, "%s serves version %llu, deployed was %llu: %s", name,
+                (unsigned long long)serving,
+                (unsigned long long)s->functions[function].version, text);
+        free(text);
+        ok = false;
+    }
+    json_array_foreach(json_object_get(f, "grants"), i, g)
+    {
+        if ((uint64_t)json_integer_value(json_object_get(g, "version")) == serving) {
+            granted += (uint64_t)json_integer_value(json_object_get(g, "max"));
+            homes++;
+        }
+    }
+    if (!s->functions[function].uncertain && !s->functions[function].bad &&
+        s->functions[function].max_scale > 0 &&
+        (granted > s->functions[function].max_scale ||
+         (granted < s->functions[function].max_scale && !s->tight &&
+          open_nodes(s) > 0))) {
+        sim_say(s, "%s: grants add up to %llu, max_scale is %u", name,
+                (unsigned long long)granted, s->functions[function].max_scale);
+        ok = false;
+    }
+    wanted = open_nodes(s) < SIM_HOMES_MAX ? open_nodes(s) : SIM_HOMES_MAX;
+    if (s->functions[function].max_scale > 0 &&
+        s->functions[function].max_scale < wanted) {
+        wanted = s->functions[function].max_scale;
+    }
+    if (!s->functions[function].uncertain && !s->functions[function].bad && !s->tight &&
+        homes < wanted) {
+        sim_say(s, "%s: granted to %llu nodes, it may be on %llu", name,
+                (unsigned long long)homes, (unsigned long long)wanted);
+        ok = false;
+    }
+    ok = check_count(s, function, name, f, serving) && ok;
+    json_decref(f);
+    return ok;
+}
+
+bool sim_check_rest(struct sim *s)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < s->options.nodes; i++) {
+        char state[16];
+
+        if (!sim_node_is_joined(s->nodes[i])) {
+            sim_say(s, "%s has not come back", sim_node_name(s->nodes[i]));
+            ok = false;
+        }
+        if (strcmp(node_state(s, i, state), "draining") == 0 &&
+            !sim_node_is_empty(s->nodes[i])) {
+            sim_say(s, "%s drains, and is not empty", sim_node_name(s->nodes[i]));
+            ok = false;
+        }
+        ok = sim_node_check_rest(s->nodes[i]) && ok;
+    }
+    for (unsigned i = 0; i < s->options.functions; i++) {
+        ok = check_function(s, i) && ok;
+    }
+    return ok;
+}
+
+/* Every function that serves answers at every node. */
+bool sim_check_calls(struct sim *s)
+{
+    struct sim_counts before = s->counts;
+    uint64_t expected = 0;
+
+    if (open_nodes(s) == 0) {
+        return true; /* there is nowhere to run anything */
+    }
+    s->strict = !s->tight;
+
+    for (unsigned f = 0; f < s->options.functions; f++) {
+        if (s->functions[f].there && !s->functions[f].uncertain && !s->functions[f].bad) {
+            for (unsigned n = 0; n < s->options.nodes; n++, expected++) {
+                sim_node_call(s->nodes[n], f);
+            }
+        }
+    }
+    for (uint64_t end_us = s->clock.now_us + 20000000; sim_step(&s->clock, end_us);) {
+    }
+    if (s->counts.ok - before.ok != expected && !s->tight) {
+        sim_say(s, "at rest %llu of %llu calls were answered",
+                (unsigned long long)(s->counts.ok - before.ok),
+                (unsigned long long)expected);
+        return false;
+    }
+    return true;
+}
+
+/* --- load without faults ---------------------------------------------------------- */
+
+#define LOAD_CALLS_US \
+    5000 /* on average between two: with a service of 20 ms four at once */
+#define LOAD_US    25000000
+#define LOAD_LEAST 2.5 /* the average is surely within these */
+#define LOAD_MOST  16.0
+
+struct steady_load {
+    struct sim *sim;
+    unsigned function;
+    uint64_t end_us;
+};
+
+static void steady_call(void *data)
+{
+    struct steady_load *l = data;
+    struct sim *s = l->sim;
+
+    if (s->clock.now_us < l->end_us) {
+        sim_node_call(s->nodes[sim_below(&s->clock, s->options.nodes)], l->function);
+        sim_after(&s->clock, sim_spread(&s->clock, LOAD_CALLS_US), steady_call, NULL, l,
+                  NULL);
+    }
+}
+
+static bool is_unlimited(const json_t *spec)
+{
+    return json_integer_value(json_object_get(spec, "max_scale")) == 0;
+}
+
+/* The count that a steady load asks for is known, granted, and there. */
+static bool check_steady(struct sim *s, unsigned function)
+{
+    struct steady_load l = {s, function, s->clock.now_us + LOAD_US};
+    uint64_t desired, have, least, most;
+    double target;
+    char name[16];
+    json_t *f;
+    bool ok;
+
+    sim_function_name(function, name);
+    steady_call(&l);
+    while (sim_step(&s->clock, l.end_us)) {
+    }
+    f = controller_core_function(s->controller, SIM_NAMESPACE, name);
+    desired = (uint64_t)json_integer_value(json_object_get(f, "desired"));
+    have = instances_of(
+        s, name, (uint64_t)json_integer_value(json_object_get(f, "serving_version")));
+    target = 0.7 * (double)json_integer_value(
+                       json_object_get(json_object_get(f, "spec"), "concurrency"));
+    least = (uint64_t)(LOAD_LEAST / target);
+    most = (uint64_t)(LOAD_MOST / target) + 1 + s->functions[function].min_scale;
+    if (!is_unlimited(json_object_get(f, "spec"))) {
+        uint64_t max = s->functions[function].max_scale;
+
+        least = least < max ? least : max;
+        most = most < max ? most : max;
+    }
+    ok = desired >= least && desired <= most && have >= desired;
+    if (!ok) {
+        sim_say(s,
+                "%s: under load %llu instances are desired, %llu to %llu expected; "
+                "there are %llu",
+                name, (unsigned long long)desired, (unsigned long long)least,
+                (unsigned long long)most, (unsigned long long)have);
+    }
+    json_decref(f);
+    for (uint64_t end_us = l.end_us + 1000000; sim_step(&s->clock, end_us);) {
+    }
+    return ok;
+}
+
+/* For the first function of which it can be said what must be. */
+bool sim_check_load(struct sim *s)
+{
+    s->strict = false; /* a function that is limited may have to refuse some */
+    for (unsigned f = 0; f < s->options.functions && !s->tight; f++) {
+        if (s->functions[f].there && !s->functions[f].uncertain && !s->functions[f].bad &&
+            open_nodes(s) > 0) {
+            return check_steady(s, f);
+        }
+    }
+    return true;
+}
