@@ -1,6 +1,6 @@
 /* The function that the benches call: an HTTP server on $PORT which keeps a CPU busy for
- * as many milliseconds as the query ("?ms=12.5") says. One call after the other, as a
- * function with concurrency 1 has it; keep-alive. */
+ * as many milliseconds as the query ("?ms=12.5") says, or waits as long ("?wait=12.5").
+ * One call after the other, as a function with concurrency 1 has it; keep-alive. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -24,6 +24,14 @@ static void spin(double ms)
 
     while (now_ms() < end) {
     }
+}
+
+static void wait_ms(double ms)
+{
+    struct timespec t = {.tv_sec = (time_t)(ms / 1e3)};
+
+    t.tv_nsec = (long)((ms - (double)t.tv_sec * 1e3) * 1e6);
+    (void)nanosleep(&t, NULL);
 }
 
 /* Up to the end of the head; the benches send no bodies. 0: the connection is over. */
@@ -54,7 +62,10 @@ static void serve(int fd)
     while (read_head(fd, head, sizeof(head))) {
         const char *ms = strstr(head, "?ms=");
 
+        const char *wait = strstr(head, "?wait=");
+
         spin(ms != NULL ? strtod(ms + 4, NULL) : 0);
+        wait_ms(wait != NULL ? strtod(wait + 6, NULL) : 0);
         if (write(fd, reply, sizeof(reply) - 1) != (ssize_t)sizeof(reply) - 1) {
             return;
         }
