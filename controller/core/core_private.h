@@ -120,10 +120,11 @@ struct core_function {
     bool deciding;       /* the request that writes the outcome is under way */
     uint64_t decide_retry_ms;
     struct backoff decide_backoff;
-    bool recreated;    /* it went and came back between two looks */
-    bool published;    /* nodes know it */
-    uint64_t content;  /* hash of what was last sent */
-    uint64_t revision; /* of what was last sent */
+    bool recreated;        /* it went and came back between two looks */
+    bool published;        /* nodes know it */
+    uint64_t content;      /* hashes of what was last sent: to all, */
+    uint64_t warm_content; /* and to those with grants */
+    uint64_t revision;     /* of what was last sent */
 
     struct list loads; /* core_load.of_function */
     struct core_totals totals;

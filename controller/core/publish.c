@@ -25,6 +25,7 @@ static uint64_t hash_number(uint64_t h, uint64_t n)
     return keymap_hash(h, &n, sizeof(n));
 }
 
+/* What concerns every node: the version, and who may run how many of it. */
 static uint64_t hash_target(uint64_t h, const struct core_target *t)
 {
     if (t == NULL) {
@@ -37,7 +38,19 @@ static uint64_t hash_target(uint64_t h, const struct core_target *t)
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
         h = keymap_hash_str(h, g->node->name);
-        h = hash_number(h, (uint64_t)g->max << 32 | g->warm);
+        h = hash_number(h, g->max);
+    }
+    return h;
+}
+
+/* What concerns those alone that have a grant; the order is that of the other hash. */
+static uint64_t hash_warm(uint64_t h, const struct core_target *t)
+{
+    if (t != NULL) {
+        LIST_FOREACH(it, &t->grants)
+        {
+            h = hash_number(h, container_of(it, struct core_grant, of_target)->warm);
+        }
     }
     return h;
 }
@@ -49,6 +62,12 @@ static uint64_t content(const struct controller_core *c, const struct core_funct
     uint64_t h = hash_number(c->seed, f->ns->index);
 
     return hash_target(hash_target(h, serving_of(f)), candidate_of(f));
+}
+
+static uint64_t warm_content(const struct controller_core *c,
+                             const struct core_function *f)
+{
+    return hash_warm(hash_warm(c->seed, serving_of(f)), candidate_of(f));
 }
 
 static size_t fill_version(struct version_state *v, struct grant *grants,
@@ -100,20 +119,59 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
     return 0;
 }
 
+static bool has_grant(const struct core_target *t, const struct core_node *n)
+{
+    if (t != NULL) {
+        LIST_FOREACH(it, &t->grants)
+        {
+            if (container_of(it, struct core_grant, of_target)->node == n) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Those with a grant, each once. They are few; a cluster has thousands of nodes, and how
+ * many of its own a node keeps warm is the others' matter in no way. */
+static int publish_to_holders(struct controller_core *c, struct core_function *f)
+{
+    const struct core_target *targets[] = {serving_of(f), candidate_of(f)};
+
+    for (size_t i = 0; i < 2; i++) {
+        if (targets[i] == NULL) {
+            continue;
+        }
+        LIST_FOREACH(it, &targets[i]->grants)
+        {
+            const struct core_node *n =
+                container_of(it, struct core_grant, of_target)->node;
+
+            if ((i == 0 || !has_grant(targets[0], n)) && publish_to(c, f, n->name) < 0) {
+                return -ENOMEM;
+            }
+        }
+    }
+    return 0;
+}
+
 int publish(struct controller_core *c, struct core_function *f)
 {
-    uint64_t now = content(c, f);
+    uint64_t now = content(c, f), warm = warm_content(c, f);
+    bool all = !f->published || f->content != now;
 
-    if (f->published && f->content == now) {
+    if (!all && f->warm_content == warm) {
         return 0;
     }
     f->revision = core_next_revision(c);
-    if (publish_to(c, f, NULL) < 0) {
-        f->content = ~now;
+    if ((all ? publish_to(c, f, NULL) : publish_to_holders(c, f)) < 0) {
+        f->content = all ? ~now : now;
+        f->warm_content = ~warm;
         return -ENOMEM;
     }
     f->published = true;
     f->content = now;
+    f->warm_content = warm;
     return 0;
 }
 

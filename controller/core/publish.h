@@ -5,7 +5,8 @@
 
 #include "controller/core/core_private.h"
 
-/* Tells every connected node if there is something new. 0, or -ENOMEM: try again. */
+/* Tells every connected node if there is something new for it: how many are kept warm
+ * only those that keep them. 0, or -ENOMEM: try again. */
 int publish(struct controller_core *c, struct core_function *f);
 void publish_deleted(struct controller_core *c, struct core_function *f);
 /* Tells one node what was told last. */

@@ -815,7 +815,9 @@ static size_t n_grants_of(const struct core_target *t)
     return t != NULL ? t->n_grants : 0;
 }
 
-static void check_grants(const struct model_function *m, const struct core_target *t)
+/* What others keep warm it need not know. */
+static void check_grants(const struct model_agent *a, const struct model_function *m,
+                         const struct core_target *t)
 {
     if (t == NULL) {
         return;
@@ -829,7 +831,8 @@ static void check_grants(const struct model_function *m, const struct core_targe
             const struct model_grant *k = &m->grants[i];
 
             found = found || (k->version == t->number && k->max == g->max &&
-                              k->warm == g->warm && strcmp(k->node, g->node->name) == 0);
+                              (k->warm == g->warm || strcmp(k->node, a->name) != 0) &&
+                              strcmp(k->node, g->node->name) == 0);
         }
         CHECK(found);
     }
@@ -864,8 +867,8 @@ static void check_agent(const struct world *w, const struct model_agent *a)
                                      ? f->serving->number
                                      : 0));
             CHECK(m->n_grants == n_grants_of(f->serving) + n_grants_of(f->candidate));
-            check_grants(m, f->serving);
-            check_grants(m, f->candidate);
+            check_grants(a, m, f->serving);
+            check_grants(a, m, f->candidate);
         }
     }
     for (size_t i = 0; i < a->n_functions; i++) {

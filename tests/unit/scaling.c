@@ -555,6 +555,33 @@ static void records_are_bounded(void **state)
     assert_string_equal(scaling_reason_name(SCALING_NO_ROOM), "no_room");
 }
 
+/* How many are kept warm is told to those that keep them, not to the whole cluster. */
+static void only_holders_hear_of_warm(void **state)
+{
+    struct fixture *f = *state;
+    struct function_spec spec;
+    struct load l;
+    size_t before;
+
+    f->w.core->options.homes_max = 2;
+    defaults(&spec);
+    l = one(&f->w, &spec);
+    for (unsigned i = 2; i < 20; i++) {
+        char name[8];
+
+        (void)snprintf(name, sizeof(name), "n%u", i);
+        (void)world_join(&f->w, name, 64 * 1024);
+    }
+    world_pass(&f->w, 5 * SECOND);
+    assert_int_equal(world_n_grants(&f->w, "hello", 1), 2);
+    before = f->w.n_sends;
+    l.now.queued = 30;
+    report(&f->w, &l);
+    assert_int_equal(world_sum_warm(&f->w, "hello", 1), 43); /* 30 at 70 % */
+    assert_int_equal(f->w.n_sends, before + 2);
+    world_check(&f->w);
+}
+
 /* Gone with its function: nothing is left to wake up for. */
 static void goes_with_its_function(void **state)
 {
@@ -632,6 +659,7 @@ int main(void)
         TEST(activation_and_delay),
         TEST(what_is_kept_alive_does_not_count),
         TEST(records_are_bounded),
+        TEST(only_holders_hear_of_warm),
         TEST(goes_with_its_function),
         cmocka_unit_test(settings),
     };
