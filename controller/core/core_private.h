@@ -214,8 +214,10 @@ struct controller_core {
 
     /* scaling */
     struct {
-        uint64_t desired; /* of all versions */
-        uint64_t scaled;  /* versions that are not at rest */
+        uint64_t desired;           /* of all versions */
+        uint64_t scaled;            /* versions that are not at rest */
+        struct list all;            /* those: core_target.scaling.scaled */
+        uint64_t squeezed_until_ms; /* see scaling_squeeze() */
         uint64_t ups, downs, panics, decisions;
     } scaling;
 

@@ -1,7 +1,5 @@
 #include "controller/core/scaling.h"
 
-#include <stdlib.h>
-
 #include "common/check.h"
 #include "controller/core/core_private.h"
 #include "controller/core/scaling_config.h"
@@ -9,15 +7,8 @@
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
 #define BEAT_MS      1000  /* agents report what changed in this time */
-#define AWAY_MS      2000  /* heard of before that: nothing changed, until just now */
-
-static const struct {
-    const char *name, *text;
-} reasons[SCALING_REASONS_COUNT] = {
-#define X(NAME, name, text) {name, text},
-    SCALING_REASONS(X)
-#undef X
-};
+#define SQUEEZE_MS   10000
+#define AWAY_MS      2000 /* heard of before that: nothing changed, until just now */
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {
@@ -55,54 +46,23 @@ static void note(struct core_target *t, uint32_t to, enum scaling_reason reason,
 {
     const struct controller_core *c = t->f->core;
     struct scaling *s = &t->scaling;
-    struct scaling_record *r;
+    struct scaling_record r = {.at_ms = core_now_ms(c),
+                               .wall_ms = c->io.wall_ms(c->io.ctx),
+                               .from = s->desired,
+                               .to = to,
+                               .reason = reason,
+                               .ready = count_of(s->ready),
+                               .queued = count_of(s->queued),
+                               .no_room = reason == SCALING_NO_ROOM ? s->no_room : 0};
 
-    if (s->records == NULL) {
-        s->records = calloc(SCALING_RECORDS_MAX, sizeof(*s->records));
-        if (s->records == NULL) {
-            return; /* a story less; the count is what matters */
-        }
-    }
-    r = &s->records[s->n_records++ % SCALING_RECORDS_MAX];
-    *r = (struct scaling_record){.at_ms = core_now_ms(c),
-                                 .wall_ms = c->io.wall_ms(c->io.ctx),
-                                 .from = s->desired,
-                                 .to = to,
-                                 .reason = reason,
-                                 .ready = count_of(s->ready),
-                                 .queued = count_of(s->queued),
-                                 .no_room = reason == SCALING_NO_ROOM ? s->no_room : 0};
     if (d != NULL) {
-        r->metric = d->metric;
-        r->value = d->basis == AUTOSCALER_BASIS_PANIC ? d->panic_value : d->stable_value;
-        r->target = d->target;
-        r->panicking = d->panicking;
-        r->clamps = d->clamps;
+        r.metric = d->metric;
+        r.value = d->basis == AUTOSCALER_BASIS_PANIC ? d->panic_value : d->stable_value;
+        r.target = d->target;
+        r.panicking = d->panicking;
+        r.clamps = d->clamps;
     }
-}
-
-size_t scaling_records(const struct core_target *t, struct scaling_record *ret,
-                       size_t most)
-{
-    const struct scaling *s = &t->scaling;
-    size_t n =
-        s->n_records < SCALING_RECORDS_MAX ? (size_t)s->n_records : SCALING_RECORDS_MAX;
-
-    n = n < most ? n : most;
-    for (size_t i = 0; i < n; i++) {
-        ret[i] = s->records[(s->n_records - 1 - i) % SCALING_RECORDS_MAX];
-    }
-    return n;
-}
-
-const char *scaling_reason_name(enum scaling_reason r)
-{
-    return reasons[r].name;
-}
-
-const char *scaling_reason_text(enum scaling_reason r)
-{
-    return reasons[r].text;
+    scaling_records_add(&s->records, &r);
 }
 
 static void set_desired(struct core_target *t, uint32_t to, enum scaling_reason reason,
@@ -130,6 +90,7 @@ static void rest(struct core_target *t)
 
     alarms_clear(&c->alarms, &s->tick);
     c->scaling.scaled -= s->scaler != NULL;
+    list_remove(&s->scaled);
     s->scaler = autoscaler_free(s->scaler);
 }
 
@@ -145,6 +106,7 @@ static int wake(struct core_target *t, uint32_t n)
     rc = autoscaler_new(&s->scaler, &config, core_now_ms(c), n);
     if (rc == 0) {
         c->scaling.scaled++;
+        list_push_back(&c->scaling.all, &s->scaled);
         alarms_set(&c->alarms, &s->tick, core_now_ms(c) + AUTOSCALER_TICK_MS);
     }
     return rc;
@@ -215,6 +177,9 @@ static void tick(struct controller_core *c, struct alarm *a)
 
     (void)observe(t); /* what nodes said last still stands */
     decide(t);
+    if (s->scaler != NULL && t == t->f->serving && scaling_warm(t) != s->placed) {
+        scheduler_touch(c, t->f); /* squeezed, or no more */
+    }
 }
 
 /* The sums have changed. */
@@ -352,6 +317,7 @@ void scaling_lost(struct controller_core *c, struct core_load *l)
 void scaling_open(struct core_target *t)
 {
     t->scaling = (struct scaling){.tick.fire = tick};
+    list_init(&t->scaling.scaled);
     LIST_FOREACH(it, &t->f->loads)
     {
         const struct core_load *l = container_of(it, struct core_load, of_function);
@@ -369,8 +335,7 @@ void scaling_close(struct core_target *t)
     rest(t);
     t->f->core->scaling.desired -= t->scaling.desired;
     t->scaling.desired = 0;
-    free(t->scaling.records);
-    t->scaling.records = NULL;
+    scaling_records_free(&t->scaling.records);
 }
 
 /* More than it would have at rest: they stay for a stable window at least, since nobody
@@ -438,23 +403,57 @@ void scaling_follow(struct controller_core *c, struct core_function *f)
     }
 }
 
+/* Instances that the calls of this moment need. */
+static uint32_t needed(const struct core_target *t)
+{
+    uint32_t slots = scaling_config_slots(&t->body->spec);
+
+    return count_of((t->scaling.in_flight + t->scaling.queued + slots - 1) / slots);
+}
+
 uint32_t scaling_warm(const struct core_target *t)
 {
+    const struct controller_core *c = t->f->core;
     const struct function_spec *spec = &t->body->spec;
-    uint32_t n = scaling_config_cap(spec, t->scaling.desired);
-    bool last = n == 1 && floor_of(t) == 0 &&
-                !scaling_config_retains(spec, &t->f->core->options.autoscaler);
+    uint32_t n = scaling_config_cap(spec, t->scaling.desired), least = floor_of(t);
+    bool last =
+        n == 1 && least == 0 && !scaling_config_retains(spec, &c->options.autoscaler);
 
+    if (core_now_ms(c) < c->scaling.squeezed_until_ms && n > needed(t)) {
+        n = max_u32(needed(t), least);
+    }
     return !spec->reuse || last ? 0 : n;
 }
 
-void scaling_placed(struct core_target *t, uint64_t missing)
+void scaling_squeeze(struct controller_core *c)
+{
+    if (core_now_ms(c) < c->scaling.squeezed_until_ms) {
+        return;
+    }
+    c->scaling.squeezed_until_ms = core_now_ms(c) + SQUEEZE_MS;
+    LIST_FOREACH(it, &c->scaling.all)
+    {
+        struct scaling *s = container_of(it, struct scaling, scaled);
+        struct core_target *t = container_of(s, struct core_target, scaling);
+
+        if (scaling_warm(t) < s->placed) {
+            scheduler_touch(c, t->f);
+        }
+    }
+}
+
+void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
 {
     bool news = missing > 0 && t->scaling.no_room == 0;
+    uint32_t least = floor_of(t);
 
+    t->scaling.placed = warm;
     t->scaling.no_room = count_of(missing);
     if (news) {
         note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
+    }
+    if (warm < missing + least) {
+        scaling_squeeze(t->f->core); /* not even min-scale has room */
     }
 }
 

@@ -102,6 +102,7 @@ void scheduler_init(struct controller_core *c)
     list_init(&c->unmet);
     list_init(&c->undecided);
     list_init(&c->thin);
+    list_init(&c->scaling.all);
     c->thin_alarm.fire = thin_alarm;
     c->settle_alarm.fire = settle_alarm;
     c->unmet_alarm.fire = unmet_alarm;

@@ -265,7 +265,7 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
         return TARGET_NO_MEMORY;
     }
     met = r.n > 0 && r.max_missing == 0 && r.warm_missing == 0;
-    scaling_placed(t, r.warm_missing);
+    scaling_placed(t, warm, r.warm_missing);
     rc = take_over(t, &r);
     placement_result_free(&r);
     return rc < 0 ? TARGET_NO_MEMORY : met ? TARGET_MET : TARGET_SHORT;
@@ -337,7 +337,7 @@ static void explain(const struct controller_core *c, struct core_target *t)
 }
 
 /* Nowhere to prove itself. That may pass, but whoever waits wants an answer. */
-static enum target_outcome wait_for_place(const struct controller_core *c,
+static enum target_outcome wait_for_place(struct controller_core *c,
                                           struct core_target *t)
 {
     uint64_t now_ms = core_now_ms(c);
@@ -351,6 +351,7 @@ static enum target_outcome wait_for_place(const struct controller_core *c,
         t->n_tried = 0;
         return TARGET_SHORT;
     }
+    scaling_squeeze(c);
     if (t->trouble_until_ms == 0) {
         t->trouble_until_ms = now_ms + TARGET_TROUBLE_MS;
     }

@@ -136,6 +136,45 @@ static void take_epoch(struct bench *b, struct controller_core *c, int64_t revis
     CHECK(controller_core_is_ready(c));
 }
 
+static void report_load(struct controller_core *c, size_t function, size_t node,
+                        uint32_t calls, uint64_t second)
+{
+    char name[32], host[32];
+    struct version_load l = {.namespace_ = "default",
+                             .name = name,
+                             .version = 1,
+                             .busy = calls,
+                             .in_flight = calls,
+                             .load_us = second * calls * 1000000};
+    struct node_report r = {.loads = &l, .n_loads = 1};
+
+    (void)snprintf(name, sizeof(name), "f%zu", function);
+    (void)snprintf(host, sizeof(host), "node-%zu", node);
+    controller_core_node_report(c, host, &r);
+}
+
+/* A tenth of the functions have load, reported each second, and are decided on. */
+static void scale(struct bench *b, struct controller_core *c, size_t n_functions,
+                  size_t n_nodes)
+{
+    size_t n = n_functions / 10, sent = b->n_functions_sent;
+    uint64_t since_us = now_us(), decisions = controller_core_counts(c).decisions;
+
+    for (uint64_t second = 1; second <= 20; second++) {
+        for (size_t i = 0; i < n; i++) {
+            report_load(c, i * 10 + 1, i % n_nodes, (uint32_t)(i + second) % 5 + 1,
+                        second);
+        }
+        b->now_ms += 1000;
+        controller_core_tick(c);
+    }
+    decisions = controller_core_counts(c).decisions - decisions;
+    lap("reports of load, with the decisions", since_us, 20 * n);
+    (void)printf("  %llu decisions, %zu states sent, %llu instances desired\n",
+                 (unsigned long long)decisions, b->n_functions_sent - sent,
+                 (unsigned long long)controller_core_counts(c).desired);
+}
+
 int main(int argc, char **argv)
 {
     size_t n_nodes = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
@@ -199,6 +238,7 @@ int main(int argc, char **argv)
         controller_core_node_report(c, node, &r);
     }
     lap("reports", since_us, 100000);
+    scale(&b, c, n_functions, n_nodes);
     controller_core_invariant(c);
     (void)controller_core_free(c);
     for (size_t i = 0; i < 2 * n_functions; i++) {

@@ -82,7 +82,7 @@ static struct scaling_record latest(struct world *w)
 {
     struct scaling_record r;
 
-    assert_int_equal(scaling_records(serving(w), &r, 1), 1);
+    assert_int_equal(scaling_records_get(&serving(w)->scaling.records, &r, 1), 1);
     return r;
 }
 
@@ -545,7 +545,7 @@ static void records_are_bounded(void **state)
     for (unsigned i = 0; i < 40; i++) {
         steady(&f->w, &l, i % 2 == 0 ? 20 : 2, 20);
     }
-    n = scaling_records(serving(&f->w), r, 2 * SCALING_RECORDS_MAX);
+    n = scaling_records_get(&serving(&f->w)->scaling.records, r, 2 * SCALING_RECORDS_MAX);
     assert_int_equal(n, SCALING_RECORDS_MAX);
     for (size_t i = 1; i < n; i++) {
         assert_int_equal(r[i - 1].from, r[i].to);
@@ -553,6 +553,34 @@ static void records_are_bounded(void **state)
         assert_string_not_equal(scaling_reason_text(r[i].reason), "");
     }
     assert_string_equal(scaling_reason_name(SCALING_NO_ROOM), "no_room");
+}
+
+/* What is kept for load that may come makes room for what must be: a new function proves
+ * itself though the nodes are full of warm instances. What runs calls is not touched. */
+static void makes_room_for_a_deploy(void **state)
+{
+    struct fixture *f = *state;
+    struct load l = {.agent = world_join(&f->w, "n1", 1024)};
+    struct function_spec spec;
+    struct answer a = {0};
+
+    defaults(&spec);
+    l.now.version = deploy(&f->w, &spec);
+    steady(&f->w, &l, 8, 3);
+    assert_int_equal(world_sum_warm(&f->w, "hello", 1),
+                     8); /* all that there is room for */
+    steady(&f->w, &l, 5, 2);
+    assert_int_equal(world_sum_warm(&f->w, "hello", 1), 8);
+    world_put(&f->w, "other", &spec, 0, &a);
+    world_run(&f->w);
+    assert_int_equal(world_sum_warm(&f->w, "hello", 1), 5);
+    steady(&f->w, &l, 5, 2);
+    assert_int_equal(world_sum_warm(&f->w, "other", 1), 1);
+    world_say(&f->w, l.agent, "other", 1, true, CAUSE_NONE, "");
+    assert_view(&f->w, "other", "state", "ready");
+    steady(&f->w, &l, 5, 20); /* and then it is as it was */
+    assert_int_equal(world_sum_warm(&f->w, "hello", 1), 8);
+    world_check(&f->w);
 }
 
 /* How many are kept warm is told to those that keep them, not to the whole cluster. */
@@ -659,6 +687,7 @@ int main(void)
         TEST(activation_and_delay),
         TEST(what_is_kept_alive_does_not_count),
         TEST(records_are_bounded),
+        TEST(makes_room_for_a_deploy),
         TEST(only_holders_hear_of_warm),
         TEST(goes_with_its_function),
         cmocka_unit_test(settings),
