@@ -53,8 +53,8 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
 struct controller_core *controller_core_free(struct controller_core *c)
 {
     if (c != NULL) {
+        scheduler_free(c); /* alarms stand beside requests'; grants refer to the rest */
         requests_free(c);
-        scheduler_free(c); /* grants refer to both of what follows */
         node_orders_free(c);
         nodes_free(c);
         registry_free(c);

@@ -269,7 +269,7 @@ static bool check_steady(struct sim *s, unsigned function)
                 (unsigned long long)most, (unsigned long long)have);
     }
     json_decref(f);
-    for (uint64_t end_us = l.end_us + 1000000; sim_step(&s->clock, end_us);) {
+    for (uint64_t end_us = l.end_us + 20000000; sim_step(&s->clock, end_us);) {
     }
     return ok;
 }

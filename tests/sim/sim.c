@@ -12,7 +12,7 @@
 #define OP_US    120000 /* between two things that people do */
 #define CALL_US  8000
 #define FAULT_US 2500000
-#define REST_US  120000000
+#define REST_US  180000000 /* the slowest: a count that a new controller adopted late */
 
 void sim_function_name(unsigned function, char ret[16])
 {
