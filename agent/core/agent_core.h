@@ -69,6 +69,27 @@ struct instance {
     enum stop_reason why; /* DRAINING, STOPPING: told to io->instance_stop */
 };
 
+/* --- hop ----------------------------------------------------------------------
+ * A call may be forwarded once. The agent that it reaches takes it, or gives it back
+ * without having begun it, and the first one routes it anew: to a third agent, to an
+ * instance of its own, into its queue, until the call's queue deadline. */
+struct call_hop { /* what an agent that forwards says of the call */
+    bool may_wait;          /* into the queue with it if nothing is free */
+    uint64_t queue_left_ms; /* until it is no use any more; UINT64_MAX: not known */
+};
+
+enum call_verdict {
+    VERDICT_FINAL,  /* the call is over */
+    VERDICT_BUSY,   /* given back: it would have to wait here, and may if it comes again */
+    VERDICT_CANNOT, /* given back: nothing here can take it */
+};
+
+/* What a node says of its room for a version, with every reply to another agent. */
+struct hop_room {
+    uint32_t free;          /* calls that it could take at once */
+    uint32_t load_permille; /* of its memory that is in use */
+};
+
 /* --- call ---------------------------------------------------------------------
  * Embedded in the gateway's own struct; the core links it until the call ends. */
 enum call_state { CALL_NEW, CALL_QUEUED, CALL_DISPATCHED, CALL_FORWARDED, CALL_ENDED };
@@ -79,8 +100,14 @@ struct call {
     struct instance *instance;
     enum call_state state;
     bool forwarded_here; /* came from another agent: must not hop again */
+    bool may_wait;       /* FORWARDED: the other agent may queue it; else it gives it back */
+    enum call_verdict verdict; /* read it in call_reject */
     bool cold;           /* an instance was started for it */
     bool pinned;         /* private: its caller named the version */
+    bool returnable;     /* private: the agent before takes it back */
+    unsigned n_hops;     /* private: times that it was forwarded */
+    enum cause returned; /* private: why the last agent gave it back */
+    uint64_t queue_limit_ms; /* private: the agent before waits no longer; UINT64_MAX */
     uint64_t arrived_us; /* monotonic, set by agent_core_call */
     uint64_t dispatched_us;
     uint64_t deadline_ms;       /* monotonic: kill when running past it */
@@ -105,7 +132,8 @@ struct agent_io {
     void (*call_dispatch)(void *ctx, struct call *c); /* run it on c->instance */
     void (*call_forward)(void *ctx, struct call *c, const char *node,
                          const char *gateway);
-    /* The call is over without having run: answer it. retry_after_s 0: none. */
+    /* The call is over without having run: answer it, or give it back (c->verdict).
+     * retry_after_s 0: none. */
     void (*call_reject)(void *ctx, struct call *c, enum cause cause, const char *text,
                         uint32_t retry_after_s);
     /* It overran its deadline: answer it with 504 and drop it; its instance is stopped by
@@ -168,6 +196,22 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in); /* fre
  * 0 serving, else that number. */
 void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
                      const char *name, uint64_t version, bool forwarded_here);
+/* The same for a call that another agent forwarded and takes back. */
+void agent_core_call_hop(struct agent_core *a, struct call *c, const char *namespace_,
+                         const char *name, const struct call_hop *hop);
+/* A forwarded call's reply has begun, and said what room there is at the node. */
+void agent_core_hop_room(struct agent_core *a, struct call *c, const char *node,
+                         const struct hop_room *room);
+/* A forwarded call came back without having begun: it is routed anew, and one of
+ * call_reject, call_dispatch, call_forward may come before this returns. verdict is the
+ * other's; an agent that was not reached is one that cannot. cause: why. */
+void agent_core_call_returned(struct agent_core *a, struct call *c, const char *node,
+                              enum call_verdict verdict, enum cause cause);
+/* Milliseconds that a forwarded call may wait for an instance; UINT64_MAX: as long as the
+ * other agent lets it. */
+uint64_t agent_core_queue_left_ms(const struct agent_core *a, const struct call *c);
+/* For v NULL there is no room. */
+struct hop_room agent_core_room(const struct agent_core *a, const struct version *v);
 /* A dispatched or forwarded call has ended. cause: CAUSE_NONE or why it failed. Calls
  * that waited may be dispatched before this returns; c itself is not looked at again. */
 void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause,

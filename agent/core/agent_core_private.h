@@ -4,7 +4,8 @@
  *   catalog.c           functions as the controller streams them; snapshots
  *   catalog_version.c   versions: what they are, grants, when they are due, their end
  *   catalog_package.c   packages that versions need here
- *   catalog_peer.c      other agents, and which of them gets a call
+ *   catalog_peer.c      other agents
+ *   catalog_place.c     which of them gets a call: what is known of their room
  *   pool.c              instances: their states, how many there should be
  *   pool_room.c         memory admission: room now, room later (claims), eviction
  *   router.c            calls: which way they go and how they end
@@ -37,6 +38,11 @@
 /* Added to a forwarded call's time, so that the other agent is the one that says how it
  * ended; ours only keeps a dead connection from waiting for ever. */
 #define CORE_FORWARD_SLACK_MS   5000
+#define CORE_HOPS_MAX           16   /* times that one call is forwarded */
+#define CORE_ROOM_MS            1000 /* what a node said of its room fades in this time */
+#define CORE_AVOID_MIN_MS       50   /* after a node could not take a call */
+#define CORE_AVOID_MAX_MS       2000
+#define CORE_OFFLOAD_MS         50   /* between tries to place waiting calls elsewhere */
 #define CORE_TOMBSTONES_MAX     1024 /* deleted functions whose revision is remembered */
 #define CORE_FEED_MAX           16   /* versions that get a try when memory comes free */
 #define CORE_RETRY_AFTER_S      1
@@ -74,9 +80,21 @@ struct package {
     struct timer retry;
 };
 
+/* Another node with a grant of a version, and what is known of its room for it. */
+struct place {
+    char node[SPEC_NODE_MAX + 1];
+    uint32_t max;        /* granted */
+    bool heard;          /* `free` is what it said */
+    uint32_t free, sent; /* at since_ms; forwarded there since then */
+    uint64_t since_ms;
+    uint64_t avoid_until_ms;
+    struct backoff avoid;
+};
+
 struct peer {
     struct name_map_node by_name;
     struct list all;
+    uint32_t load_permille; /* as it said last */
     uint64_t snapshot; /* the last that named it */
     bool usable;
     char *gateway;
@@ -105,8 +123,9 @@ struct version {
     bool named;  /* while a state is taken over */
 
     uint32_t grant_max, grant_warm; /* ours */
-    struct grant *grants;           /* the other nodes' */
-    size_t n_grants;
+    struct place *places;           /* the other nodes' */
+    size_t n_places;
+    uint64_t offload_ms; /* waiting calls are tried elsewhere then; 0: they are not */
 
     struct list instances;
     struct list warm;    /* IDLE, hottest first */
@@ -221,9 +240,6 @@ int catalog_version_new(struct version **ret, struct function *f,
                         const struct version_state *s);
 void catalog_version_free(struct version *v);
 bool catalog_version_same(const struct version *v, const struct version_state *s);
-/* Splits grants into ours and the others'. *ret_others: the caller's to free. */
-int catalog_grants(const struct agent_core *a, const struct version_state *s,
-                   struct grant **ret_others, size_t *ret_n, struct grant *ret_ours);
 bool catalog_version_granted(const struct version *v); /* anywhere */
 void catalog_version_retire(struct version *v);        /* its instances drain */
 void catalog_version_arm(struct version *v);           /* its timer */
@@ -242,9 +258,25 @@ void catalog_package_need(struct version *v); /* whether v needs it may have cha
 bool catalog_cause_is_own(enum cause cause);  /* the version's fault, not the node's */
 
 /* --- catalog_peer.c ----------------------------------------------------------------- */
-const struct peer *catalog_peer_pick(const struct version *v); /* NULL: none has room */
+struct peer *catalog_peer_find(const struct agent_core *a, const char *node);
 void catalog_peers_free(struct agent_core *a);
 void catalog_peers_snapshot_end(struct agent_core *a);
+
+/* --- catalog_place.c ---------------------------------------------------------------- */
+/* Splits grants into ours and the others' places. *ret_places: the caller's to free. */
+int catalog_places_new(const struct agent_core *a, const struct version_state *s,
+                       struct place **ret_places, size_t *ret_n, struct grant *ret_ours);
+/* Takes them over into v, with what was known of those nodes before. */
+void catalog_places_set(struct version *v, struct place *places, size_t n);
+/* The better of two by room, or another that has some. NULL: no node takes a call now.
+ * *ret_room: it is thought to have a free slot. */
+struct place *catalog_place_pick(struct version *v, bool *ret_room);
+bool catalog_place_any(const struct version *v); /* a usable node, avoided or not */
+void catalog_place_sent(struct version *v, struct place *p);
+void catalog_place_heard(struct version *v, const char *node,
+                         const struct hop_room *room);
+void catalog_place_refused(struct version *v, const char *node,
+                           enum call_verdict verdict);
 
 /* --- pool.c ------------------------------------------------------------------------- */
 enum obstacle {
@@ -286,8 +318,10 @@ void pool_unclaim(struct version *v);
 
 /* --- router.c ----------------------------------------------------------------------- */
 void router_dispatch(struct version *v, struct instance *in, struct call *c, bool cold);
-/* Also out of v's queue. false: no other node takes it; it is where it was. */
-bool router_forward(struct version *v, struct call *c);
+/* Also out of v's queue. wait: also to a node without a free slot, to wait there. false:
+ * no other node takes it; it is where it was. */
+bool router_forward(struct version *v, struct call *c, bool wait);
+bool router_waits_here(const struct version *v); /* an instance will take those that wait */
 void router_expire(struct version *v); /* calls whose time is over */
 void router_reject(struct agent_core *a, struct call *c, enum cause cause,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -299,6 +333,7 @@ struct call *router_dequeue(struct version *v);                /* first, or NULL
 void router_unqueue(struct call *c); /* takes it out of the queue that it is in */
 /* Things changed for the version: waiting calls go where they now can. */
 void router_reroute(struct version *v);
+void router_offload(struct version *v); /* waiting calls get a try at other nodes */
 /* The function's target or versions changed: waiting calls follow. */
 void router_follow(struct function *f);
 void router_reject_queued(struct version *v, enum cause cause, const char *text);

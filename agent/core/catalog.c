@@ -143,8 +143,8 @@ static void function_delete(struct agent_core *a, struct function *f)
 struct plan {
     struct version *version; /* there already, or new and in no list yet */
     bool fresh;
-    struct grant *others;
-    size_t n_others;
+    struct place *places;
+    size_t n_places;
     struct grant ours;
 };
 
@@ -154,7 +154,7 @@ static void plans_free(struct plan *plans, size_t n)
         if (plans[i].fresh) {
             catalog_version_free(plans[i].version);
         }
-        free(plans[i].others);
+        free(plans[i].places);
     }
     free(plans);
 }
@@ -184,7 +184,7 @@ static int prepare(struct function *f, const struct function_state *s,
         if (named_before(s, i)) {
             continue;
         }
-        rc = catalog_grants(f->core, vs, &p->others, &p->n_others, &p->ours);
+        rc = catalog_places_new(f->core, vs, &p->places, &p->n_places, &p->ours);
         if (rc < 0) {
             break;
         }
@@ -217,9 +217,7 @@ static void adopt(struct function *f, struct plan *p)
         f->trouble.cause = CAUSE_NONE;
     }
     v->named = true;
-    free(v->grants);
-    v->grants = steal(p->others);
-    v->n_grants = p->n_others;
+    catalog_places_set(v, steal(p->places), p->n_places);
     v->grant_max = p->ours.max;
     v->grant_warm = p->ours.warm;
 }

@@ -11,7 +11,7 @@ static bool match(const struct name_map_node *node, const void *key)
     return strcmp(container_of(node, struct peer, by_name)->node, key) == 0;
 }
 
-static struct peer *find(const struct agent_core *a, const char *node)
+struct peer *catalog_peer_find(const struct agent_core *a, const char *node)
 {
     struct name_map_node *found =
         name_map_find(&a->peers, name_map_hash(a->seed, node), match, node);
@@ -54,7 +54,7 @@ int agent_core_peer(struct agent_core *a, const char *node, const char *gateway,
     if (copy == NULL) {
         return -ENOMEM;
     }
-    p = find(a, node);
+    p = catalog_peer_find(a, node);
     if (p == NULL && (p = peer_new(a, node)) == NULL) {
         free(copy);
         return -ENOMEM;
@@ -78,7 +78,7 @@ int agent_core_peer(struct agent_core *a, const char *node, const char *gateway,
 
 void agent_core_peer_deleted(struct agent_core *a, const char *node)
 {
-    struct peer *p = find(a, node);
+    struct peer *p = catalog_peer_find(a, node);
 
     if (p != NULL) {
         peer_free(a, p);
@@ -104,26 +104,4 @@ void catalog_peers_free(struct agent_core *a)
         peer_free(a, container_of(it, struct peer, all));
     }
     name_map_free(&a->peers);
-}
-
-/* At random, weighted by the grants: a node that may run twice as many instances gets
- * twice as many calls. What the others run just now is not known here. */
-const struct peer *catalog_peer_pick(const struct version *v)
-{
-    const struct agent_core *a = v->function->core;
-    const struct peer *picked = NULL;
-    uint64_t total = 0;
-
-    for (size_t i = 0; i < v->n_grants; i++) {
-        const struct peer *p = find(a, v->grants[i].node);
-
-        if (p == NULL || !p->usable || p->gateway[0] == '\0') {
-            continue;
-        }
-        total += v->grants[i].max;
-        if (a->io.random(a->io.ctx) % total < v->grants[i].max) {
-            picked = p;
-        }
-    }
-    return picked;
 }

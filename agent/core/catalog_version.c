@@ -95,6 +95,7 @@ static void fire(struct agent_core *a, struct timer *t)
     router_expire(v);
     pool_expire(v);
     pool_pump(v); /* a pause after a bad start may be over */
+    router_offload(v);
     catalog_version_settle(v);
     due_heap_remove(&a->timers, &t->node); /* what was due is done: only what is ahead */
     catalog_version_arm(v);
@@ -153,7 +154,7 @@ void catalog_version_free(struct version *v)
     list_remove(&v->waiting);
     list_remove(&v->ended);
     function_spec_free(&v->spec);
-    free(v->grants);
+    free(v->places);
     free(v);
 }
 
@@ -161,9 +162,7 @@ void catalog_version_retire(struct version *v)
 {
     v->wanted = false;
     v->grant_max = v->grant_warm = 0;
-    free(v->grants);
-    v->grants = NULL;
-    v->n_grants = 0;
+    catalog_places_set(v, NULL, 0);
     pool_drain(v, STOP_RETIRED);
     pool_account(v);
     pool_pump(v); /* lets go of claims */
@@ -206,32 +205,9 @@ void catalog_version_reap(struct version *v)
 
 /* --- grants ------------------------------------------------------------------------- */
 
-int catalog_grants(const struct agent_core *a, const struct version_state *s,
-                   struct grant **ret_others, size_t *ret_n, struct grant *ret_ours)
-{
-    struct grant *others = NULL;
-    struct grant ours = {.max = 0};
-    size_t n = 0;
-
-    if (s->n_grants > 0 && (others = calloc(s->n_grants, sizeof(*others))) == NULL) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < s->n_grants; i++) {
-        if (strcmp(s->grants[i].node, a->node) == 0) {
-            ours = s->grants[i];
-        } else if (s->grants[i].max > 0) {
-            others[n++] = s->grants[i];
-        }
-    }
-    *ret_others = others;
-    *ret_n = n;
-    *ret_ours = ours;
-    return 0;
-}
-
 bool catalog_version_granted(const struct version *v)
 {
-    return v->grant_max > 0 || v->n_grants > 0;
+    return v->grant_max > 0 || v->n_places > 0;
 }
 
 /* --- time --------------------------------------------------------------------------- */
@@ -267,6 +243,9 @@ void catalog_version_arm(struct version *v)
     }
     if (v->retry_ms > a->now_ms && pool_starts_wanted(v) > 0) {
         due_ms = min_ms(due_ms, v->retry_ms);
+    }
+    if (v->n_queued > 0 && v->offload_ms != 0) {
+        due_ms = min_ms(due_ms, v->offload_ms);
     }
     if (due_ms != UINT64_MAX) {
         agent_timer_lower(a, &v->timer, due_ms);

@@ -518,7 +518,7 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in)
         a->io.report_soon(a->io.ctx);
     }
     catalog_package_need(v);
-    pool_pump(v);
+    router_reroute(v);
     catalog_version_settle(v);
     agent_leave(a);
 }

@@ -93,3 +93,43 @@ void pool_unclaim(struct version *v)
     a->n_claims--;
     a->memory_claimed_bytes -= pool_memory(v);
 }
+
+/* --- for other nodes ------------------------------------------------------------------
+ */
+
+/* Instances that could start: within the grant and the memory that is, or can be made,
+ * free. */
+static uint64_t startable(const struct version *v)
+{
+    const struct agent_core *a = v->function->core;
+    uint64_t used = a->memory_bytes - a->memory_stopping_bytes - a->memory_spare_bytes +
+                    a->memory_claimed_bytes + v->spare * pool_memory(v);
+    uint64_t fit =
+        used < a->capacity_bytes ? (a->capacity_bytes - used) / pool_memory(v) : 0;
+    uint64_t granted = (uint64_t)v->grant_max - v->n_instances - v->n_claims;
+
+    if (pool_obstacle(v) != OBSTACLE_NONE) {
+        return 0;
+    }
+    return fit < granted ? fit : granted;
+}
+
+struct hop_room agent_core_room(const struct agent_core *a, const struct version *v)
+{
+    struct hop_room r = {0};
+    uint64_t taken, slots;
+
+    if (a->capacity_bytes > 0) {
+        r.load_permille = (uint32_t)(a->memory_bytes * 1000 / a->capacity_bytes);
+    }
+    if (v == NULL || a->draining) {
+        return r;
+    }
+    slots = ((uint64_t)v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY] + startable(v)) *
+                pool_slots(v) +
+            pool_supply(v);
+    taken = (uint64_t)v->n_running + v->n_queued;
+    slots = slots > taken ? slots - taken : 0;
+    r.free = slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
+    return r;
+}

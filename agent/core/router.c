@@ -28,12 +28,45 @@ void router_dispatch(struct version *v, struct instance *in, struct call *c, boo
     a->io.call_dispatch(a->io.ctx, c);
 }
 
-bool router_forward(struct version *v, struct call *c)
+bool router_waits_here(const struct version *v)
+{
+    return v->n[INSTANCE_BUSY] > 0 || pool_supply(v) > 0;
+}
+
+/* By deadline: one that was given back before is older than others. */
+static void insert_forwarded(struct version *v, struct call *c)
+{
+    struct list *after = v->forwarded.prev;
+
+    while (after != &v->forwarded &&
+           container_of(after, struct call, timer_link)->deadline_ms > c->deadline_ms) {
+        after = after->prev;
+    }
+    list_push_front(after, &c->timer_link);
+    v->n_forwarded++;
+}
+
+/* The other agent answers when its queue's time or the function's is over. */
+static uint64_t forward_deadline_ms(const struct version *v, const struct call *c)
+{
+    uint64_t now_ms = (v->function->core->now_us + 999) / 1000;
+    uint64_t queue_ms = (c->arrived_us + 999) / 1000 + v->spec.queue_timeout_ms;
+
+    if (v->spec.queue_timeout_ms == 0) {
+        queue_ms = now_ms + v->spec.init_timeout_ms;
+    }
+    return (queue_ms > now_ms ? queue_ms : now_ms) + v->spec.timeout_ms +
+           CORE_FORWARD_SLACK_MS;
+}
+
+bool router_forward(struct version *v, struct call *c, bool wait)
 {
     struct agent_core *a = v->function->core;
-    const struct peer *p;
+    struct place *p;
+    bool room;
 
-    if (c->forwarded_here || (p = catalog_peer_pick(v)) == NULL) {
+    if (c->forwarded_here || c->n_hops >= CORE_HOPS_MAX ||
+        (p = catalog_place_pick(v, &room)) == NULL || (!room && !wait)) {
         return false;
     }
     if (c->state == CALL_QUEUED) {
@@ -41,13 +74,39 @@ bool router_forward(struct version *v, struct call *c)
     }
     c->version = v;
     c->state = CALL_FORWARDED;
+    c->may_wait = !room;
+    c->n_hops++;
     c->dispatched_us = a->now_us;
-    c->deadline_ms = (a->now_us + 999) / 1000 + v->spec.queue_timeout_ms +
-                     v->spec.timeout_ms + CORE_FORWARD_SLACK_MS;
-    list_push_back(&v->forwarded, &c->timer_link);
-    v->n_forwarded++;
-    a->io.call_forward(a->io.ctx, c, p->node, p->gateway);
+    c->deadline_ms = forward_deadline_ms(v, c);
+    insert_forwarded(v, c);
+    catalog_place_sent(v, p);
+    a->io.call_forward(a->io.ctx, c, p->node, catalog_peer_find(a, p->node)->gateway);
     return true;
+}
+
+uint64_t agent_core_queue_left_ms(const struct agent_core *a, const struct call *c)
+{
+    const struct version *v = c->version;
+    uint64_t now_us = a->io.now_us(a->io.ctx), until_us;
+
+    if (v == NULL || v->spec.queue_timeout_ms == 0) {
+        return UINT64_MAX;
+    }
+    until_us = c->arrived_us + v->spec.queue_timeout_ms * 1000ull;
+    return until_us > now_us ? (until_us - now_us + 999) / 1000 : 0;
+}
+
+/* What is the version's own fault is so on any node. */
+static enum call_verdict verdict_of(const struct call *c, enum cause cause)
+{
+    if (!c->returnable) {
+        return VERDICT_FINAL;
+    }
+    if (c->verdict == VERDICT_BUSY) {
+        return VERDICT_BUSY;
+    }
+    return cause == CAUSE_NOT_FOUND || !catalog_cause_is_own(cause) ? VERDICT_CANNOT
+                                                                    : VERDICT_FINAL;
 }
 
 void router_reject(struct agent_core *a, struct call *c, enum cause cause,
@@ -66,7 +125,31 @@ void router_reject(struct agent_core *a, struct call *c, enum cause cause,
         retry_after_s = CORE_RETRY_AFTER_LONG_S;
     }
     c->state = CALL_ENDED;
+    c->verdict = verdict_of(c, cause);
     a->io.call_reject(a->io.ctx, c, cause, text, retry_after_s);
+}
+
+/* Of a call that another agent takes back: it waits only for an instance that there is,
+ * and only if that agent has found no node with a free slot. */
+static void wait_or_return(struct version *v, struct call *c)
+{
+    const struct function *f = v->function;
+    struct agent_core *a = f->core;
+
+    if (!router_waits_here(v) && v->grant_max == 0) {
+        router_reject(a, c, CAUSE_NO_CAPACITY, "node %s has no grant for %s/%s", a->node,
+                      f->namespace_, f->name);
+    } else if (!router_waits_here(v) && !list_empty(&v->starved)) {
+        router_reject(a, c, CAUSE_NO_CAPACITY,
+                      "node %s has no %u MiB left for an instance of %s/%s", a->node,
+                      v->spec.memory_mib, f->namespace_, f->name);
+    } else if (!c->may_wait) {
+        c->verdict = VERDICT_BUSY;
+        router_reject(a, c, CAUSE_THROTTLED, "no instance of %s/%s on node %s is free",
+                      f->namespace_, f->name, a->node);
+    } else {
+        router_enqueue(v, c);
+    }
 }
 
 /* An idle instance, else one that is coming, else a new one, else another node, else the
@@ -83,13 +166,15 @@ static void route(struct version *v, struct call *c)
         router_enqueue(v, c);
     } else if (pool_start(v) == OBSTACLE_NONE) {
         router_enqueue(v, c);
-    } else if (router_forward(v, c)) {
+    } else if (router_forward(v, c, a->draining || !router_waits_here(v))) {
         /* on its way */
-    } else if (a->draining) {
+    } else if (a->draining && (c->forwarded_here || !catalog_place_any(v))) {
         router_reject(a, c, CAUSE_NO_CAPACITY, "node %s takes no new calls: it drains",
                       a->node);
     } else if ((t = catalog_version_failing(v)) != NULL) {
         router_reject(a, c, t->cause, "%s", t->text);
+    } else if (c->returnable) {
+        wait_or_return(v, c);
     } else {
         router_enqueue(v, c);
     }
@@ -97,35 +182,73 @@ static void route(struct version *v, struct call *c)
     CHECK(pool_invariant(v));
 }
 
-void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
-                     const char *name, uint64_t version, bool forwarded_here)
+/* Where it goes is open: the call is new, or came back. */
+static void take(struct function *f, struct call *c, uint64_t version)
+{
+    struct agent_core *a = f->core;
+    struct version *v = version != 0 ? catalog_wanted(f, version) : f->target;
+
+    if (f->deleted) {
+        router_reject(a, c, CAUSE_NOT_FOUND, "there is no function %s/%s", f->namespace_,
+                      f->name);
+    } else if (v != NULL) {
+        route(v, c);
+    } else if (version != 0) {
+        router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no version %" PRIu64,
+                      f->namespace_, f->name, version);
+    } else if (c->returnable && !c->may_wait) {
+        router_reject(a, c, CAUSE_NO_CAPACITY, "node %s has no version of %s/%s yet",
+                      a->node, f->namespace_, f->name);
+    } else {
+        router_enqueue_early(f, c);
+    }
+}
+
+static void take_new(struct agent_core *a, struct call *c, const char *namespace_,
+                     const char *name, uint64_t version)
 {
     const char *ns = namespace_ != NULL ? namespace_ : "default";
     struct function *f = catalog_find(a, ns, name);
-    struct version *v;
 
     agent_enter(a);
-    *c = (struct call){.state = CALL_NEW,
-                       .forwarded_here = forwarded_here,
-                       .pinned = version != 0,
-                       .arrived_us = a->now_us};
+    c->arrived_us = a->now_us;
     list_init(&c->link);
     list_init(&c->timer_link);
-    if (f == NULL || f->deleted) {
+    if (c->queue_limit_ms != UINT64_MAX) {
+        c->queue_limit_ms += (a->now_us + 999) / 1000;
+    }
+    c->function = f;
+    if (f == NULL) {
         router_reject(a, c, CAUSE_NOT_FOUND, "there is no function %s/%s", ns, name);
     } else {
-        c->function = f;
-        v = version != 0 ? catalog_wanted(f, version) : f->target;
-        if (v != NULL) {
-            route(v, c);
-        } else if (version != 0) {
-            router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no version %" PRIu64,
-                          ns, name, version);
-        } else {
-            router_enqueue_early(f, c);
-        }
+        take(f, c, version);
     }
     agent_leave(a);
+}
+
+void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
+                     const char *name, uint64_t version, bool forwarded_here)
+{
+    *c = (struct call){.state = CALL_NEW,
+                       .forwarded_here = forwarded_here,
+                       .queue_limit_ms = UINT64_MAX,
+                       .pinned = version != 0};
+    take_new(a, c, namespace_, name, version);
+}
+
+#define QUEUE_LEFT_MAX_MS (24ull * 3600 * 1000)
+
+void agent_core_call_hop(struct agent_core *a, struct call *c, const char *namespace_,
+                         const char *name, const struct call_hop *hop)
+{
+    *c = (struct call){.state = CALL_NEW,
+                       .forwarded_here = true,
+                       .returnable = true,
+                       .may_wait = hop->may_wait,
+                       .queue_limit_ms = hop->queue_left_ms <= QUEUE_LEFT_MAX_MS
+                                             ? hop->queue_left_ms
+                                             : UINT64_MAX};
+    take_new(a, c, namespace_, name, 0);
 }
 
 /* --- ends -----------------------------------------------------------------------------
@@ -177,6 +300,40 @@ void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause
          * behind fill it, for one) is of no use to the next call either. */
         pool_release_slot(in, cause != CAUSE_START_FAILED, STOP_FAILED);
     }
+    catalog_version_arm(v);
+    catalog_version_settle(v);
+    agent_leave(a);
+}
+
+void agent_core_hop_room(struct agent_core *a, struct call *c, const char *node,
+                         const struct hop_room *room)
+{
+    struct version *v = c->version;
+
+    CHECK(c->state == CALL_FORWARDED);
+    agent_enter(a);
+    catalog_place_heard(v, node, room);
+    if (room->free > 0 && v->n_queued > 0) {
+        v->offload_ms = a->now_ms;
+        router_offload(v);
+        catalog_version_arm(v);
+    }
+    agent_leave(a);
+}
+
+void agent_core_call_returned(struct agent_core *a, struct call *c, const char *node,
+                              enum call_verdict verdict, enum cause cause)
+{
+    struct version *v = c->version;
+    uint64_t pinned = c->pinned ? v->number : 0;
+
+    CHECK(c->state == CALL_FORWARDED && verdict != VERDICT_FINAL);
+    agent_enter(a);
+    catalog_place_refused(v, node, verdict);
+    unlink_call(v, c);
+    c->state = CALL_NEW;
+    c->returned = cause;
+    take(v->function, c, pinned);
     catalog_version_arm(v);
     catalog_version_settle(v);
     agent_leave(a);

@@ -81,7 +81,16 @@ static void give_up(struct version *v, struct call *c)
     struct agent_core *a = f->core;
     uint32_t waited_ms = (uint32_t)((a->now_us - c->arrived_us) / 1000);
 
-    if (v->grant_max == 0) {
+    c->returnable = false; /* its time is over everywhere */
+    if (c->returned == CAUSE_NODE_LOST) {
+        router_reject(a, c, CAUSE_NODE_LOST,
+                      "no node with %s/%s could be reached within %u ms", f->namespace_,
+                      f->name, waited_ms);
+    } else if (c->returned == CAUSE_THROTTLED && !router_waits_here(v)) {
+        router_reject(a, c, CAUSE_QUEUE_TIMEOUT,
+                      "waited %u ms for an instance of %s/%s on other nodes", waited_ms,
+                      f->namespace_, f->name);
+    } else if (v->grant_max == 0) {
         router_reject(a, c, CAUSE_NO_CAPACITY,
                       "no node with room for %s/%s was found within %u ms", f->namespace_,
                       f->name, waited_ms);
@@ -156,7 +165,13 @@ void router_enqueue(struct version *v, struct call *c)
         return;
     }
     c->queue_deadline_ms = (c->arrived_us + 999) / 1000 + wait_ms;
+    if (c->queue_deadline_ms > c->queue_limit_ms) {
+        c->queue_deadline_ms = c->queue_limit_ms;
+    }
     queue_up(v, c);
+    if (v->offload_ms == 0 && v->n_places > 0) {
+        v->offload_ms = a->now_ms + CORE_OFFLOAD_MS;
+    }
 }
 
 /* --- waiting for a version ------------------------------------------------------------
@@ -237,7 +252,8 @@ void router_expire_early(struct agent_core *a, struct timer *t)
  */
 
 /* Calls that nothing is coming for go to other nodes; the last ones, as the first have
- * waited here longest. */
+ * waited here longest. As long as some wait and there are other nodes, it is tried again:
+ * what is known of their room fades. */
 static void offload(struct version *v, bool all)
 {
     uint64_t supply = all ? 0 : pool_supply(v);
@@ -247,8 +263,52 @@ static void offload(struct version *v, bool all)
         struct call *c = container_of(it, struct call, link);
 
         it = it->prev;
-        if (!c->forwarded_here && !router_forward(v, c)) {
+        if (!c->forwarded_here && !router_forward(v, c, all || !router_waits_here(v))) {
             break; /* nobody takes it, nor the others */
+        }
+    }
+    v->offload_ms =
+        v->n_queued > 0 && v->n_places > 0 ? v->function->core->now_ms + CORE_OFFLOAD_MS
+                                           : 0;
+}
+
+void router_offload(struct version *v)
+{
+    if (v->offload_ms != 0 && v->function->core->now_ms >= v->offload_ms) {
+        offload(v, v->function->core->draining || catalog_version_failing(v) != NULL);
+    }
+}
+
+/* Nothing that is here, or can be, will ever take those that other agents take back. */
+static void give_back(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+
+    if (router_waits_here(v) || (v->grant_max > 0 && list_empty(&v->starved))) {
+        return;
+    }
+    LIST_FOREACH_SAFE(it, &v->queue)
+    {
+        struct call *c = container_of(it, struct call, link);
+
+        if (c->returnable) {
+            router_unqueue(c);
+            router_reject(a, c, CAUSE_NO_CAPACITY,
+                          "node %s has no instance of %s/%s, nor room for one", a->node,
+                          v->function->namespace_, v->function->name);
+        }
+    }
+}
+
+static void reject_forwarded(struct version *v, enum cause cause, const char *text)
+{
+    LIST_FOREACH_SAFE(it, &v->queue)
+    {
+        struct call *c = container_of(it, struct call, link);
+
+        if (c->forwarded_here) {
+            router_unqueue(c);
+            router_reject(v->function->core, c, cause, "%s", text);
         }
     }
 }
@@ -276,9 +336,15 @@ void router_reroute(struct version *v)
     } else if (a->draining) {
         (void)snprintf(text, sizeof(text), "node %s takes no new calls: it drains",
                        a->node);
-        router_reject_queued(v, CAUSE_NO_CAPACITY, text);
+        if (catalog_place_any(v)) { /* the others wait until one of those takes them */
+            reject_forwarded(v, CAUSE_NO_CAPACITY, text);
+        } else {
+            router_reject_queued(v, CAUSE_NO_CAPACITY, text);
+        }
     } else if (failing != NULL) {
         router_reject_queued(v, failing->cause, failing->text);
+    } else {
+        give_back(v);
     }
     pool_pump(v); /* fewer wait: fewer starts are wanted */
 }
