@@ -329,6 +329,7 @@ void router_reject(struct agent_core *a, struct call *c, enum cause cause,
 /* --- router_queue.c ----------------------------------------------------------------- */
 void router_enqueue(struct version *v, struct call *c);        /* or rejects it */
 void router_enqueue_early(struct function *f, struct call *c); /* there is no target */
+void router_give_up(struct version *v, struct call *c); /* says what it waited for */
 struct call *router_dequeue(struct version *v);                /* first, or NULL */
 void router_unqueue(struct call *c); /* takes it out of the queue that it is in */
 /* Things changed for the version: waiting calls go where they now can. */

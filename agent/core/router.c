@@ -46,6 +46,15 @@ static void insert_forwarded(struct version *v, struct call *c)
     v->n_forwarded++;
 }
 
+/* A call that comes back is routed anew until then. */
+static uint64_t queue_end_us(const struct version *v, const struct call *c)
+{
+    uint32_t ms = v->spec.queue_timeout_ms > 0 ? v->spec.queue_timeout_ms
+                                               : v->spec.init_timeout_ms;
+
+    return c->arrived_us + ms * 1000ull;
+}
+
 /* The other agent answers when its queue's time or the function's is over. */
 static uint64_t forward_deadline_ms(const struct version *v, const struct call *c)
 {
@@ -333,7 +342,12 @@ void agent_core_call_returned(struct agent_core *a, struct call *c, const char *
     unlink_call(v, c);
     c->state = CALL_NEW;
     c->returned = cause;
-    take(v->function, c, pinned);
+    if (a->now_us >= queue_end_us(v, c)) {
+        router_give_up(v, c);
+    } else {
+        c->version = NULL; /* it may go to another, or wait for there to be one */
+        take(v->function, c, pinned);
+    }
     catalog_version_arm(v);
     catalog_version_settle(v);
     agent_leave(a);

@@ -75,7 +75,7 @@ struct call *router_dequeue(struct version *v)
  */
 
 /* Rejects a call that is in no queue, with what kept it waiting. */
-static void give_up(struct version *v, struct call *c)
+void router_give_up(struct version *v, struct call *c)
 {
     struct function *f = v->function;
     struct agent_core *a = f->core;
@@ -135,7 +135,7 @@ void router_expire_queue(struct version *v)
             break;
         }
         router_unqueue(c);
-        give_up(v, c);
+        router_give_up(v, c);
     }
 }
 
@@ -161,7 +161,7 @@ void router_enqueue(struct version *v, struct call *c)
         wait_ms = v->spec.init_timeout_ms;
     }
     if (wait_ms == 0) {
-        give_up(v, c);
+        router_give_up(v, c);
         return;
     }
     c->queue_deadline_ms = (c->arrived_us + 999) / 1000 + wait_ms;

@@ -41,6 +41,14 @@ void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, 
     call_later(c, TODO_FAIL);
 }
 
+void call_return_later(struct gateway_call *c, enum call_verdict verdict,
+                       enum cause cause)
+{
+    c->hop_said.verdict = verdict;
+    c->hop_cause = cause;
+    call_later(c, TODO_RETURN);
+}
+
 void call_again_later(struct gateway_call *c, unsigned most, enum cause cause,
                       const char *fmt, ...)
 {
@@ -86,6 +94,9 @@ static void count(const struct gateway_call *c, const char *outcome)
     };
 
     gateway_metrics_in_flight(g->metrics, -1);
+    if (c->said.verdict != VERDICT_FINAL) {
+        return; /* it is counted where it ends */
+    }
     if (c->phase == PHASE_HOP) {
         gateway_metrics_forward(g->metrics, outcome);
         if (c->cause == CAUSE_NONE) {
@@ -135,8 +146,8 @@ static void log_failure(const struct gateway_call *c)
     struct gateway *g = c->gateway;
     uint64_t second = clock_mono_ms() / 1000;
 
-    if (cause_http_status(c->cause) < 500) {
-        return; /* the caller's, and told to the caller */
+    if (cause_http_status(c->cause) < 500 || c->said.verdict != VERDICT_FINAL) {
+        return; /* the caller's, and told to the caller; or the other agent's */
     }
     if (second != g->log_second) {
         g->log_second = second;
@@ -166,7 +177,8 @@ static void fail(struct gateway_call *c)
         http_exchange_abort(c->exchange);
     } else {
         reply_error(c->exchange, c->gateway->node, c->request_id, c->cause, c->text,
-                    c->retry_after_s, c->dispatched_us > 0 ? &c->timing : NULL);
+                    c->retry_after_s, c->dispatched_us > 0 ? &c->timing : NULL,
+                    c->trust == MARK_TRUSTED ? &c->said : NULL);
     }
     log_failure(c);
     call_over(c, cause_name(c->cause));
@@ -224,8 +236,30 @@ static void ask(struct gateway_call *c)
     c->dispatched_us = 0;
     c->call = (struct call){0};
     c->core_open = c->asking = true;
-    agent_core_call(c->gateway->core, &c->call, t->namespace_, t->name, 0,
-                    c->trust != MARK_NONE);
+    if (c->trust == MARK_TRUSTED && (c->n_again == 0 || c->body_seen == 0)) {
+        const struct call_hop hop = {.may_wait = c->mark.may_wait,
+                                     .queue_left_ms = c->mark.wait_ms};
+
+        agent_core_call_hop(c->gateway->core, &c->call, t->namespace_, t->name, &hop);
+    } else { /* of a body that was asked for, the other agent has nothing left */
+        agent_core_call(c->gateway->core, &c->call, t->namespace_, t->name, 0,
+                        c->trust != MARK_NONE);
+    }
+    c->asking = false;
+    if (c->core_open) {
+        (void)call_admit(c);
+    }
+}
+
+/* Another agent did not take it. What came of its body is all here. */
+static void ask_elsewhere(struct gateway_call *c)
+{
+    (void)drop_work(c);
+    c->phase = PHASE_WAIT;
+    c->cause = CAUSE_NONE;
+    c->asking = true;
+    agent_core_call_returned(c->gateway->core, &c->call, c->hop_node, c->hop_said.verdict,
+                             c->hop_cause);
     c->asking = false;
     if (c->core_open) {
         (void)call_admit(c);
@@ -259,7 +293,11 @@ void call_act(struct gateway_call *c)
             fail(c);
             return; /* it may be no more */
         }
-        ask(c);
+        if (todo == TODO_RETURN) {
+            ask_elsewhere(c);
+        } else {
+            ask(c);
+        }
     }
 }
 
@@ -324,7 +362,7 @@ void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
         call_later(c, TODO_ASK);
         return;
     }
-    if (cause == CAUSE_NOT_FOUND && !g->informed) {
+    if (cause == CAUSE_NOT_FOUND && !g->informed && c->trust != MARK_TRUSTED) {
         call_fail_later(c, CAUSE_NO_CAPACITY,
                         "node %s has started and does not know yet what there is",
                         g->node);
@@ -333,6 +371,10 @@ void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
     if (cause == CAUSE_NOT_FOUND && c->reading > 0) {
         fail_unknown(c);
         return;
+    }
+    if (c->trust == MARK_TRUSTED) {
+        c->said = (struct mark_reply){.room = agent_core_room(g->core, call->version),
+                                      .verdict = call->verdict};
     }
     call_fail_later(c, cause, "%s", text);
     c->retry_after_s = retry_after_s;
@@ -368,7 +410,7 @@ static void on_body(struct http_exchange *x, const char *data, size_t len)
         call_act(c);
     } else if (c->phase == PHASE_RUN && c->run != NULL) {
         call_run_body(c, data, len);
-    } else if (c->phase == PHASE_HOP && c->hop_connected) {
+    } else if (c->phase == PHASE_HOP && c->hop_taken) {
         call_hop_body(c, data, len);
     } else if (buf_append(&c->prefix, data, len) < 0) {
         call_fail_later(c, CAUSE_INTERNAL, "out of memory");
@@ -387,7 +429,7 @@ static void on_end(struct http_exchange *x)
     c->body_done = true;
     if (c->phase == PHASE_RUN && c->run != NULL) {
         (void)runtime_call_end(c->run);
-    } else if (c->phase == PHASE_HOP && c->hop_connected) {
+    } else if (c->phase == PHASE_HOP && c->hop_taken) {
         (void)http_call_end(c->hop, (struct http_headers){NULL, 0});
     }
 }
@@ -435,7 +477,7 @@ static void read_mark(struct gateway_call *c)
         c->route.n = 1; /* another agent names the function whole */
     } else {
         random_uuid(c->request_id);
-        c->mark = (struct mark){.left_ms = MARK_LEFT_NONE};
+        c->mark = (struct mark){.left_ms = MARK_LEFT_NONE, .wait_ms = MARK_LEFT_NONE};
         (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
     }
 }
@@ -446,7 +488,7 @@ static void refuse(struct gateway *g, struct http_exchange *x, enum cause cause,
     char request_id[RANDOM_UUID_SIZE];
 
     random_uuid(request_id);
-    reply_error(x, g->node, request_id, cause, text, 0, NULL);
+    reply_error(x, g->node, request_id, cause, text, 0, NULL, NULL);
 }
 
 void call_begin(struct gateway *g, struct http_exchange *x)

@@ -1,6 +1,7 @@
 /* A call on another agent: its gateway is asked in this one's place, and its answer,
  * which names the node, the timing and the cause already, is passed on as it is. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/gateway/gateway_private.h"
@@ -9,12 +10,51 @@
 /* --- the reply
  * -------------------------------------------------------------------------- */
 
+static enum cause cause_said(struct http_headers headers)
+{
+    const struct http_header *h = http_headers_find(headers, "X-Mayfly-Error");
+    char name[32];
+
+    if (h == NULL || h->value.len >= sizeof(name)) {
+        return CAUSE_NO_CAPACITY;
+    }
+    (void)snprintf(name, sizeof(name), "%.*s", (int)h->value.len, h->value.at);
+    return cause_from_name(name);
+}
+
+/* What the other agent says to this one. True: it gives the call back, and the reply is
+ * not the caller's. */
+static bool is_given_back(struct gateway_call *c, struct http_headers headers)
+{
+    const struct http_header *h = http_headers_find(headers, MARK_REPLY_HEADER);
+
+    if (h == NULL || mark_reply_read(&c->hop_said, h->value) < 0) {
+        return false;
+    }
+    if (c->hop_said.verdict == VERDICT_FINAL || c->hop_taken) {
+        c->hop_said.verdict = VERDICT_FINAL;
+        if (c->core_open) {
+            agent_core_hop_room(c->gateway->core, &c->call, c->hop_node,
+                                &c->hop_said.room);
+        }
+        return false;
+    }
+    c->hop_cause = cause_said(headers);
+    return true;
+}
+
 static void on_response(struct http_call *hop, int status, struct http_headers headers,
                         uint64_t content_length)
 {
     struct gateway_call *c = http_call_data(hop);
 
     if (c->phase != PHASE_HOP || c->todo == TODO_FAIL) {
+        return;
+    }
+    if (is_given_back(c, headers)) {
+        if (!c->hop_whole) {
+            http_call_cancel(hop); /* its body was never sent */
+        }
         return;
     }
     if (reply_relay(c, status, headers, content_length) == -EINVAL) {
@@ -27,7 +67,7 @@ static void on_body(struct http_call *hop, const char *data, size_t len)
 {
     struct gateway_call *c = http_call_data(hop);
 
-    if (c->phase != PHASE_HOP || c->todo == TODO_FAIL) {
+    if (c->phase != PHASE_HOP || c->todo == TODO_FAIL || !c->replied) {
         return;
     }
     if (http_exchange_write(c->exchange, data, len) == -EMSGSIZE) {
@@ -58,7 +98,6 @@ static void send_prefix(struct gateway_call *c)
     }
 }
 
-/* The first time it is connected: from then on the body is on its way. */
 static void on_drain(struct http_call *hop)
 {
     struct gateway_call *c = http_call_data(hop);
@@ -66,11 +105,23 @@ static void on_drain(struct http_call *hop)
     if (c->phase != PHASE_HOP || c->todo == TODO_FAIL) {
         return;
     }
-    if (!c->hop_connected) {
-        c->hop_connected = true;
-        send_prefix(c);
+    c->hop_connected = true;
+    if (c->hop_taken && http_call_pending(hop) <= HTTP_HIGH_WATER) {
+        http_exchange_resume(c->exchange);
     }
-    if (http_call_pending(hop) <= HTTP_HIGH_WATER) {
+}
+
+/* The other agent has begun the call: from now on it is its own. */
+static void on_continue(struct http_call *hop)
+{
+    struct gateway_call *c = http_call_data(hop);
+
+    if (c->phase != PHASE_HOP || c->todo == TODO_FAIL || c->hop_whole || c->hop_taken) {
+        return;
+    }
+    c->hop_taken = true;
+    send_prefix(c);
+    if (c->todo != TODO_FAIL && http_call_pending(hop) <= HTTP_HIGH_WATER) {
         http_exchange_resume(c->exchange);
     }
 }
@@ -98,8 +149,7 @@ static void hop_failed(struct gateway_call *c, int status)
         if (c->gateway->on_unreachable != NULL) {
             c->gateway->on_unreachable(c->gateway->data, c->hop_node);
         }
-        call_again_later(c, AGAIN_HOP_MAX, CAUSE_NODE_LOST, "%s cannot be reached: %s",
-                         c->hop_node, uv_strerror(status));
+        call_return_later(c, VERDICT_CANNOT, CAUSE_NODE_LOST);
     } else {
         call_fail_later(c, CAUSE_NODE_LOST, "%s was lost while it had the call",
                         c->hop_node);
@@ -118,14 +168,24 @@ static void on_close(struct http_call *hop, int status)
             call_done(c, CAUSE_NONE, 0);
             return;
         }
-        hop_failed(c, status);
+        if (c->hop_said.verdict != VERDICT_FINAL) {
+            call_return_later(c, c->hop_said.verdict, c->hop_cause);
+        } else {
+            hop_failed(c, status);
+        }
     }
     peers_release(&c->use);
     call_maybe_free(c);
 }
 
-static const struct http_call_ops ops = {on_response, on_body, on_end, on_drain,
-                                         on_close};
+static const struct http_call_ops ops = {
+    .on_continue = on_continue,
+    .on_response = on_response,
+    .on_body = on_body,
+    .on_end = on_end,
+    .on_drain = on_drain,
+    .on_close = on_close,
+};
 
 /* --- the request
  * ------------------------------------------------------------------------ */
@@ -165,6 +225,8 @@ static int make_mark(const struct gateway_call *c, char ret[MARK_SIZE],
 
     memcpy(m.request_id, c->request_id, sizeof(m.request_id));
     memcpy(m.node, c->gateway->node, sizeof(m.node));
+    m.may_wait = c->call.may_wait;
+    m.wait_ms = agent_core_queue_left_ms(c->gateway->core, &c->call);
     if (c->call.deadline_ms > now_ms && c->call.deadline_ms != UINT64_MAX) {
         m.left_ms = c->call.deadline_ms - now_ms;
     }
@@ -175,7 +237,7 @@ static int make_mark(const struct gateway_call *c, char ret[MARK_SIZE],
 static int start(struct gateway_call *c, struct http_client *client)
 {
     struct http_exchange *x = c->exchange;
-    bool whole = c->body_done;
+    bool whole = c->hop_whole;
     struct buf target = {0};
     struct headers pass = {0};
     char mark[MARK_SIZE];
@@ -183,10 +245,13 @@ static int start(struct gateway_call *c, struct http_client *client)
 
     rc = rc < 0
              ? rc
-             : headers_pass(&pass, http_exchange_headers(x), HEADERS_BETWEEN_AGENTS, 1);
+             : headers_pass(&pass, http_exchange_headers(x), HEADERS_BETWEEN_AGENTS, 2);
     rc = rc < 0 ? rc : make_mark(c, mark, (struct http_str){target.data, target.len});
     if (rc == 0) {
         headers_add(&pass, MARK_HEADER, mark);
+        if (!whole) { /* it may yet give the call back: the body stays here until then */
+            headers_add(&pass, "Expect", "100-continue");
+        }
         rc = http_call_start(
             client, &c->hop, http_exchange_method(x),
             (struct http_str){target.data, target.len}, headers_get(&pass),
@@ -218,7 +283,9 @@ void call_hop_start(struct gateway_call *c)
         return;
     }
     c->phase = PHASE_HOP;
-    c->hop_connected = false;
+    c->hop_connected = c->hop_taken = false;
+    c->hop_whole = c->body_done;
+    c->hop_said = (struct mark_reply){.verdict = VERDICT_FINAL};
     if (!c->body_done) {
         http_exchange_pause(c->exchange); /* until somebody takes it */
     }

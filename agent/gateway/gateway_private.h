@@ -17,11 +17,9 @@
 
 /* Of a body that comes while its call waits so much is taken; then the caller waits. */
 #define PREFIX_MAX (64 * 1024)
-/* Times that a call of which nothing was sent is tried once more: when its instance
- * ended, which costs nothing, and when another agent could not be reached. After that it
- * has waited for the one, and would wait as long again each time. */
+/* Times that a call of which nothing was sent is tried once more, as its instance ended.
+ * How often another agent is tried is the core's to say. */
 #define AGAIN_INSTANCE_MAX 8
-#define AGAIN_HOP_MAX      1
 /* Failures that are logged in a second; the metrics have all of them. */
 #define LOG_LINES_MAX 20
 
@@ -33,15 +31,16 @@
  *    │       └──────reject─────────────────────────────────────┤
  *    │       │         │        │                              ▼
  *    └───────┴─────────┴────────┘                             OVER ─▶ gone
- *     once more: the other reading of the path, or nothing
- *     was sent to an instance or agent that is not there
+ *     once more: the other reading of the path, nothing was
+ *     sent to an instance that is not there, or another
+ *     agent has given it back without having begun it
  *
  * A caller that goes away takes it to OVER from anywhere. It is gone when the exchange
  * and the request to the other agent have said that they are closed. */
 enum call_phase { PHASE_ASK, PHASE_WAIT, PHASE_RUN, PHASE_HOP, PHASE_OVER };
 
 /* What is to be done once no callback of others is on the stack. */
-enum call_todo { TODO_NONE, TODO_ASK, TODO_DISPATCH, TODO_FORWARD, TODO_FAIL };
+enum call_todo { TODO_NONE, TODO_ASK, TODO_DISPATCH, TODO_FORWARD, TODO_RETURN, TODO_FAIL };
 
 struct gateway_call {
     struct call call; /* the core's; as long as core_open */
@@ -78,6 +77,10 @@ struct gateway_call {
     struct http_call *hop;
     struct peer_use use;
     bool hop_connected;
+    bool hop_taken; /* the other agent takes the body */
+    bool hop_whole; /* it was sent with the head */
+    struct mark_reply hop_said; /* verdict: not FINAL when it gives the call back */
+    enum cause hop_cause;       /* why it does */
     char hop_node[SPEC_NODE_MAX + 1];
     char hop_gateway[256];
 
@@ -86,6 +89,7 @@ struct gateway_call {
     uint32_t retry_after_s;
     uint64_t cpu_us;
     char text[256];
+    struct mark_reply said; /* to the agent that forwarded it here */
 };
 
 struct gateway {
@@ -132,6 +136,9 @@ void call_act(struct gateway_call *c); /* does what is to be done */
 void call_later(struct gateway_call *c, enum call_todo todo);
 void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The other agent has not begun it: the core routes it anew. */
+void call_return_later(struct gateway_call *c, enum call_verdict verdict,
+                       enum cause cause);
 /* Nothing of it was sent: ask the core again, or fail if that was done too often. */
 void call_again_later(struct gateway_call *c, unsigned most, enum cause cause,
                       const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -161,8 +168,9 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
 /* Head of another agent's reply. */
 int reply_relay(struct gateway_call *c, int status, struct http_headers headers,
                 uint64_t content_length);
+/* said: to the agent that forwarded the call; NULL: it comes from a client. */
 void reply_error(struct http_exchange *x, const char *node, const char *request_id,
                  enum cause cause, const char *text, uint32_t retry_after_s,
-                 const struct timing *timing);
+                 const struct timing *timing, const struct mark_reply *said);
 
 #endif /* AGENT_GATEWAY_GATEWAY_PRIVATE_H */

@@ -10,7 +10,8 @@
 
 #include "common/buf.h"
 
-#define VERSION       "v1"
+#define VERSION       "v2"
+#define WORDS         8
 #define SIGNATURE_LEN 64 /* hex of SHA-256 */
 
 /* -ENOMEM, or -EIO when libcrypto fails. */
@@ -57,8 +58,9 @@ int mark_write(char ret[MARK_SIZE], const struct mark *m, const char *secret,
     if (!word_valid(m->node, sizeof(m->node))) {
         return -EINVAL;
     }
-    (void)snprintf(fields, sizeof(fields), VERSION " %s %s %llu %s", m->node,
+    (void)snprintf(fields, sizeof(fields), VERSION " %s %s %llu %llu %s %s", m->node,
                    m->request_id, (unsigned long long)m->left_ms,
+                   (unsigned long long)m->wait_ms, m->may_wait ? "wait" : "now",
                    m->peer[0] != '\0' ? m->peer : "-");
     if (secret != NULL) {
         rc = sign(signature, fields, secret, method, target);
@@ -75,12 +77,12 @@ static bool uuid_valid(const char *s)
            strspn(s, "0123456789abcdef-") == RANDOM_UUID_SIZE - 1;
 }
 
-/* Splits text at its blanks, in place; false unless there are exactly six words. */
-static bool split(char *text, char *words[6])
+/* Splits text at its blanks, in place; false unless there are exactly so many words. */
+static bool split(char *text, char **words, unsigned n)
 {
     char *save, *word = strtok_r(text, " ", &save);
 
-    for (unsigned i = 0; i < 6; i++, word = strtok_r(NULL, " ", &save)) {
+    for (unsigned i = 0; i < n; i++, word = strtok_r(NULL, " ", &save)) {
         if (word == NULL) {
             return false;
         }
@@ -89,45 +91,105 @@ static bool split(char *text, char *words[6])
     return word == NULL;
 }
 
-enum mark_trust mark_read(struct mark *ret, struct http_str value, const char *secret,
-                          struct http_str method, struct http_str target)
+static int number(uint64_t *ret, const char *word, uint64_t max)
 {
-    char text[MARK_SIZE], fields[MARK_SIZE], want[SIGNATURE_LEN + 1], *words[6], *end;
-    struct mark m = {0};
+    char *end;
+    unsigned long long n;
 
-    if (value.len == 0 || value.len >= sizeof(text) ||
+    errno = 0;
+    n = strtoull(word, &end, 10);
+    if (errno != 0 || *end != '\0' || word[0] < '0' || word[0] > '9' || n > max) {
+        return -EINVAL;
+    }
+    *ret = n;
+    return 0;
+}
+
+/* A copy that can be split; false: it does not fit, or is none. */
+static bool copy(char *text, size_t room, struct http_str value)
+{
+    if (value.len == 0 || value.len >= room ||
         memchr(value.at, '\0', value.len) != NULL) {
-        return MARK_NONE;
+        return false;
     }
     memcpy(text, value.at, value.len);
     text[value.len] = '\0';
+    return true;
+}
+
+enum mark_trust mark_read(struct mark *ret, struct http_str value, const char *secret,
+                          struct http_str method, struct http_str target)
+{
+    char text[MARK_SIZE], fields[MARK_SIZE], want[SIGNATURE_LEN + 1], *words[WORDS];
+    struct mark m = {0};
+
+    if (!copy(text, sizeof(text), value)) {
+        return MARK_NONE;
+    }
     memcpy(fields, text, sizeof(text));
     if (strrchr(fields, ' ') == NULL) {
         return MARK_NONE;
     }
     *strrchr(fields, ' ') = '\0';
-    if (!split(text, words) || strcmp(words[0], VERSION) != 0 ||
+    if (!split(text, words, WORDS) || strcmp(words[0], VERSION) != 0 ||
         !word_valid(words[1], sizeof(m.node)) || !uuid_valid(words[2]) ||
-        !word_valid(words[4], sizeof(m.peer))) {
+        number(&m.left_ms, words[3], UINT64_MAX) < 0 ||
+        number(&m.wait_ms, words[4], UINT64_MAX) < 0 ||
+        (strcmp(words[5], "wait") != 0 && strcmp(words[5], "now") != 0) ||
+        !word_valid(words[6], sizeof(m.peer))) {
         return MARK_NONE;
     }
-    errno = 0;
-    m.left_ms = strtoull(words[3], &end, 10);
-    if (errno != 0 || *end != '\0' || words[3][0] < '0' || words[3][0] > '9') {
-        return MARK_NONE;
-    }
+    m.may_wait = strcmp(words[5], "wait") == 0;
     if (secret != NULL) {
         if (sign(want, fields, secret, method, target) < 0 ||
-            strlen(words[5]) != SIGNATURE_LEN ||
-            CRYPTO_memcmp(words[5], want, SIGNATURE_LEN) != 0) {
+            strlen(words[7]) != SIGNATURE_LEN ||
+            CRYPTO_memcmp(words[7], want, SIGNATURE_LEN) != 0) {
             return MARK_UNSIGNED;
         }
     }
     memcpy(m.node, words[1], strlen(words[1]));
     memcpy(m.request_id, words[2], sizeof(m.request_id));
-    if (strcmp(words[4], "-") != 0) {
-        memcpy(m.peer, words[4], strlen(words[4]));
+    if (strcmp(words[6], "-") != 0) {
+        memcpy(m.peer, words[6], strlen(words[6]));
     }
     *ret = m;
     return MARK_TRUSTED;
+}
+
+/* --- the reply's
+ * ---------------------------------------------------------------------- */
+
+#define REPLY_VERSION "v1"
+
+static const char *const verdicts[] = {
+    [VERDICT_FINAL] = "done",
+    [VERDICT_BUSY] = "busy",
+    [VERDICT_CANNOT] = "cannot",
+};
+
+void mark_reply_write(char ret[MARK_REPLY_SIZE], const struct mark_reply *r)
+{
+    (void)snprintf(ret, MARK_REPLY_SIZE, REPLY_VERSION " %u %u %s", r->room.free,
+                   r->room.load_permille, verdicts[r->verdict]);
+}
+
+int mark_reply_read(struct mark_reply *ret, struct http_str value)
+{
+    char text[MARK_REPLY_SIZE], *words[4];
+    uint64_t free, load;
+
+    if (!copy(text, sizeof(text), value) || !split(text, words, 4) ||
+        strcmp(words[0], REPLY_VERSION) != 0 || number(&free, words[1], UINT32_MAX) < 0 ||
+        number(&load, words[2], UINT32_MAX) < 0) {
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
+        if (strcmp(verdicts[i], words[3]) == 0) {
+            *ret = (struct mark_reply){
+                .room = {.free = (uint32_t)free, .load_permille = (uint32_t)load},
+                .verdict = (enum call_verdict)i};
+            return 0;
+        }
+    }
+    return -EINVAL;
 }

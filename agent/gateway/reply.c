@@ -30,9 +30,9 @@ static int respond(struct gateway_call *c, int status, const struct headers *h,
 int reply_head(struct gateway_call *c, int status, struct http_headers headers,
                uint64_t content_length)
 {
-    char timing[TIMING_SIZE];
+    char timing[TIMING_SIZE], said[MARK_REPLY_SIZE];
     struct headers h;
-    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 4);
+    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 5);
 
     if (rc < 0) {
         return rc;
@@ -43,6 +43,14 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
     headers_add(&h, "Server-Timing", timing);
     if (c->reply_cause != CAUSE_NONE) {
         headers_add(&h, "X-Mayfly-Error", cause_name(c->reply_cause));
+    }
+    if (c->trust == MARK_TRUSTED) {
+        c->said = (struct mark_reply){
+            .room = agent_core_room(c->gateway->core, c->call.version),
+            .verdict = VERDICT_FINAL,
+        };
+        mark_reply_write(said, &c->said);
+        headers_add(&h, MARK_REPLY_HEADER, said);
     }
     rc = respond(c, status, &h, content_length);
     headers_free(&h);
@@ -76,12 +84,12 @@ static char *error_body(enum cause cause, const char *text, const char *request_
 
 void reply_error(struct http_exchange *x, const char *node, const char *request_id,
                  enum cause cause, const char *text, uint32_t retry_after_s,
-                 const struct timing *timing)
+                 const struct timing *timing, const struct mark_reply *said)
 {
     int status = cause_http_status(cause);
-    char retry[16], times[TIMING_SIZE];
-    struct http_header list[6];
-    struct headers h = {.list = list, .capacity = 6};
+    char retry[16], times[TIMING_SIZE], said_text[MARK_REPLY_SIZE];
+    struct http_header list[7];
+    struct headers h = {.list = list, .capacity = 7};
     _cleanup_free_ char *body = error_body(cause, text, request_id);
 
     if (body == NULL) {
@@ -94,6 +102,10 @@ void reply_error(struct http_exchange *x, const char *node, const char *request_
     if (timing != NULL) {
         timing_format(times, timing);
         headers_add(&h, "Server-Timing", times);
+    }
+    if (said != NULL) {
+        mark_reply_write(said_text, said);
+        headers_add(&h, MARK_REPLY_HEADER, said_text);
     }
     if (status == 429 || status == 503) {
         (void)snprintf(retry, sizeof(retry), "%u", retry_after_s > 0 ? retry_after_s : 1);

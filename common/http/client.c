@@ -243,6 +243,8 @@ static void on_head(struct http_message *m)
         if (status == 101) {
             m->refusal = 400;
             m->reason = "the server switched protocols unasked";
+        } else if (status == 100 && call->ops.on_continue != NULL) {
+            call->ops.on_continue(call);
         }
         return;
     }

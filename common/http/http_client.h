@@ -73,6 +73,9 @@ struct http_call_ops {
     /* Last. 0: response whole. -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EPROTO,
      * -ECANCELED, … The call is gone when this returns. */
     void (*on_close)(struct http_call *call, int status);
+    /* May be NULL. 100: the server takes the body of a request with `Expect:
+     * 100-continue`. */
+    void (*on_continue)(struct http_call *call);
 };
 
 int http_client_open(struct http_client *c, uv_loop_t *loop,

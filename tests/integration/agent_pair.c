@@ -55,7 +55,7 @@ static void a_forged_mark_changes_nothing(void **state)
     };
     static const struct http_header unsigned_mark[] = {
         {HTTP_STR("X-Mayfly-Forwarded"),
-         HTTP_STR("v1 node9 00000000-0000-4000-8000-000000000000 5 10.0.0.1 -")},
+         HTTP_STR("v2 node9 00000000-0000-4000-8000-000000000000 5 5 wait 10.0.0.1 -")},
     };
     struct agents_reply r;
 

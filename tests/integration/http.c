@@ -509,8 +509,13 @@ static void fetch_close(struct http_call *call, int status)
     uv_stop(&f->loop);
 }
 
-static const struct http_call_ops fetch_ops = {fetch_response, fetch_body, fetch_end,
-                                               fetch_drain, fetch_close};
+static const struct http_call_ops fetch_ops = {
+    .on_response = fetch_response,
+    .on_body = fetch_body,
+    .on_end = fetch_end,
+    .on_drain = fetch_drain,
+    .on_close = fetch_close,
+};
 
 static void fetch_open(struct fetch *f)
 {

@@ -164,12 +164,23 @@ static void forward_over(void *data)
 {
     struct sim_call *origin = data;
     struct sim_node *n = origin->node;
+    enum call_verdict verdict = origin->verdict;
 
-    if (origin->over == 0) {
+    if (origin->over > 0 || origin->call.state != CALL_FORWARDED) {
+        return;
+    }
+    origin->verdict = VERDICT_FINAL;
+    origin->there = NULL;
+    if (verdict != VERDICT_FINAL) {
+        n->sim->counts.returned++;
+        agent_core_call_returned(n->core, &origin->call, origin->hop_node, verdict,
+                                 origin->forward_cause);
+    } else {
+        agent_core_hop_room(n->core, &origin->call, origin->hop_node, &origin->room);
         agent_core_call_done(n->core, &origin->call, origin->forward_cause, 0);
         call_over(origin, origin->forward_cause);
-        timer_arm(n);
     }
+    timer_arm(n);
 }
 
 static void call_over(struct sim_call *sc, enum cause cause)
@@ -185,7 +196,12 @@ static void call_over(struct sim_call *sc, enum cause cause)
         sc->node->broken = true;
     }
     sc->cause = cause;
+    if (sc->origin != NULL && sc->origin->there != sc) {
+        return; /* nobody waits for it */
+    }
     if (sc->origin != NULL) {
+        sc->origin->verdict = sc->verdict;
+        sc->origin->room = sc->room;
         sc->origin->forward_cause = cause;
         (void)snprintf(sc->origin->text, sizeof(sc->origin->text), "on %s: %.100s",
                        sc->node->name, sc->text);
@@ -207,6 +223,7 @@ static void service_over(void *data)
     struct sim_node *n = sc->node;
 
     if (sc->over == 0) {
+        sc->room = agent_core_room(n->core, sc->call.version);
         agent_core_call_done(n->core, &sc->call, CAUSE_NONE, 1000);
         call_over(sc, CAUSE_NONE);
         timer_arm(n);
@@ -254,24 +271,38 @@ static void call_dispatch(void *ctx, struct call *c)
 struct hop {
     struct sim_call *origin;
     struct sim_node *to;
+    struct call_hop says;
 };
+
+unsigned sim_node_index(const struct sim *s, const char *name)
+{
+    unsigned i = 0;
+
+    while (i < s->options.nodes && strcmp(s->nodes[i]->name, name) != 0) {
+        i++;
+    }
+    CHECK(i < s->options.nodes);
+    return i;
+}
 
 static void hop_arrives(void *data)
 {
     struct hop *h = data;
     struct sim_call *origin = h->origin;
     struct sim_node *to = h->to;
+    struct call_hop says = h->says;
 
     free(h);
-    if (origin->over > 0) {
+    if (origin->over > 0 || origin->call.state != CALL_FORWARDED) {
         return;
     }
     if (to->core == NULL) {
         origin->forward_cause = CAUSE_NODE_LOST;
+        origin->verdict = VERDICT_CANNOT;
         forward_over(origin);
         return;
     }
-    sim_call_new(to, origin->function, origin);
+    sim_call_new(to, origin->function, origin, &says);
 }
 
 static void call_forward(void *ctx, struct call *c, const char *node, const char *gateway)
@@ -282,12 +313,16 @@ static void call_forward(void *ctx, struct call *c, const char *node, const char
 
     CHECK(h != NULL && sc->origin == NULL && strcmp(node, n->name) != 0);
     h->origin = sc;
-    for (unsigned i = 0; i < n->sim->options.nodes; i++) {
-        if (strcmp(n->sim->nodes[i]->name, node) == 0) {
-            h->to = n->sim->nodes[i];
-        }
+    h->says = (struct call_hop){.may_wait = c->may_wait,
+                                .queue_left_ms = agent_core_queue_left_ms(n->core, c)};
+    h->to = n->sim->nodes[sim_node_index(n->sim, node)];
+    CHECK(strcmp(h->to->gateway, gateway) == 0);
+    (void)snprintf(sc->hop_node, sizeof(sc->hop_node), "%s", node);
+    if (n->shut[sim_node_index(n->sim, node)]) {
+        sim_say(n->sim, "%s forwards a call to %s, which takes none, as it was told",
+                n->name, node);
+        n->broken = true;
     }
-    CHECK(h->to != NULL && strcmp(h->to->gateway, gateway) == 0);
     n->sim->counts.forwarded++;
     sim_after(&n->sim->clock, NET_US, hop_arrives, free, h, &n->life);
 }
@@ -298,7 +333,10 @@ static void call_reject(void *ctx, struct call *c, enum cause cause, const char 
     struct sim_call *sc = container_of(c, struct sim_call, call);
 
     CHECK(cause != CAUSE_NONE);
+    CHECK(sc->origin != NULL || c->verdict == VERDICT_FINAL);
     sc->node->sim->counts.rejected += sc->origin == NULL;
+    sc->verdict = c->verdict;
+    sc->room = agent_core_room(sc->node->core, c->version);
     (void)snprintf(sc->text, sizeof(sc->text), "%s", text);
     call_over(sc, cause);
 }
@@ -322,7 +360,7 @@ static void caller_leaves(void *data)
 }
 
 struct sim_call *sim_call_new(struct sim_node *n, const char *function,
-                              struct sim_call *origin)
+                              struct sim_call *origin, const struct call_hop *hop)
 {
     struct sim_call *sc = calloc(1, sizeof(*sc));
     struct sim_clock *clock = &n->sim->clock;
@@ -332,7 +370,12 @@ struct sim_call *sim_call_new(struct sim_node *n, const char *function,
     sc->origin = origin;
     (void)snprintf(sc->function, sizeof(sc->function), "%s", function);
     list_push_back(&n->calls, &sc->link);
-    agent_core_call(n->core, &sc->call, NULL, sc->function, 0, origin != NULL);
+    if (origin != NULL) {
+        origin->there = sc;
+        agent_core_call_hop(n->core, &sc->call, NULL, sc->function, hop);
+    } else {
+        agent_core_call(n->core, &sc->call, NULL, sc->function, 0, false);
+    }
     if (origin == NULL && n->sim->options.faults && !n->sim->quiet &&
         sim_chance(clock, 20)) {
         sim_after(clock, sim_spread(clock, SERVICE_US), caller_leaves, NULL, sc,
@@ -349,7 +392,7 @@ void sim_node_call(struct sim_node *n, unsigned function)
     if (n->core != NULL) {
         sim_function_name(function, name);
         n->sim->counts.calls++;
-        (void)sim_call_new(n, name, NULL);
+        (void)sim_call_new(n, name, NULL, NULL);
     }
 }
 
@@ -580,6 +623,7 @@ static void die(struct sim_node *n)
     n->core = agent_core_free(n->core);
     n->n_packages = 0;
     n->n_grants = 0;
+    memset(n->shut, 0, sizeof(n->shut));
     LIST_FOREACH_SAFE(it, &n->instances)
     {
         list_remove(it);

@@ -7,6 +7,7 @@
 
 #define SIM_PACKAGES_MAX 256
 #define SIM_GRANTS_MAX   256
+#define SIM_PEERS_MAX    64
 
 struct sim_instance {
     struct list link;
@@ -23,6 +24,10 @@ struct sim_call {
     struct call call;
     struct sim_node *node;
     struct sim_call *origin; /* it was forwarded here from */
+    struct sim_call *there;  /* where it was forwarded to; NULL: it has not got there */
+    char hop_node[16];
+    struct hop_room room;      /* that it found there */
+    enum call_verdict verdict; /* on it: the origin's again unless FINAL */
     struct sim_instance *on;
     char function[16];
     unsigned over; /* how often it ended */
@@ -63,6 +68,7 @@ struct sim_node {
     size_t n_packages;
     struct node_grant grants[SIM_GRANTS_MAX];
     size_t n_grants;
+    bool shut[SIM_PEERS_MAX]; /* by index: it was told that they take no new calls */
 
     /* the session */
     bool joined;
@@ -75,7 +81,8 @@ struct sim_node {
 };
 
 struct sim_call *sim_call_new(struct sim_node *n, const char *function,
-                              struct sim_call *origin);
+                              struct sim_call *origin, const struct call_hop *hop);
+unsigned sim_node_index(const struct sim *s, const char *name);
 bool sim_package_is_ready(struct sim_node *n, const char *digest);
 void sim_node_arm(struct sim_node *n);
 

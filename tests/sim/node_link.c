@@ -112,6 +112,8 @@ static void take(struct sim_node *n, const struct message *m)
         }
         break;
     case NODE:
+        n->shut[sim_node_index(n->sim, m->peer.node)] =
+            m->peer.deleted || !m->peer.usable;
         if (m->peer.deleted) {
             agent_core_peer_deleted(n->core, m->peer.node);
         } else {

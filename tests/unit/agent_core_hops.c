@@ -242,6 +242,31 @@ static void deleted_meanwhile(void **state)
     world_free(w);
 }
 
+/* A version that is retired while its call is away is gone for good: the call waits for
+ * the next one (it once kept a pointer to it). */
+static void retired_meanwhile(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = everywhere(w, 0, 1, 1);
+    struct test_call c;
+
+    world_deploy(w, &d);
+    world_call(w, &c, "f");
+    deploy_drop(&d, 0);
+    d.serving = 0;
+    (void)deploy_version(&d, 2);
+    world_deploy(w, &d);
+    returned(w, &c, VERDICT_CANNOT, CAUSE_NO_CAPACITY);
+    assert_outcome(&c, NO_OUTCOME);
+    assert_null(c.call.version);
+    deploy_grant(&d, 0, "n1", 1, 0);
+    d.serving = 2;
+    world_deploy(w, &d);
+    assert_outcome(&c, FORWARDED);
+    assert_int_equal(version_number(c.call.version), 2);
+    world_free(w);
+}
+
 /* --- what is given back
  * --------------------------------------------------------------- */
 
@@ -401,6 +426,7 @@ int main(void)
         cmocka_unit_test(it_waits_where_it_came_first),
         cmocka_unit_test(news_of_room_moves_what_waits),
         cmocka_unit_test(deleted_meanwhile),
+        cmocka_unit_test(retired_meanwhile),
         cmocka_unit_test(gives_back_what_it_cannot_run),
         cmocka_unit_test(waits_only_if_it_may),
         cmocka_unit_test(gives_back_what_waits_in_vain),

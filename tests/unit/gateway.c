@@ -80,6 +80,8 @@ static const struct mark sample = {
     .node = "node-1.example",
     .request_id = "4f5b3a52-0000-4000-8000-000000000001",
     .left_ms = 1234,
+    .wait_ms = 567,
+    .may_wait = true,
     .peer = "2001:db8::1",
 };
 
@@ -105,6 +107,8 @@ static void a_mark_is_read_back(void **state)
         assert_string_equal(m.request_id, sample.request_id);
         assert_string_equal(m.peer, sample.peer);
         assert_int_equal(m.left_ms, sample.left_ms);
+        assert_int_equal(m.wait_ms, sample.wait_ms);
+        assert_true(m.may_wait);
     }
 }
 
@@ -140,14 +144,18 @@ static void rubbish_is_no_mark(void **state)
         "1",
         "true",
         " ",
-        "v1",
-        "v1 a b c d e",
-        "v1 a b c d e f",
+        "v2",
+        "v2 a b c d e f g",
+        "v2 a b c d e f g h",
+        "v1 n 4f5b3a52-0000-4000-8000-000000000001 1 1 now ::1 -",
         "v2 n 4f5b3a52-0000-4000-8000-000000000001 1 ::1 -",
-        "v1 n 4f5b3a52-0000-4000-8000-000000000001 -1 ::1 -",
-        "v1 n 4f5b3a52-0000-4000-8000-000000000001 x ::1 -",
-        "v1 n 4f5b3a52-0000-4000-8000-00000000000g 1 ::1 -",
-        "v1 n 4f5b3a52-0000-4000-8000-000000000001 1 ::1 - -",
+        "v2 n 4f5b3a52-0000-4000-8000-000000000001 -1 1 now ::1 -",
+        "v2 n 4f5b3a52-0000-4000-8000-000000000001 x 1 now ::1 -",
+        "v2 n 4f5b3a52-0000-4000-8000-000000000001 1 x now ::1 -",
+        "v2 n 4f5b3a52-0000-4000-8000-000000000001 1 -1 now ::1 -",
+        "v2 n 4f5b3a52-0000-4000-8000-000000000001 1 1 no ::1 -",
+        "v2 n 4f5b3a52-0000-4000-8000-00000000000g 1 1 now ::1 -",
+        "v2 n 4f5b3a52-0000-4000-8000-000000000001 1 1 now ::1 - -",
     };
     char longest[2 * MARK_SIZE];
     struct mark m;
@@ -159,6 +167,34 @@ static void rubbish_is_no_mark(void **state)
     memset(longest, 'a', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
     assert_int_equal(reads(longest, NULL, &m), MARK_NONE);
+}
+
+/* What the other agent says with its reply arrives as it was said; anything else is
+ * nothing. */
+static void a_replys_mark_is_read_back(void **state)
+{
+    static const char *const rubbish[] = {
+        "",          "v1",           "v1 1 2",         "v2 1 2 done",
+        "v1 1 2 no", "v1 -1 2 done", "v1 1 2 done 3",  "v1 4294967296 2 busy",
+        "v1 1 x busy", "v1 1 2 DONE",  "v1 1 2 cannot\n",
+    };
+    char text[MARK_REPLY_SIZE];
+    struct mark_reply r = {0};
+
+    for (int v = VERDICT_FINAL; v <= VERDICT_CANNOT; v++) {
+        const struct mark_reply said = {{UINT32_MAX, 999}, (enum call_verdict)v};
+
+        mark_reply_write(text, &said);
+        assert_int_equal(mark_reply_read(&r, http_str(text)), 0);
+        assert_int_equal(r.room.free, UINT32_MAX);
+        assert_int_equal(r.room.load_permille, 999);
+        assert_int_equal(r.verdict, v);
+    }
+    for (size_t i = 0; i < sizeof(rubbish) / sizeof(rubbish[0]); i++) {
+        assert_int_equal(mark_reply_read(&r, http_str(rubbish[i])), -EINVAL);
+    }
+    memset(text, '1', sizeof(text));
+    assert_int_equal(mark_reply_read(&r, (struct http_str){text, sizeof(text)}), -EINVAL);
 }
 
 /* --- headers
@@ -235,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_mark_is_read_back),
         cmocka_unit_test(a_changed_mark_is_not_believed),
         cmocka_unit_test(rubbish_is_no_mark),
+        cmocka_unit_test(a_replys_mark_is_read_back),
         cmocka_unit_test(what_passes_depends_on_who_speaks),
         cmocka_unit_test(timing_names_the_phases_there_were),
     };
