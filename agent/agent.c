@@ -115,7 +115,6 @@ static void drain(struct agent *a)
 {
     a->phase = AGENT_DRAINING;
     a->phase_until_ms = uv_now(&a->loop) + a->config->stop_grace_ms;
-    (void)sd_notify(0, "STOPPING=1");
     log_info("stopping: calls may end", LOG_INT("calls", gateway_active(a->gateway)),
              LOG_INT("grace_ms", a->config->stop_grace_ms));
     agent_core_drain(a->core);
@@ -138,6 +137,10 @@ static void advance(struct agent *a)
 {
     bool over = uv_now(&a->loop) >= a->phase_until_ms;
 
+    if (a->phase == AGENT_LEAVING && agent_leave_is_over(a)) {
+        drain(a);
+        over = false;
+    }
     if (a->phase == AGENT_DRAINING && (over || gateway_active(a->gateway) == 0)) {
         stop_instances(a);
         over = false;
@@ -152,9 +155,12 @@ static void on_signal(uv_signal_t *handle, int number)
     struct agent *a = handle->data;
 
     if (a->phase == AGENT_RUNNING) {
-        drain(a);
-    } else {
-        a->phase_until_ms = 0; /* asked twice: at once */
+        agent_leave_begin(a);
+    } else { /* asked twice: at once */
+        if (a->phase == AGENT_LEAVING) {
+            drain(a);
+        }
+        a->phase_until_ms = 0;
     }
 }
 
@@ -168,6 +174,11 @@ static void deadline_cb(uv_timer_t *timer)
     agent_core_tick(a->core);
 }
 
+static uint64_t min_ms(uint64_t x, uint64_t y)
+{
+    return x < y ? x : y;
+}
+
 /* The core's next deadline may have changed with anything that happened in this turn. */
 static void arm_deadline(struct agent *a)
 {
@@ -177,12 +188,15 @@ static void arm_deadline(struct agent *a)
     if (deadline_ms != UINT64_MAX) {
         in_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
     }
-    if (a->phase == AGENT_DRAINING || a->phase == AGENT_STOPPING) {
-        uint64_t loop_ms = uv_now(&a->loop);
-        uint64_t left_ms = a->phase_until_ms > loop_ms ? a->phase_until_ms - loop_ms : 0;
+    if (a->phase != AGENT_RUNNING) {
+        uint64_t loop_ms = uv_now(&a->loop), until_ms = a->phase_until_ms;
 
-        in_ms = left_ms < in_ms ? left_ms : in_ms;
+        if (a->phase == AGENT_LEAVING && a->notice_until_ms > loop_ms) {
+            until_ms = a->notice_until_ms;
+        }
+        in_ms = min_ms(in_ms, until_ms > loop_ms ? until_ms - loop_ms : 0);
     }
+    in_ms = min_ms(in_ms, agent_grants_end_in_ms(a));
     if (in_ms == UINT64_MAX) {
         (void)uv_timer_stop(&a->deadline);
     } else {
@@ -197,8 +211,11 @@ static void turn_cb(uv_prepare_t *prepare)
 
     agent_io_turn(a);
     agent_peers_turn(a);
-    if (a->phase == AGENT_DRAINING || a->phase == AGENT_STOPPING) {
+    if (a->phase != AGENT_RUNNING && a->phase != AGENT_CLOSING) {
         advance(a);
+    }
+    if (a->phase != AGENT_CLOSING) {
+        agent_grants_turn(a);
     }
     if (a->phase != AGENT_CLOSING) {
         agent_reports_turn(a);

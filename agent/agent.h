@@ -24,9 +24,16 @@
 #include "common/metrics.h"
 #include "common/random.h"
 
-/*   RUNNING ──signal──▶ DRAINING ──calls ended, or grace over, or second signal──▶
- *   STOPPING ──instances gone, or limit──▶ CLOSING ─▶ the loop ends */
-enum agent_phase { AGENT_RUNNING, AGENT_DRAINING, AGENT_STOPPING, AGENT_CLOSING };
+/*   RUNNING ──signal──▶ LEAVING ──grants gone and notice over, or limit──▶
+ *   DRAINING ──calls ended, or grace over──▶ STOPPING ──instances gone, or limit──▶
+ *   CLOSING ─▶ the loop ends. A second signal cuts the calls. */
+enum agent_phase {
+    AGENT_RUNNING,
+    AGENT_LEAVING, /* takes calls as ever, while the controller gives its grants away */
+    AGENT_DRAINING,
+    AGENT_STOPPING,
+    AGENT_CLOSING
+};
 
 struct agent_reports;
 struct agent_status_series;
@@ -36,7 +43,10 @@ struct agent {
     const char *token; /* NULL: none */
     uv_loop_t loop;
     enum agent_phase phase;
-    uint64_t phase_until_ms; /* uv_now; DRAINING and STOPPING end then */
+    uint64_t phase_until_ms; /* uv_now; LEAVING, DRAINING and STOPPING end then */
+    uint64_t notice_until_ms; /* uv_now; LEAVING ends no sooner */
+    uint64_t down_ms;         /* uv_now, when the last controller was lost; 0: it is up */
+    uint32_t grants_ttl_ms;
     int exit_code;
     char *advertise;
     char boot[33];         /* hex: tells this start of the agent from all others */
@@ -119,6 +129,16 @@ void agent_reports_version(struct agent *a, const struct version *v, bool ready,
 /* Versions of it that are not in `keep` are retired: they are not reported again. */
 void agent_reports_retire(struct agent *a, const char *namespace_, const char *name,
                           const struct version_state *keep, size_t n_keep);
+
+/* --- agent_leave.c */
+void agent_leave_begin(struct agent *a); /* RUNNING ─▶ LEAVING */
+void agent_leave_tell(struct agent *a);  /* the controller, in a new session again */
+bool agent_leave_is_over(struct agent *a);
+/* When a controller was lost, and when one has said all that there is. */
+void agent_grants_alone(struct agent *a);
+void agent_grants_renewed(struct agent *a);
+void agent_grants_turn(struct agent *a);
+uint64_t agent_grants_end_in_ms(const struct agent *a); /* UINT64_MAX: they do not */
 
 /* --- agent_logs.c */
 void agent_logs_request(struct agent *a, const Mayfly__V1__LogRequest *m);

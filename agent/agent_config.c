@@ -55,6 +55,8 @@ const struct config_key agent_config_keys[] = {
      "path of mayfly-warden; default: as installed or built"},
     {"log.level", CONFIG_STR, AT(log_level), 0, 0, "debug, info, warn or error"},
     {"log.format", CONFIG_STR, AT(log_format), 0, 0, "auto, human or json"},
+    {"stop_notice", CONFIG_MS, AT(stop_notice_ms), 0, 3600 * 1000,
+     "when the agent is stopped, it takes calls for so long with /healthz at 503"},
     {"stop_grace", CONFIG_MS, AT(stop_grace_ms), 0, 24 * 3600 * 1000,
      "calls may take so long to end when the agent is stopped"},
 };
@@ -109,6 +111,7 @@ int agent_config_init(struct agent_config *c, struct error *err)
         .warden = strdup(""),
         .log_level = strdup("info"),
         .log_format = strdup("auto"),
+        .stop_notice_ms = 1000,
         .stop_grace_ms = 30000,
     };
     if (c->controllers == NULL) {

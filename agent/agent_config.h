@@ -30,6 +30,7 @@ struct agent_config {
     char *warden;
     char *log_level;
     char *log_format;
+    uint32_t stop_notice_ms;
     uint32_t stop_grace_ms;
 };
 

@@ -95,7 +95,12 @@ static void on_welcome(void *data, const Mayfly__V1__Welcome *w)
     if (!w->resumed) {
         agent_logs_cancel_all(a); /* they were of the session before */
         agent_reports_session(a);
+        agent_leave_tell(a);
+    } else {
+        agent_grants_renewed(a);
     }
+    a->grants_ttl_ms =
+        w->grants_ttl_ms < UINT32_MAX ? (uint32_t)w->grants_ttl_ms : UINT32_MAX;
     agent_reports_beat(a, w->heartbeat_ms);
 }
 
@@ -110,6 +115,7 @@ static void on_down(void *data, const char *reason)
         (void)snprintf(a->down_reason, sizeof(a->down_reason), "%s", reason);
     }
     a->link_was_up = false;
+    agent_grants_alone(a);
 }
 
 /* --- messages
@@ -173,6 +179,7 @@ static void on_message(void *data, const Mayfly__V1__Envelope *m)
         break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END:
         agent_core_snapshot_end(a->core);
+        agent_grants_renewed(a);
         packages_prune(a->packages);
         agent_peers_snapshot(a, true);
         a->has_snapshot = true;

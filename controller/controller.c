@@ -295,6 +295,7 @@ static int open_hub(struct controller *c, struct error *err)
         .token = c->token,
         .heartbeat_ms = config->hub_heartbeat_ms,
         .resume_ms = config->hub_resume_ms,
+        .grants_ttl_ms = config->grants_ttl_ms,
     };
     int rc;
 

@@ -22,6 +22,7 @@ struct controller_config {
     uint16_t hub_port;
     uint32_t hub_heartbeat_ms;
     uint32_t hub_resume_ms;
+    uint32_t grants_ttl_ms;
     char *token_file;    /* NULL: any agent may join */
     char *advertise_url; /* NULL: http://<host name>:<rest port> */
     char *state_dir;

@@ -219,6 +219,11 @@ static void on_message(void *data, struct hub_node *n, const Mayfly__V1__Envelop
     case MAYFLY__V1__ENVELOPE__BODY_LOG_CHUNK:
         on_log_chunk(l, n, m->log_chunk);
         break;
+    case MAYFLY__V1__ENVELOPE__BODY_LEAVING:
+        log_info("a node leaves: its grants go elsewhere",
+                 LOG_STR("node", hub_node_name(n)));
+        controller_core_node_leaving(l->core, hub_node_name(n));
+        break;
     default: /* of a newer agent */
         break;
     }

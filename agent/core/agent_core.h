@@ -177,6 +177,11 @@ void agent_core_peer_deleted(struct agent_core *a, const char *node);
 void agent_core_snapshot_begin(struct agent_core *a);
 void agent_core_snapshot_end(struct agent_core *a);
 
+/* No controller has spoken to this node for the grants' time to live: until one does, it
+ * has none, as if the controller had said so. What it was granted is not forgotten. */
+void agent_core_lapse(struct agent_core *a, bool lapsed);
+bool agent_core_is_granted(const struct agent_core *a); /* anything; O(functions) */
+
 /* --- events from the edges ------------------------------------------------------ */
 void agent_core_package_ready(struct agent_core *a, const char *digest);
 void agent_core_package_failed(struct agent_core *a, const char *digest, enum cause cause,

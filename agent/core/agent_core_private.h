@@ -122,7 +122,8 @@ struct version {
     bool wanted; /* in the newest state of the function; otherwise it drains */
     bool named;  /* while a state is taken over */
 
-    uint32_t grant_max, grant_warm; /* ours */
+    uint32_t grant_max, grant_warm; /* ours; 0 while grants have lapsed */
+    uint32_t told_max, told_warm;   /* as the controller said */
     struct place *places;           /* the other nodes' */
     size_t n_places;
     uint64_t offload_ms; /* waiting calls are tried elsewhere then; 0: they are not */
@@ -186,6 +187,7 @@ struct agent_core {
     uint64_t now_us, now_ms; /* of the door that was entered last */
     uint64_t seed;
     bool draining;
+    bool lapsed; /* the grants' time to live is over */
     bool inside; /* a door is being passed: no other may be entered from an io function */
 
     struct name_map by_name; /* functions */
@@ -240,6 +242,8 @@ int catalog_version_new(struct version **ret, struct function *f,
                         const struct version_state *s);
 void catalog_version_free(struct version *v);
 bool catalog_version_same(const struct version *v, const struct version_state *s);
+/* What the controller said, unless that has lapsed. */
+void catalog_version_grant(struct version *v);
 bool catalog_version_granted(const struct version *v); /* anywhere */
 void catalog_version_retire(struct version *v);        /* its instances drain */
 void catalog_version_arm(struct version *v);           /* its timer */

@@ -218,8 +218,9 @@ static void adopt(struct function *f, struct plan *p)
     }
     v->named = true;
     catalog_places_set(v, steal(p->places), p->n_places);
-    v->grant_max = p->ours.max;
-    v->grant_warm = p->ours.warm;
+    v->told_max = p->ours.max;
+    v->told_warm = p->ours.warm;
+    catalog_version_grant(v);
 }
 
 /* The serving version, as soon as it has a place anywhere; until then the one that served
@@ -339,6 +340,54 @@ void agent_core_function_deleted(struct agent_core *a, const char *namespace_,
         }
     }
     agent_leave(a);
+}
+
+/* --- time to live ---------------------------------------------------------------------
+ */
+
+static void renew(struct function *f)
+{
+    LIST_FOREACH(it, &f->versions)
+    {
+        struct version *v = container_of(it, struct version, link);
+
+        if (v->wanted) {
+            catalog_version_grant(v);
+            catalog_package_need(v);
+            pool_shrink(v);
+            pool_account(v);
+            router_reroute(v);
+        }
+    }
+}
+
+void agent_core_lapse(struct agent_core *a, bool lapsed)
+{
+    if (a->lapsed == lapsed) {
+        return;
+    }
+    agent_enter(a);
+    a->lapsed = lapsed;
+    LIST_FOREACH(it, &a->functions)
+    {
+        renew(container_of(it, struct function, all));
+    }
+    a->io.report_soon(a->io.ctx);
+    agent_leave(a);
+}
+
+bool agent_core_is_granted(const struct agent_core *a)
+{
+    LIST_FOREACH(it, &a->functions)
+    {
+        LIST_FOREACH(at, &container_of(it, struct function, all)->versions)
+        {
+            if (container_of(at, struct version, link)->grant_max > 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /* --- snapshots ------------------------------------------------------------------------

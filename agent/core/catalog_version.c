@@ -161,7 +161,8 @@ void catalog_version_free(struct version *v)
 void catalog_version_retire(struct version *v)
 {
     v->wanted = false;
-    v->grant_max = v->grant_warm = 0;
+    v->told_max = v->told_warm = 0;
+    catalog_version_grant(v);
     catalog_places_set(v, NULL, 0);
     pool_drain(v, STOP_RETIRED);
     pool_account(v);
@@ -204,6 +205,14 @@ void catalog_version_reap(struct version *v)
 }
 
 /* --- grants ------------------------------------------------------------------------- */
+
+void catalog_version_grant(struct version *v)
+{
+    bool lapsed = v->function->core->lapsed;
+
+    v->grant_max = lapsed ? 0 : v->told_max;
+    v->grant_warm = lapsed ? 0 : v->told_warm;
+}
 
 bool catalog_version_granted(const struct version *v)
 {

@@ -50,7 +50,11 @@ static void on_request(struct http_server *s, struct http_exchange *x)
 
     if (http_str_eq(http_exchange_path(x), "/healthz") &&
         (http_str_eq(method, "GET") || http_str_eq(method, "HEAD"))) {
-        (void)http_exchange_reply(x, 200, (struct http_headers){&plain, 1}, "ok\n", 3);
+        const struct gateway *g = s->data;
+        const char *text = g->leaving ? "the agent is being stopped\n" : "ok\n";
+
+        (void)http_exchange_reply(x, g->leaving ? 503 : 200,
+                                  (struct http_headers){&plain, 1}, text, strlen(text));
         return;
     }
     call_begin(s->data, x);
@@ -188,6 +192,11 @@ uint16_t gateway_port(const struct gateway *g)
 void gateway_informed(struct gateway *g)
 {
     g->informed = true;
+}
+
+void gateway_leave(struct gateway *g)
+{
+    g->leaving = true;
 }
 
 void gateway_drain(struct gateway *g)

@@ -34,6 +34,8 @@ uint16_t gateway_port(const struct gateway *g);
 /* The core knows by now what functions there are: what it does not know is not there.
  * Before that such a call is told to come back. */
 void gateway_informed(struct gateway *g);
+/* /healthz says that it takes no more, though it does, so that callers look elsewhere. */
+void gateway_leave(struct gateway *g);
 void gateway_drain(struct gateway *g); /* accepts no more; calls go on */
 size_t gateway_active(const struct gateway *g);
 /* Calls that run are cut. on_closed comes once all have ended. */

@@ -110,6 +110,7 @@ struct gateway {
     unsigned log_lines; /* in that second */
     unsigned open;      /* parts that are not closed */
     bool informed;
+    bool leaving;
     bool closing;
     bool server_closed;
     void (*on_closed)(void *data);

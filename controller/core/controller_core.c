@@ -140,6 +140,12 @@ void controller_core_node_left(struct controller_core *c, const char *node,
     core_leave(c);
 }
 
+void controller_core_node_leaving(struct controller_core *c, const char *node)
+{
+    nodes_leaving(c, node);
+    core_leave(c);
+}
+
 void controller_core_node_report(struct controller_core *c, const char *node,
                                  const struct node_report *r)
 {

@@ -131,6 +131,8 @@ void controller_core_node_joined(struct controller_core *c, const struct node_he
 /* The session is over for good: the node is lost, its grants go elsewhere. */
 void controller_core_node_left(struct controller_core *c, const char *node,
                                const char *reason);
+/* Its agent has been told to end: the grants go elsewhere now, while it still serves. */
+void controller_core_node_leaving(struct controller_core *c, const char *node);
 void controller_core_node_report(struct controller_core *c, const char *node,
                                  const struct node_report *r);
 void controller_core_version_report(struct controller_core *c, const char *node,

@@ -140,7 +140,8 @@ struct core_node {
     char gateway[CORE_TEXT_MAX];
     char **labels; /* NULL-terminated */
     bool ready;
-    bool draining; /* by order: not placed on, though it may be ready */
+    bool leaving;  /* its agent is ending: until it starts anew */
+    bool draining; /* by order, or leaving: not placed on, though it may be ready */
     uint32_t cpu_millis;
     uint64_t connected_wall_ms;
     uint64_t seen_ms;

@@ -323,6 +323,7 @@ static void new_life(struct controller_core *c, struct core_node *n, const char 
     clean_text(n->boot, sizeof(n->boot), boot);
     n->instances = 0;
     n->memory_reserved_bytes = 0;
+    n->leaving = false;
 }
 
 static bool take_hello(struct core_node *n, const struct node_hello *h)
@@ -345,29 +346,30 @@ static void take_order(const struct controller_core *c, struct core_node *n)
 {
     const struct node_order *o = node_order_find(c, n->name);
 
-    n->draining = o != NULL && o->state == NODE_ORDER_DRAINING;
+    n->draining = n->leaving || (o != NULL && o->state == NODE_ORDER_DRAINING);
     n->place.closed = o != NULL && o->state == NODE_ORDER_CORDONED;
 }
 
-void nodes_ordered(struct controller_core *c, const char *name)
+/* What is wanted of a node that is there may have changed. */
+static void follow_order(struct controller_core *c, struct core_node *n)
 {
-    struct core_node *n = nodes_find(c, name);
     bool was_draining, was_closed;
 
-    if (n == NULL || !n->ready) {
-        return; /* it is asked for when it comes */
-    }
     was_draining = n->draining;
     was_closed = n->place.closed;
     take_order(c, n);
     if (n->draining == was_draining && n->place.closed == was_closed) {
         return;
     }
-    journal_node(c, EVENT_NODE_ORDERED, n->name, "is %s by order",
+    if (n->draining && was_draining) {
+        return; /* it leaves, whatever is said of it */
+    }
+    journal_node(c, EVENT_NODE_ORDERED, n->name, "is %s%s",
                  n->draining       ? "draining"
                  : n->place.closed ? "cordoned"
-                                   : "ready");
-    if (n->draining && !was_draining) {
+                                   : "ready",
+                 n->leaving ? ", as its agent ends" : " by order");
+    if (n->draining) {
         placement_nodes_remove(&c->usable, &n->place);
         tell(c, n);
         scheduler_node_gone(c, n);
@@ -380,6 +382,25 @@ void nodes_ordered(struct controller_core *c, const char *name)
     }
     if (!n->place.closed) {
         scheduler_node_came(c, n);
+    }
+}
+
+void nodes_ordered(struct controller_core *c, const char *name)
+{
+    struct core_node *n = nodes_find(c, name);
+
+    if (n != NULL && n->ready) { /* else it is asked for when it comes */
+        follow_order(c, n);
+    }
+}
+
+void nodes_leaving(struct controller_core *c, const char *name)
+{
+    struct core_node *n = nodes_find(c, name);
+
+    if (n != NULL && n->ready) {
+        n->leaving = true;
+        follow_order(c, n);
     }
 }
 
@@ -416,6 +437,9 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
         new_life(c, n, h->boot);
     }
     changed = take_hello(n, h);
+    if (n->ready) {
+        follow_order(c, n); /* it may have been leaving, in its life before */
+    }
     if (make_ready(c, n) < 0) {
         return; /* it stays lost, and comes again */
     }

@@ -10,6 +10,8 @@ void nodes_free(struct controller_core *c);
 struct core_node *nodes_find(const struct controller_core *c, const char *name);
 void nodes_join(struct controller_core *c, const struct node_hello *h);
 void nodes_leave(struct controller_core *c, const char *name, const char *reason);
+/* Its agent ends, and goes on until others have its grants. */
+void nodes_leaving(struct controller_core *c, const char *name);
 void nodes_report(struct controller_core *c, const char *name,
                   const struct node_report *r);
 /* The function is gone: so is what nodes said of it. */

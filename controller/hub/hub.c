@@ -87,6 +87,7 @@ static void welcome(struct hub_node *n, bool resumed)
     w.resumed = resumed;
     w.received = n->session.received;
     w.heartbeat_ms = h->options.heartbeat_ms;
+    w.grants_ttl_ms = h->options.grants_ttl_ms;
     w.packages_url = (char *)(uintptr_t)h->options.packages_url;
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_WELCOME;
     m.welcome = &w;

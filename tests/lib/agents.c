@@ -59,13 +59,36 @@ void agents_turn(struct agents *b)
     (void)uv_run(&b->loop, UV_RUN_NOWAIT);
 }
 
+static void say_what_there_is(const struct agents *b)
+{
+    for (unsigned i = 0; i < AGENTS_MAX; i++) {
+        const struct agents_node *n = &b->nodes[i];
+
+        (void)fprintf(stderr, "# %s: pid %d, %s, %llu reports%s\n", n->name, (int)n->pid,
+                      n->session != NULL ? "joined" : "not joined",
+                      (unsigned long long)n->reports, n->leaving ? ", leaving" : "");
+    }
+    for (size_t i = 0; i < b->n_functions; i++) {
+        const struct agents_function *fn = &b->functions[i];
+
+        (void)fprintf(stderr, "# %s: known to %x of %x, %s, %s, %u busy; granted %u %u %u\n",
+                      fn->name, fn->known, fn->wanted,
+                      fn->reported ? "reported" : "not reported",
+                      fn->ready ? "ready" : cause_name(fn->cause), fn->busy,
+                      fn->granted[0], fn->granted[1], fn->granted[2]);
+    }
+}
+
 void agents_wait(struct agents *b, bool (*done)(void *data), void *data)
 {
     uint64_t until_ms = clock_mono_ms() + AGENTS_LIMIT_MS;
 
     while (!done(data)) {
         agents_turn(b);
-        CHECK(clock_mono_ms() < until_ms);
+        if (clock_mono_ms() >= until_ms) {
+            say_what_there_is(b);
+            CHECK(!"what the test waits for did not happen");
+        }
     }
 }
 
@@ -86,7 +109,7 @@ static void send_peer(struct agents *b, struct hub_node *to, const struct agents
 {
     char gateway[32];
     const struct node_state state = {n->name, ++b->revision, false, gateway,
-                                     n->session != NULL};
+                                     n->session != NULL && !n->leaving};
     Mayfly__V1__NodeState wire;
     Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
 
@@ -118,6 +141,7 @@ static void on_join(void *data, struct hub_node *session, const Mayfly__V1__Hell
 
     CHECK(n != NULL);
     n->session = session;
+    n->leaving = false;
     hub_node_set_data(session, n);
     hub_resync(b->hub, session);
     for (unsigned i = 0; i < AGENTS_MAX; i++) {
@@ -178,8 +202,39 @@ static void on_report(struct agents *b, unsigned node, const Mayfly__V1__NodeRep
 
         CHECK(fn != NULL);
         fn->known |= 1u << node;
+        fn->granted[node] = m->loads[i]->grant_max;
         if (m->loads[i]->grant_max > 0) {
             fn->busy = m->loads[i]->busy;
+        }
+    }
+}
+
+/* To that node alone. */
+static void send_without_grant(struct agents *b, const struct agents_node *n,
+                               struct agents_function *fn)
+{
+    struct grant grants[AGENTS_MAX];
+    struct version_state version = fn->version;
+    struct agents_function copy = *fn;
+
+    version.n_grants = 0;
+    version.grants = grants;
+    for (size_t i = 0; i < fn->version.n_grants; i++) {
+        if (strcmp(fn->grants[i].node, n->name) != 0) {
+            grants[version.n_grants++] = fn->grants[i];
+        }
+    }
+    copy.state.versions = &version;
+    copy.state.revision = ++b->revision;
+    send_function(b, n->session, &copy);
+}
+
+static void on_leaving(struct agents *b, struct agents_node *n)
+{
+    n->leaving = true;
+    for (size_t i = 0; i < b->n_functions; i++) {
+        if (b->functions[i].state.revision > 0) {
+            send_without_grant(b, n, &b->functions[i]);
         }
     }
 }
@@ -211,6 +266,8 @@ static void on_message(void *data, struct hub_node *session,
         on_report(b, (unsigned)(n - b->nodes), m->report);
     } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_VERSION_REPORT) {
         on_verdict(b, m->version_report);
+    } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_LEAVING) {
+        on_leaving(b, n);
     } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_LOG_CHUNK) {
         on_chunk(b, session, m->log_chunk);
     }
@@ -256,8 +313,8 @@ void agents_hub_open(struct agents *b)
         .controller_name = "test",
         .packages_url = b->packages_url,
         .token = b->token,
-        .heartbeat_ms = 200,
-        .resume_ms = 1000,
+        .heartbeat_ms = 600, /* a busy machine may keep an agent off for a second */
+        .resume_ms = 2000,
         .on_join = on_join,
         .on_snapshot = on_snapshot,
         .on_message = on_message,
@@ -362,6 +419,7 @@ static void become_agent(const struct agents_node *n)
     SET("state_dir=%s/state", n->dir);
     SET("user=" TEST_USER);
     SET("memory=2Gi");
+    SET("stop_notice=%s", b->stop_notice != NULL ? b->stop_notice : "0s");
     SET("cgroup=%s", n->cgroup);
     SET("uid_base=%u", 2010000000 + i * 100000);
     SET("log.level=%s", getenv("MAYFLY_TEST_LOG") != NULL ? "debug" : "error");
@@ -493,6 +551,37 @@ struct agents_function *agents_function(struct agents *b, const char *name,
     return fn;
 }
 
+void agents_grant(struct agents_function *fn, unsigned node, uint32_t max)
+{
+    struct grant *g;
+
+    fn->version.n_grants = fn->version.n_grants > 0 ? fn->version.n_grants : 1;
+    g = &fn->grants[fn->version.n_grants++];
+    CHECK(fn->version.n_grants <= AGENTS_MAX);
+    (void)snprintf(g->node, sizeof(g->node), "node%u", node);
+    g->max = max;
+}
+
+struct revoked {
+    const struct agents_function *fn;
+    unsigned node;
+};
+
+static bool is_revoked(void *data)
+{
+    const struct revoked *r = data;
+
+    return r->fn->granted[r->node] == 0;
+}
+
+void agents_revoke(struct agents *b, struct agents_function *fn, unsigned i)
+{
+    struct revoked r = {.fn = fn, .node = i};
+
+    send_without_grant(b, &b->nodes[i], fn);
+    agents_wait(b, is_revoked, &r);
+}
+
 static bool is_known(void *data)
 {
     const struct agents_function *fn = data;
@@ -531,6 +620,16 @@ bool agents_is_ready(void *fn)
 bool agents_is_busy(void *fn)
 {
     return ((struct agents_function *)fn)->busy > 0;
+}
+
+bool agents_is_leaving(void *node)
+{
+    return ((struct agents_node *)node)->leaving;
+}
+
+bool agents_has_body(void *reply)
+{
+    return ((struct agents_reply *)reply)->body.len > 0;
 }
 
 bool agents_is_idle(void *fn)

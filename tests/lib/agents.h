@@ -18,7 +18,7 @@
 #define AGENTS_FUNCTIONS    32
 #define AGENTS_GATEWAY_PORT 18080 /* of agent 0; 18081 is agent 1's */
 #define AGENTS_METRICS_PORT 18180
-#define AGENTS_LIMIT_MS     30000
+#define AGENTS_LIMIT_MS     120000
 
 struct agents;
 
@@ -30,6 +30,7 @@ struct agents_node {
     pid_t pid; /* 0: does not run */
     struct hub_node *session;
     uint64_t reports;
+    bool leaving; /* it has said so, and was told that it has no grants any more */
 };
 
 struct agents_function {
@@ -47,6 +48,7 @@ struct agents_function {
     enum cause cause;
     uint32_t busy;          /* by the last report of the node with the grant */
     unsigned wanted, known; /* bit i: node i has reported on it */
+    uint32_t granted[AGENTS_MAX]; /* what node i says that it was granted */
 };
 
 struct agents {
@@ -64,6 +66,7 @@ struct agents {
     uint64_t revision;
     struct buf log_text; /* of log chunks */
     bool log_end;
+    const char *stop_notice; /* of agents that are started; default 0s */
 };
 
 /* Makes the network, once in a process. False, having said why: not possible here. */
@@ -90,12 +93,21 @@ struct agents_function *agents_function(struct agents *b, const char *name,
 /* Sends it to all nodes and waits until they know it. */
 void agents_publish(struct agents *b, struct agents_function *fn);
 
+/* One more node with a grant; before agents_publish. */
+void agents_grant(struct agents_function *fn, unsigned node, uint32_t max);
+/* Tells node i alone that it has no grant any more, and waits until it says so itself: the
+ * others go on believing that it has. */
+void agents_revoke(struct agents *b, struct agents_function *fn, unsigned i);
+
 void agents_turn(struct agents *b); /* one turn of the loop, at most 20 ms */
-/* Turns the loop until done(data), within AGENTS_LIMIT_MS. */
+/* Turns the loop until done(data); after AGENTS_LIMIT_MS it says what there is and ends the
+ * test. What is waited for must be there to stay: agents report from time to time. */
 void agents_wait(struct agents *b, bool (*done)(void *data), void *data);
 bool agents_is_ready(void *fn);
 bool agents_is_busy(void *fn);
 bool agents_is_idle(void *fn);
+bool agents_is_leaving(void *node);
+bool agents_has_body(void *reply); /* a part of it has come */
 
 struct agents_reply {
     struct agents *bench;

@@ -12,6 +12,9 @@
 #define NET_US     300
 #define START_US   3000
 #define SERVICE_US 20000
+#define NOTICE_MS  200
+#define LEAVE_MS   3000
+#define GRACE_MS   30000
 
 static void timer_arm(struct sim_node *n);
 
@@ -389,7 +392,7 @@ void sim_node_call(struct sim_node *n, unsigned function)
 {
     char name[16];
 
-    if (n->core != NULL) {
+    if (n->core != NULL && (!n->stopping || n->stop_left_ms > 0)) {
         sim_function_name(function, name);
         n->sim->counts.calls++;
         (void)sim_call_new(n, name, NULL, NULL);
@@ -621,6 +624,7 @@ static void die(struct sim_node *n)
 {
     n->life++;
     n->core = agent_core_free(n->core);
+    n->stopping = false;
     n->n_packages = 0;
     n->n_grants = 0;
     memset(n->shut, 0, sizeof(n->shut));
@@ -643,6 +647,49 @@ void sim_node_crash(struct sim_node *n)
         sim_node_lost(n);
         sim_after(&n->sim->clock, 100000 + sim_spread(&n->sim->clock, 8000000), boot,
                   NULL, n, NULL);
+    }
+}
+
+/* The phases of an agent that is told to end: its grants go, its calls end, it goes. */
+static void stop_step(void *data)
+{
+    struct sim_node *n = data;
+    struct sim_clock *clock = &n->sim->clock;
+    uint64_t now_ms = clock->now_us / 1000;
+
+    if (n->stop_left_ms > now_ms &&
+        (n->stop_left_ms - now_ms > LEAVE_MS - NOTICE_MS ||
+         (n->joined && agent_core_is_granted(n->core)))) {
+        sim_after(clock, 50000, stop_step, NULL, n, &n->life);
+        return;
+    }
+    if (n->stop_left_ms != 0) {
+        n->stop_left_ms = 0;
+        n->stop_end_ms = now_ms + GRACE_MS;
+        agent_core_drain(n->core);
+        timer_arm(n);
+    }
+    if (!list_empty(&n->calls) && now_ms < n->stop_end_ms) {
+        sim_after(clock, 50000, stop_step, NULL, n, &n->life);
+        return;
+    }
+    if (!list_empty(&n->calls)) {
+        sim_say(n->sim, "%s was told to stop, and calls have not ended", n->name);
+        n->broken = true;
+    }
+    die(n);
+    sim_node_lost(n);
+    sim_after(clock, 100000 + sim_spread(clock, 3000000), boot, NULL, n, NULL);
+}
+
+void sim_node_stop(struct sim_node *n)
+{
+    if (n->core != NULL && !n->stopping) {
+        n->sim->counts.stops++;
+        n->stopping = true;
+        n->stop_left_ms = n->sim->clock.now_us / 1000 + LEAVE_MS;
+        sim_node_send_leaving(n);
+        stop_step(n);
     }
 }
 

@@ -61,6 +61,9 @@ struct sim_node {
     uint64_t timer_ms;
     unsigned busy_ticks;
     bool report_soon;
+    bool stopping;         /* it was asked to: as the agent does at SIGTERM */
+    uint64_t stop_left_ms; /* until then it serves on; 0: it drains */
+    uint64_t stop_end_ms;  /* calls have ended by then */
     bool broken; /* an invariant failed; it was said */
     struct list instances, dead;
     struct list calls, over;
@@ -90,6 +93,7 @@ void sim_node_arm(struct sim_node *n);
 void sim_node_dial(struct sim_node *n);
 void sim_node_lost(struct sim_node *n);
 void sim_node_send_report(struct sim_node *n, bool full);
+void sim_node_send_leaving(struct sim_node *n);
 void sim_node_send_version_report(struct sim_node *n, const struct version_report *r);
 
 #endif /* TESTS_SIM_NODE_H */

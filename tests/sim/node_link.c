@@ -227,6 +227,7 @@ void sim_node_resync(struct sim_node *n)
 struct letter {
     struct sim_node *node;
     bool is_version;
+    bool is_leaving;
     struct node_report report;
     struct version_report version;
     char names[64][16];
@@ -246,7 +247,9 @@ static void arrives_up(void *data)
     struct letter *l = data;
     struct sim *s = l->node->sim;
 
-    if (l->is_version) {
+    if (l->is_leaving) {
+        controller_core_node_leaving(s->controller, l->node->name);
+    } else if (l->is_version) {
         controller_core_version_report(s->controller, l->node->name, &l->version);
     } else {
         controller_core_node_report(s->controller, l->node->name, &l->report);
@@ -313,6 +316,20 @@ void sim_node_send_version_report(struct sim_node *n, const struct version_repor
     send_up(l);
 }
 
+void sim_node_send_leaving(struct sim_node *n)
+{
+    struct letter *l;
+
+    if (!n->joined || n->joined_boot != n->boots) {
+        return;
+    }
+    l = calloc(1, sizeof(*l));
+    CHECK(l != NULL);
+    l->node = n;
+    l->is_leaving = true;
+    send_up(l);
+}
+
 /* --- the session
  * ------------------------------------------------------------------------------ */
 
@@ -375,6 +392,9 @@ void sim_node_dial(struct sim_node *n)
     n->joined_boot = n->boots;
     n->down_us = n->up_us = 0;
     controller_core_node_joined(s->controller, &h);
+    if (n->stopping) {
+        sim_node_send_leaving(n);
+    }
     sim_node_send_report(n, true);
     sim_controller_arm(s);
 }

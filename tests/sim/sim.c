@@ -204,7 +204,7 @@ static void fault(void *data)
     if (s->quiet) {
         return;
     }
-    switch (sim_below(c, 6)) {
+    switch (sim_below(c, 7)) {
     case 0:
         if (s->controller != NULL) {
             s->counts.controller_crashes++;
@@ -221,6 +221,9 @@ static void fault(void *data)
     case 2:
     case 3:
         sim_node_cut(s->nodes[sim_below(c, s->options.nodes)]);
+        break;
+    case 4:
+        sim_node_stop(s->nodes[sim_below(c, s->options.nodes)]);
         break;
     default:
         sim_node_crash(s->nodes[sim_below(c, s->options.nodes)]);

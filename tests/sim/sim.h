@@ -84,8 +84,8 @@ struct sim_node;
 
 struct sim_counts {
     uint64_t calls, ok, failed, rejected, canceled, cold, forwarded, returned;
-    uint64_t deploys, deletes, orders, controller_crashes, agent_crashes, cuts,
-        store_outages;
+    uint64_t deploys, deletes, orders, controller_crashes, agent_crashes, stops,
+        cuts, store_outages;
 };
 
 struct sim {
@@ -128,6 +128,7 @@ struct sim_node *sim_node_new(struct sim *s, unsigned index);
 struct sim_node *sim_node_free(struct sim_node *n);
 const char *sim_node_name(const struct sim_node *n);
 void sim_node_crash(struct sim_node *n); /* and comes back after a while */
+void sim_node_stop(struct sim_node *n);  /* in order, and comes back after a while */
 void sim_node_cut(struct sim_node *n);   /* from the controller, for a while */
 void sim_node_call(struct sim_node *n, unsigned function);
 /* From the controller's io: queued to the node's session, if it has one. */

@@ -637,6 +637,49 @@ static void forwarded_call_has_a_deadline(void **state)
     world_free(w);
 }
 
+/* --- time to live ---------------------------------------------------------------------
+ */
+
+/* Grants that have lapsed are none: what runs ends its calls, what comes goes to other
+ * nodes, also what the controller says of old. Renewed they are as they were told last. */
+static void grants_lapse_and_are_renewed(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 2, 2);
+    struct test_call c[3];
+
+    assert_false(agent_core_is_granted(w->core));
+    world_deploy(w, &d);
+    assert_true(agent_core_is_granted(w->core));
+    world_ready(w, 0);
+    world_ready(w, 1);
+    world_call(w, &c[0], "f");
+    agent_core_lapse(w->core, true);
+    assert_true(agent_core_check(w->core));
+    assert_false(agent_core_is_granted(w->core));
+    assert_outcome(&c[0], DISPATCHED);
+    assert_int_equal(world_stopped(w), 1); /* the idle one */
+    peer(w, "n1", true);
+    deploy_grant(&d, 0, "n1", 1, 0);
+    deploy_grant(&d, 0, "here", 1, 1);
+    world_apply(w, &d);
+    assert_false(agent_core_is_granted(w->core));
+    world_call(w, &c[1], "f");
+    assert_outcome(&c[1], FORWARDED);
+    world_done(w, &c[0]);
+    assert_int_equal(world_stopped(w), 2);
+    world_gone(w, 0);
+    world_gone(w, 1);
+    agent_core_lapse(w->core, false);
+    world_package(w, 1);
+    assert_true(agent_core_is_granted(w->core));
+    assert_int_equal(w->n_instances, 3);
+    world_ready(w, 2);
+    world_call(w, &c[2], "f");
+    assert_outcome(&c[2], DISPATCHED);
+    world_free(w);
+}
+
 /* --- drain ----------------------------------------------------------------------------
  */
 
@@ -730,6 +773,7 @@ int main(void)
         cmocka_unit_test(waiting_calls_are_forwarded),
         cmocka_unit_test(failing_here_forwards),
         cmocka_unit_test(forwarded_call_has_a_deadline),
+        cmocka_unit_test(grants_lapse_and_are_renewed),
         cmocka_unit_test(drains),
         cmocka_unit_test(stops_all),
     };

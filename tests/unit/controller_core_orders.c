@@ -161,6 +161,38 @@ static void orders_that_go(void **state)
     world_check(&f->w);
 }
 
+/* An agent that is told to end says so: its grants are elsewhere at once, it is shown as
+ * draining, and whatever an operator says meanwhile does not bring it back. Its next life
+ * takes part again. */
+static void leaving_moves_grants(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *a = world_join(&f->w, "n1", 1024);
+    struct model_agent *b = world_join(&f->w, "n2", 1024);
+
+    (void)world_deploy_ready(&f->w, "one", 128, 1, 1);
+    (void)world_deploy_ready(&f->w, "free", 128, 0, 0);
+    controller_core_node_leaving(f->w.core, "n1");
+    world_run(&f->w);
+    assert_node(&f->w, "n1", "draining", "{}");
+    assert_null(agent_grant(a, "one", 1));
+    assert_null(agent_grant(a, "free", 1));
+    assert_int_equal(agent_grant(b, "one", 1)->warm, 1);
+    assert_int_equal(order(&f->w, "n1", "cordoned", NULL), CAUSE_NONE);
+    assert_int_equal(order(&f->w, "n1", "ready", NULL), CAUSE_NONE);
+    assert_node(&f->w, "n1", "draining", "{}");
+    controller_core_node_leaving(f->w.core, "n1"); /* said twice */
+    controller_core_node_leaving(f->w.core, "nobody");
+    world_check(&f->w);
+    world_leave(&f->w, a);
+    assert_node(&f->w, "n1", "lost", "{}");
+    world_rejoin(&f->w, a, true);
+    world_pass(&f->w, 3000);
+    assert_node(&f->w, "n1", "ready", "{}");
+    assert_non_null(agent_grant(a, "free", 1));
+    world_check(&f->w);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -172,6 +204,7 @@ int main(void)
         TEST(orders_are_kept),
         TEST(labels_are_merged),
         TEST(orders_that_go),
+        TEST(leaving_moves_grants),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
