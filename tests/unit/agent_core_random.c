@@ -337,11 +337,46 @@ static void package(struct model *m)
 /* --- calls and instances --------------------------------------------------------------
  */
 
+/* One that another node forwarded, and takes back. */
+static void hop(struct model *m, struct test_call *c, const char *name)
+{
+    const struct call_hop says = {
+        .may_wait = one_in(m, 2),
+        .queue_left_ms = one_in(m, 4) ? UINT64_MAX : below(m, 3000),
+    };
+
+    *c = (struct test_call){.outcome = NO_OUTCOME};
+    agent_core_call_hop(m->w->core, &c->call, NULL, name, &says);
+}
+
+/* A forwarded call's reply has begun, or it comes back. False: it is over. */
+static bool hop_answers(struct model *m, struct test_call *c)
+{
+    const struct hop_room room = {.free = below(m, 4), .load_permille = below(m, 1000)};
+    char node[sizeof(c->node)];
+
+    memcpy(node, c->node, sizeof(node));
+    if (one_in(m, 2)) {
+        agent_core_hop_room(m->w->core, &c->call, node, &room);
+        return false;
+    }
+    c->outcome = NO_OUTCOME;
+    agent_core_call_returned(m->w->core, &c->call, node,
+                             one_in(m, 2) ? VERDICT_BUSY : VERDICT_CANNOT,
+                             one_in(m, 2) ? CAUSE_NO_CAPACITY : CAUSE_NODE_LOST);
+    return true;
+}
+
 static void call(struct model *m)
 {
     unsigned f = below(m, FUNCTIONS);
 
     for (unsigned i = 0; i < CALLS; i++) {
+        if (!m->used[i] && one_in(m, 5)) {
+            m->used[i] = true;
+            hop(m, &m->calls[i], names[f]);
+            return;
+        }
         if (!m->used[i]) {
             m->used[i] = true;
             world_call_version(m->w, &m->calls[i], names[f],
@@ -357,6 +392,9 @@ static void end_call(struct model *m, unsigned i)
     struct test_call *c = &m->calls[i];
 
     if (!m->used[i]) {
+        return;
+    }
+    if (c->outcome == FORWARDED && one_in(m, 2) && hop_answers(m, c)) {
         return;
     }
     if (one_in(m, 5)) {
@@ -425,6 +463,9 @@ static void step(struct model *m)
         break;
     case 4:
         package(m);
+        if (one_in(m, 3)) {
+            agent_core_lapse(m->w->core, one_in(m, 3));
+        }
         break;
     case 5:
     case 6:
@@ -524,6 +565,7 @@ static void finish(struct model *m)
 {
     struct world *w = m->w;
 
+    agent_core_lapse(w->core, false);
     settle(m);
     check_warm(m);
     if (one_in(m, 2)) {
