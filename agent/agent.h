@@ -43,7 +43,7 @@ struct agent {
     const char *token; /* NULL: none */
     uv_loop_t loop;
     enum agent_phase phase;
-    uint64_t phase_until_ms; /* uv_now; LEAVING, DRAINING and STOPPING end then */
+    uint64_t phase_until_ms;  /* uv_now; LEAVING, DRAINING and STOPPING end then */
     uint64_t notice_until_ms; /* uv_now; LEAVING ends no sooner */
     uint64_t down_ms;         /* uv_now, when the last controller was lost; 0: it is up */
     uint32_t grants_ttl_ms;

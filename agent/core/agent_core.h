@@ -73,14 +73,14 @@ struct instance {
  * A call may be forwarded once. The agent that it reaches takes it, or gives it back
  * without having begun it, and the first one routes it anew: to a third agent, to an
  * instance of its own, into its queue, until the call's queue deadline. */
-struct call_hop { /* what an agent that forwards says of the call */
+struct call_hop {           /* what an agent that forwards says of the call */
     bool may_wait;          /* into the queue with it if nothing is free */
     uint64_t queue_left_ms; /* until it is no use any more; UINT64_MAX: not known */
 };
 
 enum call_verdict {
-    VERDICT_FINAL,  /* the call is over */
-    VERDICT_BUSY,   /* given back: it would have to wait here, and may if it comes again */
+    VERDICT_FINAL, /* the call is over */
+    VERDICT_BUSY,  /* given back: it would have to wait here, and may if it comes again */
     VERDICT_CANNOT, /* given back: nothing here can take it */
 };
 
@@ -100,15 +100,15 @@ struct call {
     struct instance *instance;
     enum call_state state;
     bool forwarded_here; /* came from another agent: must not hop again */
-    bool may_wait;       /* FORWARDED: the other agent may queue it; else it gives it back */
+    bool may_wait; /* FORWARDED: the other agent may queue it; else it gives it back */
     enum call_verdict verdict; /* read it in call_reject */
-    bool cold;           /* an instance was started for it */
-    bool pinned;         /* private: its caller named the version */
-    bool returnable;     /* private: the agent before takes it back */
-    unsigned n_hops;     /* private: times that it was forwarded */
-    enum cause returned; /* private: why the last agent gave it back */
-    uint64_t queue_limit_ms; /* private: the agent before waits no longer; UINT64_MAX */
-    uint64_t arrived_us; /* monotonic, set by agent_core_call */
+    bool cold;                 /* an instance was started for it */
+    bool pinned;               /* private: its caller named the version */
+    bool returnable;           /* private: the agent before takes it back */
+    unsigned n_hops;           /* private: times that it was forwarded */
+    enum cause returned;       /* private: why the last agent gave it back */
+    uint64_t queue_limit_ms;   /* private: the agent before waits no longer; UINT64_MAX */
+    uint64_t arrived_us;       /* monotonic, set by agent_core_call */
     uint64_t dispatched_us;
     uint64_t deadline_ms;       /* monotonic: kill when running past it */
     uint64_t queue_deadline_ms; /* monotonic: give up waiting */

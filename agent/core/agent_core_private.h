@@ -95,7 +95,7 @@ struct peer {
     struct name_map_node by_name;
     struct list all;
     uint32_t load_permille; /* as it said last */
-    uint64_t snapshot; /* the last that named it */
+    uint64_t snapshot;      /* the last that named it */
     bool usable;
     char *gateway;
     char node[SPEC_NODE_MAX + 1];
@@ -325,7 +325,8 @@ void router_dispatch(struct version *v, struct instance *in, struct call *c, boo
 /* Also out of v's queue. wait: also to a node without a free slot, to wait there. false:
  * no other node takes it; it is where it was. */
 bool router_forward(struct version *v, struct call *c, bool wait);
-bool router_waits_here(const struct version *v); /* an instance will take those that wait */
+bool router_waits_here(
+    const struct version *v);          /* an instance will take those that wait */
 void router_expire(struct version *v); /* calls whose time is over */
 void router_reject(struct agent_core *a, struct call *c, enum cause cause,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -334,7 +335,7 @@ void router_reject(struct agent_core *a, struct call *c, enum cause cause,
 void router_enqueue(struct version *v, struct call *c);        /* or rejects it */
 void router_enqueue_early(struct function *f, struct call *c); /* there is no target */
 void router_give_up(struct version *v, struct call *c); /* says what it waited for */
-struct call *router_dequeue(struct version *v);                /* first, or NULL */
+struct call *router_dequeue(struct version *v);         /* first, or NULL */
 void router_unqueue(struct call *c); /* takes it out of the queue that it is in */
 /* Things changed for the version: waiting calls go where they now can. */
 void router_reroute(struct version *v);

@@ -49,8 +49,8 @@ static void insert_forwarded(struct version *v, struct call *c)
 /* A call that comes back is routed anew until then. */
 static uint64_t queue_end_us(const struct version *v, const struct call *c)
 {
-    uint32_t ms = v->spec.queue_timeout_ms > 0 ? v->spec.queue_timeout_ms
-                                               : v->spec.init_timeout_ms;
+    uint32_t ms =
+        v->spec.queue_timeout_ms > 0 ? v->spec.queue_timeout_ms : v->spec.init_timeout_ms;
 
     return c->arrived_us + ms * 1000ull;
 }

@@ -267,9 +267,9 @@ static void offload(struct version *v, bool all)
             break; /* nobody takes it, nor the others */
         }
     }
-    v->offload_ms =
-        v->n_queued > 0 && v->n_places > 0 ? v->function->core->now_ms + CORE_OFFLOAD_MS
-                                           : 0;
+    v->offload_ms = v->n_queued > 0 && v->n_places > 0
+                        ? v->function->core->now_ms + CORE_OFFLOAD_MS
+                        : 0;
 }
 
 void router_offload(struct version *v)

@@ -40,7 +40,14 @@
 enum call_phase { PHASE_ASK, PHASE_WAIT, PHASE_RUN, PHASE_HOP, PHASE_OVER };
 
 /* What is to be done once no callback of others is on the stack. */
-enum call_todo { TODO_NONE, TODO_ASK, TODO_DISPATCH, TODO_FORWARD, TODO_RETURN, TODO_FAIL };
+enum call_todo {
+    TODO_NONE,
+    TODO_ASK,
+    TODO_DISPATCH,
+    TODO_FORWARD,
+    TODO_RETURN,
+    TODO_FAIL
+};
 
 struct gateway_call {
     struct call call; /* the core's; as long as core_open */
@@ -77,8 +84,8 @@ struct gateway_call {
     struct http_call *hop;
     struct peer_use use;
     bool hop_connected;
-    bool hop_taken; /* the other agent takes the body */
-    bool hop_whole; /* it was sent with the head */
+    bool hop_taken;             /* the other agent takes the body */
+    bool hop_whole;             /* it was sent with the head */
     struct mark_reply hop_said; /* verdict: not FINAL when it gives the call back */
     enum cause hop_cause;       /* why it does */
     char hop_node[SPEC_NODE_MAX + 1];

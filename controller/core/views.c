@@ -272,9 +272,10 @@ static const char *node_state(const struct controller_core *c, const struct core
 {
     const struct node_order *o = node_order_find(c, n->name);
 
-    return !n->ready     ? "lost"
-           : n->leaving  ? node_order_state_name(NODE_ORDER_DRAINING)
-           : o != NULL ? node_order_state_name(o->state) : "ready";
+    return !n->ready    ? "lost"
+           : n->leaving ? node_order_state_name(NODE_ORDER_DRAINING)
+           : o != NULL  ? node_order_state_name(o->state)
+                        : "ready";
 }
 
 static json_t *node_view(const struct controller_core *c, const struct core_node *n)

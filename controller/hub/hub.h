@@ -26,12 +26,12 @@ struct hub_options {
     const char *listen; /* "tcp://0.0.0.0:8091"; port 0 takes a free one */
     const char *controller_name;
     const char *packages_url;
-    const char *token;     /* NULL: any agent may join */
-    uint32_t heartbeat_ms; /* default 2000; silence for three of them ends the session */
-    uint32_t resume_ms;    /* a lost connection may resume for so long; default 10 s */
+    const char *token;      /* NULL: any agent may join */
+    uint32_t heartbeat_ms;  /* default 2000; silence for three of them ends the session */
+    uint32_t resume_ms;     /* a lost connection may resume for so long; default 10 s */
     uint32_t grants_ttl_ms; /* told to agents (Welcome); 0: their default */
-    uint32_t outbox_max;   /* messages kept unacknowledged a node; over it: snapshot */
-    uint32_t nodes_max;    /* default 5000 */
+    uint32_t outbox_max;    /* messages kept unacknowledged a node; over it: snapshot */
+    uint32_t nodes_max;     /* default 5000 */
     /* A node came (hello is valid during the call). It may be sent to from now on. */
     void (*on_join)(void *data, struct hub_node *n, const Mayfly__V1__Hello *hello);
     /* Send everything the node must know by hub_send() before returning; the hub puts

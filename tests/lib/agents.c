@@ -71,11 +71,11 @@ static void say_what_there_is(const struct agents *b)
     for (size_t i = 0; i < b->n_functions; i++) {
         const struct agents_function *fn = &b->functions[i];
 
-        (void)fprintf(stderr, "# %s: known to %x of %x, %s, %s, %u busy; granted %u %u %u\n",
-                      fn->name, fn->known, fn->wanted,
-                      fn->reported ? "reported" : "not reported",
-                      fn->ready ? "ready" : cause_name(fn->cause), fn->busy,
-                      fn->granted[0], fn->granted[1], fn->granted[2]);
+        (void)fprintf(
+            stderr, "# %s: known to %x of %x, %s, %s, %u busy; granted %u %u %u\n",
+            fn->name, fn->known, fn->wanted, fn->reported ? "reported" : "not reported",
+            fn->ready ? "ready" : cause_name(fn->cause), fn->busy, fn->granted[0],
+            fn->granted[1], fn->granted[2]);
     }
 }
 

@@ -46,8 +46,8 @@ struct agents_function {
     bool reported;
     bool ready;
     enum cause cause;
-    uint32_t busy;          /* by the last report of the node with the grant */
-    unsigned wanted, known; /* bit i: node i has reported on it */
+    uint32_t busy;                /* by the last report of the node with the grant */
+    unsigned wanted, known;       /* bit i: node i has reported on it */
     uint32_t granted[AGENTS_MAX]; /* what node i says that it was granted */
 };
 
@@ -95,13 +95,13 @@ void agents_publish(struct agents *b, struct agents_function *fn);
 
 /* One more node with a grant; before agents_publish. */
 void agents_grant(struct agents_function *fn, unsigned node, uint32_t max);
-/* Tells node i alone that it has no grant any more, and waits until it says so itself: the
- * others go on believing that it has. */
+/* Tells node i alone that it has no grant any more, and waits until it says so itself:
+ * the others go on believing that it has. */
 void agents_revoke(struct agents *b, struct agents_function *fn, unsigned i);
 
 void agents_turn(struct agents *b); /* one turn of the loop, at most 20 ms */
-/* Turns the loop until done(data); after AGENTS_LIMIT_MS it says what there is and ends the
- * test. What is waited for must be there to stay: agents report from time to time. */
+/* Turns the loop until done(data); after AGENTS_LIMIT_MS it says what there is and ends
+ * the test. What is waited for must be there to stay: agents report from time to time. */
 void agents_wait(struct agents *b, bool (*done)(void *data), void *data);
 bool agents_is_ready(void *fn);
 bool agents_is_busy(void *fn);

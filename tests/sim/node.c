@@ -657,9 +657,8 @@ static void stop_step(void *data)
     struct sim_clock *clock = &n->sim->clock;
     uint64_t now_ms = clock->now_us / 1000;
 
-    if (n->stop_left_ms > now_ms &&
-        (n->stop_left_ms - now_ms > LEAVE_MS - NOTICE_MS ||
-         (n->joined && agent_core_is_granted(n->core)))) {
+    if (n->stop_left_ms > now_ms && (n->stop_left_ms - now_ms > LEAVE_MS - NOTICE_MS ||
+                                     (n->joined && agent_core_is_granted(n->core)))) {
         sim_after(clock, 50000, stop_step, NULL, n, &n->life);
         return;
     }

@@ -64,7 +64,7 @@ struct sim_node {
     bool stopping;         /* it was asked to: as the agent does at SIGTERM */
     uint64_t stop_left_ms; /* until then it serves on; 0: it drains */
     uint64_t stop_end_ms;  /* calls have ended by then */
-    bool broken; /* an invariant failed; it was said */
+    bool broken;           /* an invariant failed; it was said */
     struct list instances, dead;
     struct list calls, over;
     struct sim_package packages[SIM_PACKAGES_MAX];

@@ -64,7 +64,8 @@ static void more_room_gets_the_call(void **state)
     world_deploy(w, &d);
     world_call(w, &c[0], "f");
     world_call(w, &c[1], "f");
-    assert_string_not_equal(c[0].node, c[1].node); /* one each: then they are even again */
+    assert_string_not_equal(c[0].node,
+                            c[1].node); /* one each: then they are even again */
     for (unsigned i = 0; i < 2; i++) {
         room(w, &c[i], strcmp(c[i].node, "n1") == 0 ? 3 : 1, 0);
     }
@@ -100,7 +101,8 @@ static void as_much_room_goes_by_load(void **state)
     world_free(w);
 }
 
-/* What was said fades: a node that was full is tried again though nobody said anything. */
+/* What was said fades: a node that was full is tried again though nobody said anything.
+ */
 static void what_was_said_fades(void **state)
 {
     struct world *w = world_new(0, 0);
@@ -270,7 +272,8 @@ static void retired_meanwhile(void **state)
 /* --- what is given back
  * --------------------------------------------------------------- */
 
-/* A node gives back what it cannot run: no grant, no memory, a drain, no such function. */
+/* A node gives back what it cannot run: no grant, no memory, a drain, no such function.
+ */
 static void gives_back_what_it_cannot_run(void **state)
 {
     struct world *w = world_new(256, 0);
@@ -390,7 +393,8 @@ static void a_draining_node_keeps_trying(void **state)
     world_free(w);
 }
 
-/* --- room ---------------------------------------------------------------------------- */
+/* --- room ----------------------------------------------------------------------------
+ */
 
 /* Free slots are those of instances that are up, and of those that could start. */
 static void room_is_what_could_be_taken(void **state)

@@ -641,7 +641,8 @@ static void forwarded_call_has_a_deadline(void **state)
  */
 
 /* Grants that have lapsed are none: what runs ends its calls, what comes goes to other
- * nodes, also what the controller says of old. Renewed they are as they were told last. */
+ * nodes, also what the controller says of old. Renewed they are as they were told last.
+ */
 static void grants_lapse_and_are_renewed(void **state)
 {
     struct world *w = world_new(0, 0);

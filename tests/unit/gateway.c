@@ -174,9 +174,17 @@ static void rubbish_is_no_mark(void **state)
 static void a_replys_mark_is_read_back(void **state)
 {
     static const char *const rubbish[] = {
-        "",          "v1",           "v1 1 2",         "v2 1 2 done",
-        "v1 1 2 no", "v1 -1 2 done", "v1 1 2 done 3",  "v1 4294967296 2 busy",
-        "v1 1 x busy", "v1 1 2 DONE",  "v1 1 2 cannot\n",
+        "",
+        "v1",
+        "v1 1 2",
+        "v2 1 2 done",
+        "v1 1 2 no",
+        "v1 -1 2 done",
+        "v1 1 2 done 3",
+        "v1 4294967296 2 busy",
+        "v1 1 x busy",
+        "v1 1 2 DONE",
+        "v1 1 2 cannot\n",
     };
     char text[MARK_REPLY_SIZE];
     struct mark_reply r = {0};
