@@ -24,9 +24,21 @@ static const struct number {
 #define N_NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
 static const char *const runtime_names[SPEC_RUNTIME_COUNT] = {
-    [SPEC_RUNTIME_PROVIDED] = "provided",
-    [SPEC_RUNTIME_HTTP] = "http",
-    [SPEC_RUNTIME_EXEC] = "exec",
+    [SPEC_RUNTIME_PROVIDED] = "provided", [SPEC_RUNTIME_HTTP] = "http",
+    [SPEC_RUNTIME_EXEC] = "exec",         [SPEC_RUNTIME_PYTHON] = "python",
+    [SPEC_RUNTIME_NODE] = "node",
+};
+
+/* Other names of a runtime: the prefix, and after it a version of those characters. */
+static const struct {
+    const char *prefix;
+    const char *version;
+    enum spec_runtime runtime;
+} runtime_aliases[] = {
+    {"python", "0123456789.", SPEC_RUNTIME_PYTHON},
+    {"nodejs", "0123456789.x", SPEC_RUNTIME_NODE},
+    {"node", "0123456789.x", SPEC_RUNTIME_NODE},
+    {"provided.al", "0123456789", SPEC_RUNTIME_PROVIDED},
 };
 
 static const char *const metric_names[SPEC_METRIC_COUNT] = {
@@ -172,7 +184,24 @@ const char *spec_runtime_name(enum spec_runtime r)
 
 int spec_runtime_parse(const char *name)
 {
-    return name_index(runtime_names, SPEC_RUNTIME_COUNT, name);
+    int runtime = name_index(runtime_names, SPEC_RUNTIME_COUNT, name);
+
+    for (size_t i = 0;
+         runtime < 0 && i < sizeof(runtime_aliases) / sizeof(*runtime_aliases); i++) {
+        size_t n = strlen(runtime_aliases[i].prefix);
+
+        if (strncmp(name, runtime_aliases[i].prefix, n) == 0 &&
+            strspn(name + n, runtime_aliases[i].version) == strlen(name + n)) {
+            runtime = (int)runtime_aliases[i].runtime;
+        }
+    }
+    return runtime;
+}
+
+bool spec_runtime_takes_events(enum spec_runtime r)
+{
+    return r == SPEC_RUNTIME_PROVIDED || r == SPEC_RUNTIME_PYTHON ||
+           r == SPEC_RUNTIME_NODE;
 }
 
 const char *spec_metric_name(enum spec_metric m)
@@ -371,7 +400,8 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
 
         if (runtime < 0) {
             return error_set(err, -EINVAL,
-                             "runtime is \"%.40s\"; give provided, http or exec",
+                             "runtime is \"%.40s\"; give python, node, http, exec "
+                             "or provided",
                              name != NULL ? name : "");
         }
         s->runtime = (enum spec_runtime)runtime;
@@ -550,7 +580,7 @@ int function_spec_validate(const struct function_spec *s, struct error *err)
     if (!s->reuse && s->runtime == SPEC_RUNTIME_HTTP) {
         return error_set(err, -EINVAL,
                          "reuse is false, which runtime http cannot do; "
-                         "use exec or provided");
+                         "use exec, python, node or provided");
     }
     if (!s->reuse && s->concurrency > 1) {
         return error_set(err, -EINVAL,

@@ -24,6 +24,8 @@ enum spec_runtime {
     SPEC_RUNTIME_PROVIDED, /* executable `bootstrap` speaking the Lambda Runtime API */
     SPEC_RUNTIME_HTTP,     /* a server on $PORT */
     SPEC_RUNTIME_EXEC,     /* a process a call: stdin to stdout */
+    SPEC_RUNTIME_PYTHON,   /* a function of a Python module, called with event, context */
+    SPEC_RUNTIME_NODE,     /* likewise of a JavaScript module */
     SPEC_RUNTIME_COUNT
 };
 
@@ -71,12 +73,13 @@ struct spec_env {
 struct function_spec {
     enum spec_runtime runtime;
     char *handler; /* exec, http: command line, first word relative to the package root;
-                      provided: value of _HANDLER. NULL: the runtime's default */
+                      provided: value of _HANDLER; python, node: "module.function".
+                      NULL: the runtime's default */
 #define X(member, key, flag, min, max, dflt, unit, help) uint32_t member;
     SPEC_NUMBERS(X)
 #undef X
     enum spec_metric metric;
-    bool reuse; /* false: every call in a fresh sandbox (exec and provided only) */
+    bool reuse; /* false: every call in a fresh sandbox (not http) */
     struct spec_env *env;
     size_t n_env;
 };
@@ -114,8 +117,12 @@ json_t *package_ref_to_json(const struct package_ref *p);
 bool spec_name_valid(const char *name);
 bool spec_digest_valid(const char *digest);
 bool spec_file_name_valid(const char *name); /* plain: no slash, fits package_ref */
-const char *spec_runtime_name(enum spec_runtime r); /* "provided", "http", "exec" */
-int spec_runtime_parse(const char *name);           /* or -EINVAL */
+const char *spec_runtime_name(enum spec_runtime r); /* "provided", "http", "exec" … */
+/* Also the names that Lambda has, with a version which says nothing here: "python3.11",
+ * "nodejs20.x", "provided.al2023". -EINVAL: none. */
+int spec_runtime_parse(const char *name);
+/* Its programs ask for events over the Runtime API. */
+bool spec_runtime_takes_events(enum spec_runtime r);
 const char *spec_metric_name(enum spec_metric m); /* "concurrency", "rps" */
 int spec_metric_parse(const char *name);
 const char *spec_format_name(enum spec_format f);   /* "zip", "tar", "file" */

@@ -218,6 +218,8 @@ static const struct kind *kind_of(const struct function_spec *spec)
     case SPEC_RUNTIME_EXEC:
         return &kind_exec;
     case SPEC_RUNTIME_PROVIDED:
+    case SPEC_RUNTIME_PYTHON:
+    case SPEC_RUNTIME_NODE:
     case SPEC_RUNTIME_COUNT:
     default:
         return &kind_lambda;

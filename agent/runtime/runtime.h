@@ -2,7 +2,8 @@
  *
  * One runtime_host a node. An instance is a sandbox with the version's program in it; how
  * a call reaches the program is the business of the three kinds behind this interface:
- * http (proxied to $PORT), exec (a process a call), lambda (`provided`, the Runtime API).
+ * http (proxied to $PORT), exec (a process a call), lambda (the Runtime API: `provided`,
+ * and with a bootstrap of ours `python` and `node`).
  * A call looks to its user as an HTTP client's call does, whatever the kind. Loop's
  * thread; no callback runs from within the function that leads to it. */
 #ifndef AGENT_RUNTIME_RUNTIME_H

@@ -8,6 +8,8 @@
 
 #include "agent/runtime/runtime_private.h"
 
+#define RUNTIME_DIR "/var/runtime" /* where the warden puts agent/runtimes */
+
 int strings_add(struct strings *s, const char *fmt, ...)
 {
     char **grown = reallocarray(s->list, s->n + 2, sizeof(char *));
@@ -48,6 +50,20 @@ static bool user_has(const struct function_spec *spec, const char *name)
     return false;
 }
 
+static bool node_has_heap_limit(const struct function_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_env; i++) {
+        const char *value = spec->env[i].value;
+
+        if (strcmp(spec->env[i].name, "NODE_OPTIONS") == 0 &&
+            (strstr(value, "--max-old-space-size") != NULL ||
+             strstr(value, "--max_old_space_size") != NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A default that the function's own environment may replace. */
 static int add_default(struct strings *env, const struct function_spec *spec,
                        const char *name, const char *value)
@@ -69,6 +85,14 @@ static int add_http(struct strings *env, const struct runtime_instance *in)
     return rc < 0 ? rc : add_default(env, spec, "K_REVISION", revision);
 }
 
+/* As Lambda's console proposes them. */
+static const char *managed_handler(enum spec_runtime runtime)
+{
+    return runtime == SPEC_RUNTIME_PYTHON ? "lambda_function.lambda_handler"
+           : runtime == SPEC_RUNTIME_NODE ? "index.handler"
+                                          : "bootstrap";
+}
+
 static int add_lambda(struct strings *env, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
@@ -79,9 +103,10 @@ static int add_lambda(struct strings *env, const struct runtime_instance *in)
     rc = strings_add(env, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001");
     rc = rc < 0 ? rc
                 : strings_add(env, "_HANDLER=%s",
-                              spec->handler != NULL ? spec->handler : "bootstrap");
+                              spec->handler != NULL ? spec->handler
+                                                    : managed_handler(spec->runtime));
     rc = rc < 0 ? rc : strings_add(env, "LAMBDA_TASK_ROOT=/var/task");
-    rc = rc < 0 ? rc : strings_add(env, "LAMBDA_RUNTIME_DIR=/var/runtime");
+    rc = rc < 0 ? rc : strings_add(env, "LAMBDA_RUNTIME_DIR=" RUNTIME_DIR);
     rc = rc < 0 ? rc : add_default(env, spec, "AWS_REGION", region);
     rc = rc < 0 ? rc : add_default(env, spec, "AWS_DEFAULT_REGION", region);
     rc =
@@ -126,8 +151,11 @@ int runtime_env(struct strings *env, const struct runtime_instance *in)
     }
     if (rc == 0 && spec->runtime == SPEC_RUNTIME_HTTP) {
         rc = add_http(env, in);
-    } else if (rc == 0 && spec->runtime == SPEC_RUNTIME_PROVIDED) {
+    } else if (rc == 0 && spec_runtime_takes_events(spec->runtime)) {
         rc = add_lambda(env, in);
+    }
+    if (rc == 0 && spec->runtime == SPEC_RUNTIME_NODE) { /* read when Node.js starts */
+        rc = add_default(env, spec, "NODE_PATH", "/opt/nodejs/node_modules");
     }
     return rc;
 }
@@ -157,6 +185,28 @@ static int next_word(const char **at, char *out)
     return quote != '\0' ? -EINVAL : 1;
 }
 
+/* Without -E: PYTHONPATH and its like are the function's to set. Without `site` (-S),
+ * which costs a tenth of a start: the runtime does what of it functions need. */
+static int python_argv(struct strings *argv)
+{
+    int rc = strings_add(argv, "python3");
+
+    rc = rc < 0 ? rc : strings_add(argv, "-S");
+    return rc < 0 ? rc : strings_add(argv, RUNTIME_DIR "/python/main.py");
+}
+
+/* V8 sizes its heap by the host's memory: it must collect before the sandbox's is full.
+ */
+static int node_argv(struct strings *argv, const struct function_spec *spec)
+{
+    int rc = strings_add(argv, "node");
+
+    if (rc == 0 && !node_has_heap_limit(spec)) {
+        rc = strings_add(argv, "--max-old-space-size=%u", spec->memory_mib / 4 * 3);
+    }
+    return rc < 0 ? rc : strings_add(argv, RUNTIME_DIR "/node/index.js");
+}
+
 int runtime_argv(struct strings *argv, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
@@ -165,6 +215,12 @@ int runtime_argv(struct strings *argv, const struct runtime_instance *in)
     char word[SPEC_HANDLER_MAX + 1];
     int rc;
 
+    if (spec->runtime == SPEC_RUNTIME_PYTHON) {
+        return python_argv(argv);
+    }
+    if (spec->runtime == SPEC_RUNTIME_NODE) {
+        return node_argv(argv, spec);
+    }
     /* provided: the handler is for the bootstrap to read, as in Lambda. */
     if (at == NULL || spec->runtime == SPEC_RUNTIME_PROVIDED) {
         return strings_add(argv, "./%s",

@@ -166,6 +166,13 @@ static int try_one(const char *path, char *const *argv, char *const *envp)
     return faccessat(AT_FDCWD, path, X_OK, 0) < 0 ? -1 : check_format(path);
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* 0: found, of a check only. -1: errno says why not. */
 static int execute(char *const *argv, char *const *envp)
 {
@@ -184,7 +191,10 @@ static int execute(char *const *argv, char *const *envp)
         if (try_one(path, argv, envp) == 0) {
             return 0;
         }
-        if (errno != ENOENT && errno != ENOTDIR) {
+        if (errno == EACCES && is_folder(path)) {
+            error =
+                EACCES; /* maybe a package's folder `node`: the program is elsewhere */
+        } else if (errno != ENOENT && errno != ENOTDIR) {
             error = errno;
             break;
         }

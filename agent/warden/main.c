@@ -22,21 +22,33 @@
 
 #define CLEAN_TIMEOUT_MS 10000
 
+/* What is installed with the warden lies beside it. */
+static int beside(const char *name, char ret[PATH_MAX], struct error *err)
+{
+    ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 16);
+
+    if (n < 0) {
+        return error_set_errno(err, -errno, "find the warden's own path");
+    }
+    ret[n] = '\0';
+    (void)strcpy(strrchr(ret, '/') + 1, name);
+    return 0;
+}
+
 /* A sealed copy in memory: no function can reach the program through /proc/self/exe and
  * change it for the next one (CVE-2019-5736). */
 static int copy_init(int *ret_fd, struct error *err)
 {
     char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
     _cleanup_close_ int from = -1, to = -1;
     struct stat st;
+    ssize_t n;
     off_t left;
+    int rc = beside("mayfly-init", path, err);
 
-    if (n < 0) {
-        return error_set_errno(err, -errno, "find the warden's own path");
+    if (rc < 0) {
+        return rc;
     }
-    path[n] = '\0';
-    (void)strcpy(strrchr(path, '/') + 1, "mayfly-init");
     from = open(path, O_RDONLY | O_CLOEXEC);
     to = memfd_create("mayfly-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (from < 0 || to < 0 || fstat(from, &st) < 0) {
@@ -70,8 +82,10 @@ static int leave_network(struct sandbox_host *h, struct error *err)
 static int set_up(struct sandbox_host *h, const struct warden_options *o,
                   struct error *err)
 {
+    char runtimes[PATH_MAX];
     int rc = copy_init(&h->init_fd, err);
 
+    rc = rc < 0 ? rc : beside("runtimes", runtimes, err);
     rc = rc < 0 ? rc : leave_network(h, err);
     rc = rc < 0 ? rc : seccomp_compile(&h->filters, err);
     rc = rc < 0 ? rc : cgroup_root_open(&h->cgroups, o->cgroup, err);
@@ -79,7 +93,7 @@ static int set_up(struct sandbox_host *h, const struct warden_options *o,
         return rc;
     }
     rc = cgroup_root_clean(&h->cgroups, CLEAN_TIMEOUT_MS, err);
-    return rc < 0 ? rc : rootfs_make(o->state_dir, o->packages, o->base, err);
+    return rc < 0 ? rc : rootfs_make(o->state_dir, o->packages, o->base, runtimes, err);
 }
 
 static void tell_failure(int fd, const struct error *err)

@@ -60,14 +60,15 @@ static int make_folder(const char *path, struct error *err)
                : 0;
 }
 
-static int mount_template(const char *at, const char *base, struct error *err)
+static int mount_template(const char *at, const char *base, const char *runtimes,
+                          struct error *err)
 {
     int rc;
 
     if (mount("mayfly", at, "tmpfs", MS_NOSUID | MS_NODEV, "size=32m,mode=755") < 0) {
         return error_set_errno(err, -errno, "mount tmpfs on %s", at);
     }
-    rc = skeleton_make(at, base, err);
+    rc = skeleton_make(at, base, runtimes, err);
     if (rc < 0) {
         return rc;
     }
@@ -91,7 +92,7 @@ static int mount_packages(const char *at, const char *packages, struct error *er
 }
 
 int rootfs_make(const char *state_dir, const char *packages, const char *base,
-                struct error *err)
+                const char *runtimes, struct error *err)
 {
     static const char *const folders[] = {"", ROOTFS_TEMPLATE, ROOTFS_PACKAGES, "/proc"};
     char root[256], at[4][300];
@@ -116,7 +117,7 @@ int rootfs_make(const char *state_dir, const char *packages, const char *base,
         (void)snprintf(at[i], sizeof(at[i]), "%s%s", root, folders[i]);
         rc = rc < 0 ? rc : make_folder(at[i], err);
     }
-    rc = rc < 0 ? rc : mount_template(at[1], base, err);
+    rc = rc < 0 ? rc : mount_template(at[1], base, runtimes, err);
     rc = rc < 0 ? rc : mount_packages(at[2], packages, err);
     if (rc < 0) {
         return rc;

@@ -2,7 +2,8 @@
  *
  * At its start the warden makes, in a mount namespace of its own, two things. A template:
  * a small read-only tmpfs with the folders that programs expect, the base's /usr, a few
- * harmless files of /etc and five devices. And a root for itself, which holds nothing but
+ * harmless files of /etc, five devices, and in /var/runtime our own runtimes. And a root
+ * for itself, which holds nothing but
  *
  *     /template   /packages (read-only)   /proc
  *
@@ -21,9 +22,9 @@
 
 /* Moves the caller into a mount namespace and a root of its own; descriptors that are
  * open stay good. base: "host" or a folder that has usr/ (and maybe etc/). state_dir is
- * made if it is not there, packages is there. */
+ * made if it is not there, packages is there. runtimes: a folder like agent/runtimes. */
 int rootfs_make(const char *state_dir, const char *packages, const char *base,
-                struct error *err);
+                const char *runtimes, struct error *err);
 
 /* In a sandbox's first process, as the host's root, in a new mount and pid namespace.
  * package: a digest, or "". On success the template is "/", the caller's folder

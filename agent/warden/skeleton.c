@@ -14,9 +14,10 @@
 
 #include "common/cleanup.h"
 
-#define COPY_FILE_MAX  (2 * 1024 * 1024)
-#define COPY_DEPTH_MAX 8
-#define ETC_FILES_MAX  4096
+#define COPY_FILE_MAX     (2 * 1024 * 1024)
+#define COPY_DEPTH_MAX    8
+#define ETC_FILES_MAX     4096
+#define RUNTIME_FILES_MAX 256
 
 static const char *const folders[] = {
     "bin", "dev", "dev/shm", "etc",  "home",     "lib",         "lib64",
@@ -181,6 +182,29 @@ static int fill_etc(const char *root, const char *base_etc, struct error *err)
     return 0;
 }
 
+static int add_runtimes(const char *root, const char *runtimes, struct error *err)
+{
+    static const char *const names[] = {"python", "node"};
+    _cleanup_close_ int from = open(runtimes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int to = -1;
+    char path[PATH_MAX];
+    int left = RUNTIME_FILES_MAX;
+
+    join(path, root, "var/runtime");
+    to = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (from < 0 || to < 0) {
+        return error_set_errno(err, -errno, "open %s", from < 0 ? runtimes : path);
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        int rc = copy_entry(from, to, names[i], 0, &left);
+
+        if (rc < 0) {
+            return error_set_errno(err, rc, "copy %s/%s", runtimes, names[i]);
+        }
+    }
+    return 0;
+}
+
 /* --- binds -------------------------------------------------------------------- */
 
 static int bind_read_only(const char *source, const char *target, struct error *err)
@@ -267,7 +291,8 @@ static int add_links(const char *root, struct error *err)
     return 0;
 }
 
-int skeleton_make(const char *root, const char *base, struct error *err)
+int skeleton_make(const char *root, const char *base, const char *runtimes,
+                  struct error *err)
 {
     static const char *const top[] = {"usr", "bin", "sbin", "lib", "lib64", "lib32"};
     const char *from = strcmp(base, "host") == 0 ? "" : base;
@@ -288,6 +313,7 @@ int skeleton_make(const char *root, const char *base, struct error *err)
     }
     join(path, from, "etc");
     rc = fill_etc(root, path, err);
+    rc = rc < 0 ? rc : add_runtimes(root, runtimes, err);
     rc = rc < 0 ? rc : add_devices(root, err);
     return rc < 0 ? rc : add_links(root, err);
 }

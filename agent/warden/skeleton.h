@@ -4,7 +4,9 @@
 
 #include "common/error.h"
 
-/* root: an empty, writable folder that is a mount. base: "host" or a folder. */
-int skeleton_make(const char *root, const char *base, struct error *err);
+/* root: an empty, writable folder that is a mount. base: "host" or a folder. runtimes:
+ * what is copied to /var/runtime; a copy takes no mount of every sandbox. */
+int skeleton_make(const char *root, const char *base, const char *runtimes,
+                  struct error *err);
 
 #endif /* AGENT_WARDEN_SKELETON_H */

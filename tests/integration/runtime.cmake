@@ -5,6 +5,11 @@ foreach(kind exec http lambda)
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_bench TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)
 endforeach()
+mayfly_test(test_runtime_managed integration
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_managed.c LIBS test_runtime_bench TIMEOUT 300)
+target_compile_definitions(test_runtime_managed PRIVATE
+  MANAGED_DIR="${CMAKE_CURRENT_LIST_DIR}/managed")
+add_dependencies(test_runtime_managed mayfly-warden)
 mayfly_test(test_runtime_packages integration
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_packages.c
           ${CMAKE_SOURCE_DIR}/tests/unit/archive_make.c

@@ -117,6 +117,14 @@ static void knows_defaults(void **state)
     splits(NULL, "./my script");
     spec.runtime = SPEC_RUNTIME_PROVIDED;
     splits("index.handler", "./my script"); /* is for the bootstrap to read */
+    spec.runtime = SPEC_RUNTIME_PYTHON;     /* is for our own to read */
+    splits("app.handler", "python3|-S|/var/runtime/python/main.py");
+    spec.runtime = SPEC_RUNTIME_NODE;
+    spec.memory_mib = 256;
+    splits("app.handler", "node|--max-old-space-size=192|/var/runtime/node/index.js");
+    assert_int_equal(
+        function_spec_set_env(&spec, "NODE_OPTIONS", "--max-old-space-size=50"), 0);
+    splits("app.handler", "node|/var/runtime/node/index.js");
 }
 
 /* The function's own variables win over defaults, and the platform's stand by themselves.

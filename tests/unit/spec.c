@@ -60,6 +60,43 @@ static void takes_numbers_and_units(void **state)
     function_spec_free(&s);
 }
 
+/* Lambda's names of runtimes are taken, and come back as ours. */
+static void knows_lambdas_runtimes(void **state)
+{
+    static const struct {
+        const char *given, *ours;
+    } cases[] = {
+        {"python", "python"},
+        {"python3", "python"},
+        {"python3.11", "python"},
+        {"node", "node"},
+        {"nodejs", "node"},
+        {"nodejs20.x", "node"},
+        {"node20", "node"},
+        {"provided", "provided"},
+        {"provided.al2", "provided"},
+        {"provided.al2023", "provided"},
+        {"http", "http"},
+        {"exec", "exec"},
+    };
+    static const char *const none[] = {"",       "pythonic",   "python3.x", "nodejsx1a",
+                                       "Python", "provided.x", "java21",    "exec1"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int runtime = spec_runtime_parse(cases[i].given);
+
+        assert_true(runtime >= 0);
+        assert_string_equal(spec_runtime_name((enum spec_runtime)runtime), cases[i].ours);
+        assert_int_equal(spec_runtime_takes_events((enum spec_runtime)runtime),
+                         strcmp(cases[i].ours, "http") != 0 &&
+                             strcmp(cases[i].ours, "exec") != 0);
+    }
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        assert_true(spec_runtime_parse(none[i]) < 0);
+    }
+}
+
 /* A refusal names the key, and leaves the spec as it was. */
 static void refuses_by_name(void **state)
 {
@@ -228,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(has_defaults),
         cmocka_unit_test(takes_numbers_and_units),
+        cmocka_unit_test(knows_lambdas_runtimes),
         cmocka_unit_test(refuses_by_name),
         cmocka_unit_test(validates),
         cmocka_unit_test(knows_names),

@@ -1,0 +1,2 @@
+import none from 'no-such-package';
+export const handler = async () => none;

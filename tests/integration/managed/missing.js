@@ -1,0 +1,2 @@
+const none = require('no-such-package');
+exports.handler = async () => none;

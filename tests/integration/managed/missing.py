@@ -1,0 +1,4 @@
+import no_such_package
+
+def handler(event, context):
+    return no_such_package

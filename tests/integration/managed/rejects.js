@@ -1,0 +1,3 @@
+void Promise.reject(new Error('at its top'));
+setTimeout(() => {}, 100000);
+exports.handler = async () => 1;
