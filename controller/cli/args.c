@@ -92,7 +92,10 @@ bool args_is_choice(const char *choices, const char *word)
     while (choices != NULL && *choices != '\0') {
         size_t n = strcspn(choices, "|");
 
-        if (n == len && strncmp(choices, word, n) == 0) {
+        bool prefix = n > 0 && choices[n - 1] == '*';
+
+        if ((prefix ? len >= n - 1 : len == n) &&
+            strncmp(choices, word, prefix ? n - 1 : n) == 0) {
             return true;
         }
         choices += n + (choices[n] == '|');

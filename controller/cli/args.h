@@ -14,7 +14,8 @@ struct option {
     char letter;       /* or 0 */
     const char *value; /* placeholder ("N"); NULL: the option takes none */
     const char *help;
-    const char *choices; /* "a|b|c": other values are refused and these completed */
+    const char *choices; /* "a|b|c*": other values are refused and these completed; with a
+                            '*' whatever begins so is taken */
 };
 
 /* What an operand is, for completion. */

@@ -33,7 +33,9 @@ static void words(FILE *out, const char *choices)
 {
     (void)fputs("_mayfly_words '", out);
     for (; *choices != '\0'; choices++) {
-        (void)fputc(*choices == '|' ? ' ' : *choices, out);
+        if (*choices != '*') {
+            (void)fputc(*choices == '|' ? ' ' : *choices, out);
+        }
     }
     (void)fputc('\'', out);
 }

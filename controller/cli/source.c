@@ -137,7 +137,13 @@ static int take_flags(struct source *s, const struct cli *c)
     int rc;
 
     if (runtime != NULL) {
-        s->spec.runtime = (enum spec_runtime)spec_runtime_parse(runtime); /* a choice */
+        rc = spec_runtime_parse(runtime);
+        if (rc < 0) {
+            return cli_fail(c, EXIT_CODE_USAGE, NULL,
+                            "python, python3.11, node, nodejs20.x, http, exec, provided",
+                            "--runtime \"%.60s\": no such runtime", runtime);
+        }
+        s->spec.runtime = (enum spec_runtime)rc;
         s->has_runtime = true;
     }
     if (metric != NULL) {
@@ -373,26 +379,37 @@ static int pack(struct source *s, const struct cli *c, struct progress *progress
 /* Says how the program will be run if nobody did. */
 static int settle_runtime(struct source *s, const struct cli *c)
 {
+    const struct guess_source from = {
+        .path = s->path,
+        .is_folder = s->is_folder,
+        .format = s->package.format,
+        .handler = s->spec.handler,
+        .runtime = s->has_runtime ? (int)s->spec.runtime : -1,
+    };
     struct guess guess;
     struct error err = {0};
-    int rc = guess_runtime(&guess, s->path, s->is_folder, s->package.format,
-                           s->spec.handler != NULL, &err);
+    int rc = guess_runtime(&guess, &from, &err);
 
     if (rc == 0 && !s->has_runtime) {
         s->spec.runtime = guess.runtime;
         cli_say(c, "runtime: %s (%s)", spec_runtime_name(guess.runtime), guess.why);
     }
     if (rc == 0 && guess.handler[0] != '\0' && s->spec.handler == NULL &&
-        s->spec.runtime != SPEC_RUNTIME_PROVIDED) {
-        cli_say(c, "handler: %s (the only program in the folder)", guess.handler);
+        (s->spec.runtime == guess.runtime ||
+         (s->spec.runtime == SPEC_RUNTIME_HTTP && guess.runtime == SPEC_RUNTIME_EXEC))) {
+        cli_say(c, "handler: %s (%s)", guess.handler,
+                guess.runtime == SPEC_RUNTIME_EXEC ? "the only program in the folder"
+                                                   : guess.why);
         s->spec.handler = strdup(guess.handler);
         return s->spec.handler != NULL ? EXIT_CODE_OK : out_of_memory(c);
     }
     if (rc < 0 && !s->has_runtime) {
-        return cli_fail(c, EXIT_CODE_USAGE, NULL,
-                        "--runtime exec (a process a call), http (a server on $PORT) or "
-                        "provided (a bootstrap); with --handler PROGRAM",
-                        "cannot deploy \"%s\": how is it run? %s", s->name, err.text);
+        return cli_fail(
+            c, EXIT_CODE_USAGE, NULL,
+            "--runtime python or node with --handler MODULE.FUNCTION, or exec "
+            "(a process a call), http (a server on $PORT) or provided (a "
+            "bootstrap) with --handler PROGRAM",
+            "cannot deploy \"%s\": how is it run? %s", s->name, err.text);
     }
     return EXIT_CODE_OK;
 }

@@ -130,6 +130,61 @@ static void one_file_that_is_no_program(void **state)
     assert_int_equal(OPEN("notes.txt", "--runtime", "exec"), 0);
 }
 
+/* A module with a function of a usual name, or with the one that is named, is called by
+ * the runtime of its language; a folder's order says nothing. */
+static void modules(void **state)
+{
+    static const struct {
+        const char *file, *text, *handler, *flag; /* flag: --handler, or NULL */
+        enum spec_runtime runtime;
+    } all[] = {
+        {"app.py", "import os\ndef handler(event, context):\n", "app.handler", NULL,
+         SPEC_RUNTIME_PYTHON},
+        {"lambda_function.py", "def lambda_handler (e, c):\n",
+         "lambda_function.lambda_handler", NULL, SPEC_RUNTIME_PYTHON},
+        {"main.py", "handler = make()\n", "main.handler", NULL, SPEC_RUNTIME_PYTHON},
+        {"index.js", "'use strict';\nexports.handler = async () => 1;", "index.handler",
+         NULL, SPEC_RUNTIME_NODE},
+        {"app.cjs", "module.exports = { other, handler };\n", "app.handler", NULL,
+         SPEC_RUNTIME_NODE},
+        {"index.mjs", "export const handler = async () => 1;\n", "index.handler", NULL,
+         SPEC_RUNTIME_NODE},
+        {"odd.py", "", "odd.name", "odd.name", SPEC_RUNTIME_PYTHON},
+        {"odd.mjs", "", "odd.a.b", "odd.a.b", SPEC_RUNTIME_NODE},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        put(all[i].file, 0644, *all[i].text != '\0' ? all[i].text : "\n");
+        assert_int_equal(all[i].flag != NULL
+                             ? OPEN(".", "--name", "x", "--handler", (char *)all[i].flag)
+                             : OPEN(".", "--name", "x"),
+                         0);
+        assert_int_equal(source.spec.runtime, all[i].runtime);
+        assert_string_equal(source.spec.handler, all[i].handler);
+        assert_int_equal(OPEN((char *)all[i].file, "--name", "x", "--runtime",
+                              (char *)(all[i].runtime == SPEC_RUNTIME_NODE ? "nodejs20.x"
+                                                                           : "python3")),
+                         0);
+        assert_int_equal(source.spec.runtime, all[i].runtime);
+        assert_int_equal(unlink(all[i].file), 0);
+    }
+    put("app.py", 0644, "def other(event, context):\n    handler = 1\n");
+    put("app.js", 0644, "handler = 1; exports.handlers = 2;\n");
+    assert_int_equal(OPEN(".", "--name", "x"), EXIT_CODE_USAGE);
+    ASSERT_SAID("no handler in an app.py");
+    assert_int_equal(OPEN(".", "--name", "x", "--runtime", "pythonic"), EXIT_CODE_USAGE);
+    ASSERT_SAID("no such runtime");
+    put("index.js", 0644, "exports.handler = f;\n");
+    put("lambda_function.py", 0644, "def handler(event, context): pass\n");
+    assert_int_equal(OPEN(".", "--name", "x"), 0);
+    assert_string_equal(source.spec.handler, "lambda_function.handler");
+    assert_int_equal(OPEN(".", "--name", "x", "--runtime", "node"), 0);
+    assert_string_equal(source.spec.handler, "index.handler");
+    assert_int_equal(unlink("app.py") | unlink("app.js") | unlink("index.js"), 0);
+    assert_int_equal(unlink("lambda_function.py"), 0);
+}
+
 /* A bootstrap is run as provided, if it can be executed. */
 static void bootstrap(void **state)
 {
@@ -274,6 +329,7 @@ int main(void)
         TEST(names),
         TEST(one_file),
         TEST(one_file_that_is_no_program),
+        TEST(modules),
         TEST(bootstrap),
         TEST(only_program),
         TEST(flags_win),
