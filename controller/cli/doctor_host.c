@@ -38,6 +38,24 @@ static void check_program(struct doctor *d, const char *name, const char *path,
     }
 }
 
+/* Functions run with the host's /usr, unless the agent's `base` says otherwise. */
+static void check_interpreter(struct doctor *d, const char *name, const char *runtime)
+{
+    static const char *const folders[] = {"/usr/local/bin", "/usr/bin", "/bin"};
+    char path[64];
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folders[i], name);
+        if (access(path, X_OK) == 0) {
+            doctor_add(d, name, CHECK_OK, NULL, "%s", path);
+            return;
+        }
+    }
+    doctor_add(d, name, CHECK_WARN,
+               runtime[0] == 'n' ? "apt-get install nodejs" : "apt-get install python3",
+               "not found: functions of the runtime %s cannot run here", runtime);
+}
+
 void doctor_programs(struct doctor *d)
 {
     _cleanup_free_ char *controller = programs_daemon("mayfly-controller");
@@ -53,6 +71,8 @@ void doctor_programs(struct doctor *d)
     check_program(d, "mayfly-warden", warden,
                   "in libexec/mayfly beside the agent's folder");
     check_program(d, "mayfly-init", init, "in libexec/mayfly beside the agent's folder");
+    check_interpreter(d, "python3", "python");
+    check_interpreter(d, "node", "node");
 }
 
 static void check_limits(struct doctor *d)

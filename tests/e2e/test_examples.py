@@ -195,6 +195,51 @@ def test_iot_aggregator_takes_a_batch_whole_or_not(dev):
     assert dev.call("iot-aggregator").json()["sensors"] == {}
 
 
+# --- functions of modules ------------------------------------------------------------------
+
+
+def test_invoice(dev):
+    example(dev, "python-invoice")
+    items = [{"price": 9.99, "quantity": 3, "tax": 19}, {"price": 4.5, "tax": 7}]
+    reply = dev.call("python-invoice", json.dumps({"items": items}).encode())
+    assert reply.status == 200, reply
+    assert reply.json() == {"net": "34.47", "tax": {"7%": "0.32", "19%": "5.69"},
+                            "total": "40.48"}
+    for bad in ({}, {"items": []}, {"items": [{}]}, {"items": [{"price": -1}]},
+                {"items": [{"price": "x"}]}, {"items": [{"price": 1, "tax": "inf"}]}):
+        reply = dev.call("python-invoice", json.dumps(bad).encode())
+        assert (reply.status, reply.cause) == (502, "function_error"), (bad, reply)
+        assert reply.json()["errorType"] == "InvalidInvoice"
+
+
+def test_redact(dev):
+    example(dev, "node-redact")
+    text = ("ada@example.org paid with 4111 1111 1111 1111 from 10.0.0.7; order "
+            "1234567890123456; Authorization: Bearer abc.def-ghi")
+    reply = dev.call("node-redact", json.dumps({"text": text}).encode())
+    assert reply.status == 200, reply
+    assert reply.json() == {
+        "text": "[email] paid with [card] from [ip]; order 1234567890123456; "
+                "Authorization: [token]",
+        "found": {"email": 1, "card": 1, "ip": 1, "token": 1}}
+    reply = dev.call("node-redact", b"{}")
+    assert (reply.status, reply.cause) == (502, "function_error"), reply
+    assert reply.json()["errorType"] == "TypeError"
+
+
+def test_export(dev):
+    example(dev, "node-export")
+    reply = dev.call("node-export", b'{"rows": 300000}')
+    assert reply.status == 200, reply
+    assert reply.headers["Content-Type"] == "text/csv; charset=utf-8"
+    lines = reply.body.decode().split("\r\n")
+    assert lines[1] == '1,"article ""1""",0.99'
+    assert len(lines) == 300002 and lines[-2].startswith("300000,")
+    assert len(reply.body) > 6 << 20  # more than a reply that does not stream may have
+    reply = dev.call("node-export", b'{"rows": -1}')
+    assert (reply.status, reply.cause) == (502, "function_error"), reply
+
+
 # --- bootstrap-c and the servers -----------------------------------------------------------
 
 

@@ -31,7 +31,8 @@ def test_quickstart_twice_then_stop(tmp_path):
                 capture_output=True, text=True, timeout=900)
             assert result.returncode == 0, result.stdout + result.stderr
             for example in ("thumbnail", "markdown", "webhook", "iot-aggregator",
-                            "bootstrap-c", "http-python", "http-node"):
+                            "bootstrap-c", "http-python", "http-node", "python-invoice",
+                            "node-redact", "node-export"):
                 assert example in result.stdout
             assert "cold" in result.stdout and "warm" in result.stdout
         listing = run([*inside, prefix / "bin" / "mayfly", "list"], env=env).stdout

@@ -437,6 +437,57 @@ static void logs(void **state)
     }
 }
 
+/* With AWS_LAMBDA_LOG_FORMAT JSON each entry is an object on a line, from the least level
+ * on. */
+static void json_logs(void **state)
+{
+    static const struct {
+        enum spec_runtime runtime;
+        const char *event;
+        const char *log[3];
+    } all[] = {
+        {PYTHON,
+         "{\"do\": \"prints\"}",
+         {"\"level\": \"INFO\", \"message\": \"logged 7\""}},
+        {PYTHON,
+         "{\"do\": \"raise\"}",
+         {"\"level\": \"ERROR\", \"errorMessage\": \"two of them\""}},
+        {NODE,
+         "{\"do\": \"prints\"}",
+         {"\"level\":\"ERROR\",\"requestId\":\"", "\"message\":\"in error\"}"}},
+        {NODE,
+         "{\"do\": \"throw\"}",
+         {"\"message\":\"Invoke "
+          "Error\",\"errorType\":\"TypeError\",\"errorMessage\":\"no such thing\""}},
+    };
+    struct buf log = {0};
+    (void)state;
+
+    for (size_t k = 0; k < sizeof(all) / sizeof(all[0]); k++) {
+        struct bench_instance i;
+        struct bench_call c = {0};
+
+        if (!is_there(all[k].runtime)) {
+            continue;
+        }
+        start(&i, all[k].runtime, "app.handler");
+        assert_int_equal(function_spec_set_env(&i.spec, "AWS_LAMBDA_LOG_FORMAT", "JSON"),
+                         0);
+        assert_int_equal(function_spec_set_env(&i.spec, "AWS_LAMBDA_LOG_LEVEL", "WARN"),
+                         0);
+        bench_instance_run(&bench, &i);
+        bench_call_do(&bench, &i, &c, all[k].event);
+        for (size_t n = 0; n < 3 && all[k].log[n] != NULL; n++) {
+            bench_log_has(&bench, all[k].log[n]);
+        }
+        bench_call_free(&c);
+        bench_instance_end(&bench, &i);
+    }
+    bench_log_read(&bench, &log);
+    assert_null(strstr(log.data, "\"message\":\"printed")); /* INFO is under WARN */
+    buf_free(&log);
+}
+
 /* An instance with a concurrency of 3 has three calls at once, each with an id of its
  * own; what leaves it fails all of them. */
 static void several_at_once(void **state)
@@ -538,6 +589,7 @@ int main(void)
         cmocka_unit_test(fails_to_begin),
         cmocka_unit_test(contexts),
         cmocka_unit_test(logs),
+        cmocka_unit_test(json_logs),
         cmocka_unit_test(several_at_once),
         cmocka_unit_test(finds_the_interpreter),
     };

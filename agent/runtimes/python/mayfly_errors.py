@@ -39,6 +39,13 @@ def document(error, request_id=None):
 
 def text(doc):
     """For the log."""
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").lower() == "json":
+        import time
+
+        import mayfly_json
+
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return mayfly_json.dumps({"timestamp": now, "level": "ERROR", **doc}).decode() + "\n"
     lines = [f"[ERROR] {doc['errorType']}: {doc['errorMessage']}"]
     if doc["stackTrace"]:
         lines.append("Traceback (most recent call last):")
