@@ -33,10 +33,14 @@ class Connection:
                     self._socket.sendall(body)
                 return self._answer()
             except (OSError, Gone):
-                self._socket.close()
-                self._socket = None
+                self.close()
                 if fresh:
                     raise
+
+    def close(self):
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def _connect(self):
         if self._socket is None:
@@ -69,6 +73,5 @@ class Connection:
                 missing -= len(parts[-1])
             body = b"".join(parts)
         if headers.get("connection") == "close":
-            self._socket.close()
-            self._socket = None
+            self.close()
         return int(lines[0].split(" ", 2)[1]), headers, body
