@@ -8,8 +8,6 @@
 
 #include "agent/runtime/runtime_private.h"
 
-#define RUNTIME_DIR "/var/runtime" /* where the warden puts agent/runtimes */
-
 int strings_add(struct strings *s, const char *fmt, ...)
 {
     char **grown = reallocarray(s->list, s->n + 2, sizeof(char *));
@@ -50,20 +48,6 @@ static bool user_has(const struct function_spec *spec, const char *name)
     return false;
 }
 
-static bool node_has_heap_limit(const struct function_spec *spec)
-{
-    for (size_t i = 0; i < spec->n_env; i++) {
-        const char *value = spec->env[i].value;
-
-        if (strcmp(spec->env[i].name, "NODE_OPTIONS") == 0 &&
-            (strstr(value, "--max-old-space-size") != NULL ||
-             strstr(value, "--max_old_space_size") != NULL)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A default that the function's own environment may replace. */
 static int add_default(struct strings *env, const struct function_spec *spec,
                        const char *name, const char *value)
@@ -85,14 +69,6 @@ static int add_http(struct strings *env, const struct runtime_instance *in)
     return rc < 0 ? rc : add_default(env, spec, "K_REVISION", revision);
 }
 
-/* As Lambda's console proposes them. */
-static const char *managed_handler(enum spec_runtime runtime)
-{
-    return runtime == SPEC_RUNTIME_PYTHON ? "lambda_function.lambda_handler"
-           : runtime == SPEC_RUNTIME_NODE ? "index.handler"
-                                          : "bootstrap";
-}
-
 static int add_lambda(struct strings *env, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
@@ -101,12 +77,12 @@ static int add_lambda(struct strings *env, const struct runtime_instance *in)
     int rc;
 
     rc = strings_add(env, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001");
-    rc = rc < 0 ? rc
-                : strings_add(env, "_HANDLER=%s",
-                              spec->handler != NULL ? spec->handler
-                                                    : managed_handler(spec->runtime));
+    rc = rc < 0
+             ? rc
+             : strings_add(env, "_HANDLER=%s",
+                           spec->handler != NULL ? spec->handler : managed_handler(spec));
     rc = rc < 0 ? rc : strings_add(env, "LAMBDA_TASK_ROOT=/var/task");
-    rc = rc < 0 ? rc : strings_add(env, "LAMBDA_RUNTIME_DIR=" RUNTIME_DIR);
+    rc = rc < 0 ? rc : strings_add(env, "LAMBDA_RUNTIME_DIR=/var/runtime");
     rc = rc < 0 ? rc : add_default(env, spec, "AWS_REGION", region);
     rc = rc < 0 ? rc : add_default(env, spec, "AWS_DEFAULT_REGION", region);
     rc =
@@ -185,28 +161,6 @@ static int next_word(const char **at, char *out)
     return quote != '\0' ? -EINVAL : 1;
 }
 
-/* Without -E: PYTHONPATH and its like are the function's to set. Without `site` (-S),
- * which costs a tenth of a start: the runtime does what of it functions need. */
-static int python_argv(struct strings *argv)
-{
-    int rc = strings_add(argv, "python3");
-
-    rc = rc < 0 ? rc : strings_add(argv, "-S");
-    return rc < 0 ? rc : strings_add(argv, RUNTIME_DIR "/python/main.py");
-}
-
-/* V8 sizes its heap by the host's memory: it must collect before the sandbox's is full.
- */
-static int node_argv(struct strings *argv, const struct function_spec *spec)
-{
-    int rc = strings_add(argv, "node");
-
-    if (rc == 0 && !node_has_heap_limit(spec)) {
-        rc = strings_add(argv, "--max-old-space-size=%u", spec->memory_mib / 4 * 3);
-    }
-    return rc < 0 ? rc : strings_add(argv, RUNTIME_DIR "/node/index.js");
-}
-
 int runtime_argv(struct strings *argv, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
@@ -215,11 +169,8 @@ int runtime_argv(struct strings *argv, const struct runtime_instance *in)
     char word[SPEC_HANDLER_MAX + 1];
     int rc;
 
-    if (spec->runtime == SPEC_RUNTIME_PYTHON) {
-        return python_argv(argv);
-    }
-    if (spec->runtime == SPEC_RUNTIME_NODE) {
-        return node_argv(argv, spec);
+    if (managed_is(spec)) {
+        return managed_argv(argv, spec);
     }
     /* provided: the handler is for the bootstrap to read, as in Lambda. */
     if (at == NULL || spec->runtime == SPEC_RUNTIME_PROVIDED) {

@@ -47,6 +47,10 @@ int strings_add(struct strings *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void strings_free(struct strings *s);
 int runtime_env(struct strings *env, const struct runtime_instance *in);
+/* runtime_managed.c: the runtimes `python` and `node`. */
+bool managed_is(const struct function_spec *spec);
+const char *managed_handler(const struct function_spec *spec); /* if none is given */
+int managed_argv(struct strings *argv, const struct function_spec *spec);
 /* Words of a command line; '…', "…" and \ quote. -EINVAL: unbalanced quotes or empty. */
 int runtime_argv(struct strings *argv, const struct runtime_instance *in);
 /* A call's facts as CGI/1.1 names them, then the instance's own environment. */
