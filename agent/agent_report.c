@@ -91,7 +91,8 @@ static bool same(const struct version_load *a, const struct version_load *b)
            a->invocations == b->invocations && a->cold_starts == b->cold_starts &&
            a->errors == b->errors && a->gb_ms == b->gb_ms && a->cpu_us == b->cpu_us &&
            a->load_us == b->load_us && a->begun == b->begun &&
-           a->grant_max == b->grant_max && a->grant_warm == b->grant_warm;
+           a->grant_max == b->grant_max && a->grant_warm == b->grant_warm &&
+           a->grant_reserved == b->grant_reserved;
 }
 
 /* Puts what is new or changed into out, which has room for all of now. False: something

@@ -11,11 +11,13 @@
 
 /* --- controller to agents ----------------------------------------------------------- */
 
-/* "Node `node` may run up to `max` instances of this version, and keeps `warm` ready." */
+/* "Node `node` may run up to `max` instances of this version, keeps `warm` ready, and has
+ * memory for `reserved` that no other function gets, whether they run or not." */
 struct grant {
     char node[SPEC_NODE_MAX + 1];
     uint32_t max;
     uint32_t warm;
+    uint32_t reserved;
 };
 
 struct version_state {
@@ -60,7 +62,7 @@ struct version_load {
     uint64_t cpu_us;
     uint64_t load_us; /* sum over time of (queued + in_flight), since boot */
     uint64_t begun;   /* calls given to an instance, since boot */
-    uint32_t grant_max, grant_warm; /* the grant that the node has for it */
+    uint32_t grant_max, grant_warm, grant_reserved; /* what the node has for it */
 };
 
 struct node_report {

@@ -94,6 +94,7 @@ void function_spec_free(struct function_spec *s)
 {
     free(s->handler);
     env_free(s->env, s->n_env);
+    spec_constraints_free(s->constraints, s->n_constraints);
     function_spec_init(s);
 }
 
@@ -104,7 +105,11 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
     copy.handler = NULL;
     copy.env = NULL;
     copy.n_env = 0;
-    if (src->handler != NULL && (copy.handler = strdup(src->handler)) == NULL) {
+    copy.constraints = NULL;
+    copy.n_constraints = 0;
+    if ((src->handler != NULL && (copy.handler = strdup(src->handler)) == NULL) ||
+        (src->n_constraints > 0 && spec_constraints_copy(&copy, src) < 0)) {
+        function_spec_free(&copy);
         return -ENOMEM;
     }
     for (size_t i = 0; i < src->n_env; i++) {
@@ -431,6 +436,21 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
     if (strcmp(key, "env") == 0) {
         return env_from_json(s, value, err);
     }
+    if (strcmp(key, "constraints") == 0) {
+        return spec_constraints_from_json(s, value, err);
+    }
+    if (strcmp(key, "placement") == 0) {
+        const char *name = json_string_value(value);
+        int placement = name != NULL ? spec_placement_parse(name) : -EINVAL;
+
+        if (placement < 0) {
+            return error_set(err, -EINVAL,
+                             "placement is \"%.40s\"; give binpack, spread or default",
+                             name != NULL ? name : "");
+        }
+        s->placement = (enum spec_placement)placement;
+        return 0;
+    }
     return error_set(err, -ENOENT, "%.60s: no such setting", key);
 }
 
@@ -481,6 +501,9 @@ json_t *function_spec_to_json(const struct function_spec *s)
         rc |= json_object_set_new(env, s->env[i].name, json_string(s->env[i].value));
     }
     rc |= json_object_set_new(json, "env", env);
+    rc |= json_object_set_new(json, "placement",
+                              json_string(spec_placement_name(s->placement)));
+    rc |= json_object_set_new(json, "constraints", spec_constraints_to_json(s));
     if (rc != 0) {
         json_decref(json);
         return NULL;
@@ -586,6 +609,9 @@ int function_spec_validate(const struct function_spec *s, struct error *err)
         return error_set(err, -EINVAL,
                          "concurrency is %u, but with reuse false a sandbox has one call",
                          s->concurrency);
+    }
+    if (spec_placement_validate(s, err) < 0) {
+        return -EINVAL;
     }
     return env_validate(s, err);
 }

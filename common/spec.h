@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/constraint.h"
 #include "common/error.h"
 
 #define SPEC_NAME_MAX    63  /* namespace and function: [a-z0-9]([-a-z0-9]*[a-z0-9])? */
@@ -19,6 +20,7 @@
 #define SPEC_DIGEST_LEN  64  /* SHA-256 in lower-case hex */
 #define SPEC_ENV_BYTES_MAX (4 * 1024 * 8) /* names and values together: 32 KiB */
 #define SPEC_ENV_MAX     256
+#define SPEC_CONSTRAINTS_MAX 16
 
 enum spec_runtime {
     SPEC_RUNTIME_PROVIDED, /* executable `bootstrap` speaking the Lambda Runtime API */
@@ -37,6 +39,14 @@ enum spec_metric {
 };
 
 enum spec_format { SPEC_FORMAT_ZIP, SPEC_FORMAT_TAR, SPEC_FORMAT_FILE, SPEC_FORMAT_COUNT };
+
+/* Which of the nodes that fit come first. */
+enum spec_placement {
+    SPEC_PLACEMENT_DEFAULT, /* as the cluster is configured */
+    SPEC_PLACEMENT_BINPACK, /* the fullest that is not busy */
+    SPEC_PLACEMENT_SPREAD,  /* the emptiest, and in as many zones as there are */
+    SPEC_PLACEMENT_COUNT
+};
 
 struct spec_env {
     char *name;
@@ -63,6 +73,7 @@ struct spec_env {
     X(max_scale_up_rate, "max_scale_up_rate", "max-scale-up-rate", 0, 1000000, 0, "times", "most instances wanted at once, of those ready; 0: the cluster's default, 1000") \
     X(max_scale_down_rate, "max_scale_down_rate", "max-scale-down-rate", 0, 1000000, 0, "times", "those ready are at most divided by this at once; 0: the cluster's default, 2") \
     X(retention_ms, "scale_to_zero_retention_ms", "scale-to-zero-retention", 0, 3600000, 0, "ms", "the last instance stays so long after load ended; 0: the cluster's default, none") \
+    X(reserved, "reserved", "reserved", 0, 100000, 0, "calls", "calls at once that there is always room for, and no more; 0: neither") \
     X(pids_max, "pids_max", "pids", 1, 32768, 256, "processes", "processes and threads of an instance") \
     X(tmp_mib, "tmp_mib", "tmp", 1, 10240, 64, "MiB", "size of /tmp") \
     X(idle_ms, "idle_ms", "idle", 0, 86400000, 60000, "ms", "an idle instance is dropped after this") \
@@ -82,6 +93,9 @@ struct function_spec {
     bool reuse; /* false: every call in a fresh sandbox (not http) */
     struct spec_env *env;
     size_t n_env;
+    enum spec_placement placement;
+    struct constraint *constraints; /* a node must satisfy all of them */
+    size_t n_constraints;
 };
 
 struct package_ref {
@@ -97,6 +111,12 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
 
 /* Adds a variable, or replaces its value. -ENOMEM. */
 int function_spec_set_env(struct function_spec *s, const char *name, const char *value);
+/* Adds what constraint_parse() reads, once. */
+int function_spec_add_constraint(struct function_spec *s, const char *text,
+                                 struct error *err);
+/* `reserved` and the most there may be, both in instances; 0: none, no limit. */
+uint32_t function_spec_reserved_instances(const struct function_spec *s);
+uint32_t function_spec_instances_max(const struct function_spec *s);
 /* One of the table's numbers, by key or flag name, from a person's text: a plain number in
  * the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
 int function_spec_set(struct function_spec *s, const char *name, const char *text,
@@ -125,7 +145,17 @@ int spec_runtime_parse(const char *name);
 bool spec_runtime_takes_events(enum spec_runtime r);
 const char *spec_metric_name(enum spec_metric m); /* "concurrency", "rps" */
 int spec_metric_parse(const char *name);
+const char *spec_placement_name(enum spec_placement p); /* "binpack" */
+int spec_placement_parse(const char *name);             /* or -EINVAL */
 const char *spec_format_name(enum spec_format f);   /* "zip", "tar", "file" */
 int spec_format_parse(const char *name);
+
+/* spec.c's, in spec_placement.c. */
+void spec_constraints_free(struct constraint *constraints, size_t n);
+int spec_constraints_copy(struct function_spec *dst, const struct function_spec *src);
+int spec_constraints_from_json(struct function_spec *s, const json_t *value,
+                               struct error *err);
+json_t *spec_constraints_to_json(const struct function_spec *s);
+int spec_placement_validate(const struct function_spec *s, struct error *err);
 
 #endif /* COMMON_SPEC_H */

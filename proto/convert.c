@@ -15,6 +15,17 @@ int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from
 #undef X
     spec.reuse = from->reuse;
     spec.metric = (char *)(uintptr_t)spec_metric_name(from->metric);
+    spec.placement = (char *)(uintptr_t)spec_placement_name(from->placement);
+    if (from->n_constraints > 0) {
+        spec.constraints = calloc(from->n_constraints, sizeof(*spec.constraints));
+        if (spec.constraints == NULL) {
+            return -ENOMEM;
+        }
+        for (size_t i = 0; i < from->n_constraints; i++) {
+            spec.constraints[i] = from->constraints[i].text;
+        }
+        spec.n_constraints = from->n_constraints;
+    }
     if (from->n_env > 0) {
         Mayfly__V1__EnvVar *vars = calloc(from->n_env, sizeof(*vars));
 
@@ -22,6 +33,7 @@ int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from
         if (vars == NULL || spec.env == NULL) {
             free(vars);
             free(spec.env);
+            free(spec.constraints);
             return -ENOMEM;
         }
         for (size_t i = 0; i < from->n_env; i++) {
@@ -42,6 +54,7 @@ void convert_spec_free(Mayfly__V1__Spec *spec)
         free(spec->env[0]); /* one block for all */
         free(spec->env);
     }
+    free(spec->n_constraints > 0 ? spec->constraints : NULL); /* the texts are lent */
     mayfly__v1__spec__init(spec);
 }
 
@@ -71,7 +84,26 @@ static int copy_texts(struct function_spec *s, const Mayfly__V1__Spec *from,
             return error_set(err, -ENOMEM, "out of memory");
         }
     }
+    for (size_t i = 0; i < from->n_constraints; i++) {
+        int rc = function_spec_add_constraint(s, from->constraints[i], err);
+
+        if (rc < 0) {
+            return rc;
+        }
+    }
     return function_spec_validate(s, err);
+}
+
+static int placement_from_wire(struct function_spec *s, const char *name,
+                               struct error *err)
+{
+    int placement = *name != '\0' ? spec_placement_parse(name) : SPEC_PLACEMENT_DEFAULT;
+
+    if (placement < 0) {
+        return error_set(err, -EINVAL, "placement \"%.40s\" is not known", name);
+    }
+    s->placement = (enum spec_placement)placement;
+    return 0;
 }
 
 int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *from,
@@ -99,7 +131,8 @@ int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *fr
     s.member = from->member;
     SPEC_NUMBERS(X)
 #undef X
-    rc = copy_texts(&s, from, err);
+    rc = placement_from_wire(&s, from->placement, err);
+    rc = rc < 0 ? rc : copy_texts(&s, from, err);
     if (rc < 0) {
         function_spec_free(&s);
         return rc;

@@ -71,6 +71,7 @@ static int grants_to_wire(Mayfly__V1__Version *v, const struct version_state *fr
         block[i].node = text(from->grants[i].node);
         block[i].max = from->grants[i].max;
         block[i].warm = from->grants[i].warm;
+        block[i].reserved = from->grants[i].reserved;
         v->grants[i] = &block[i];
     }
     v->n_grants = from->n_grants;
@@ -162,8 +163,10 @@ static int grants_from_wire(struct version_state *ret, const Mayfly__V1__Version
         (void)stpcpy(grants[i].node, from->grants[i]->node);
         grants[i].max = from->grants[i]->max;
         grants[i].warm = from->grants[i]->warm;
-        if (grants[i].warm > grants[i].max) {
-            return error_set(err, -EINVAL, "grant for node %s: warm is over max",
+        grants[i].reserved = from->grants[i]->reserved;
+        if (grants[i].warm > grants[i].max || grants[i].reserved > grants[i].max) {
+            return error_set(err, -EINVAL,
+                             "grant for node %s: warm or reserved is over max",
                              grants[i].node);
         }
     }
@@ -290,7 +293,8 @@ int convert_node_from_wire(struct node_state *ret, const Mayfly__V1__NodeState *
     X(load_us)         \
     X(begun)           \
     X(grant_max)       \
-    X(grant_warm)
+    X(grant_warm)      \
+    X(grant_reserved)
 
 int convert_report_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report *from)
 {

@@ -53,6 +53,7 @@ static void print_spec(const json_t *spec)
     const json_t *env = json_object_get(spec, "env");
     const json_t *value;
     const char *key;
+    size_t i;
 
     (void)printf("\nruntime    %s\n", json_text(spec, "runtime", "?"));
     (void)printf("metric     %s\n", json_text(spec, "metric", "concurrency"));
@@ -61,7 +62,7 @@ static void print_spec(const json_t *spec)
     if (json_is_false(json_object_get(spec, "reuse"))) {
         (void)printf("reuse      no: every call in a fresh sandbox\n");
     }
-    for (size_t i = 0; i < N_OF(numbers); i++) {
+    for (i = 0; i < N_OF(numbers); i++) {
         bool unset = json_number(spec, numbers[i].key) == 0 &&
                      strstr(numbers[i].help, "; 0: the cluster's default") != NULL;
 
@@ -70,6 +71,11 @@ static void print_spec(const json_t *spec)
                          (long long)json_number(spec, numbers[i].key), numbers[i].unit,
                          numbers[i].help);
         }
+    }
+    (void)printf("  placement %s\n", json_text(spec, "placement", "default"));
+    json_array_foreach(json_object_get(spec, "constraints"), i, value)
+    {
+        (void)printf("  constraint %s\n", json_string_value(value));
     }
     json_object_foreach((json_t *)(uintptr_t)env, key, value)
     {

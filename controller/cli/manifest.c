@@ -11,8 +11,9 @@
 
 #define BUILD_MAX 4096
 
-static const char *const keys[] = {"name",         "build", "runtime", "handler",
-                                   "reuse",        "env",   "metric",
+static const char *const keys[] = {"name",        "build",     "runtime", "handler", "reuse",
+                                   "env",         "metric",
+                                   "constraints", "placement",
 #define X(member, key, flag, min, max, dflt, unit, help) flag, key,
                                    SPEC_NUMBERS(X)
 #undef X

@@ -116,6 +116,21 @@ static int take_env(struct source *s, const struct cli *c)
     return EXIT_CODE_OK;
 }
 
+static int take_constraints(struct source *s, const struct cli *c)
+{
+    struct error err = {0};
+    const char *text;
+    size_t at = 0;
+
+    while ((text = args_each(c->args, "constraint", &at)) != NULL) {
+        if (function_spec_add_constraint(&s->spec, text, &err) < 0) {
+            return cli_fail(c, EXIT_CODE_USAGE, NULL, "--constraint disk=ssd",
+                            "--constraint: %s", err.text);
+        }
+    }
+    return EXIT_CODE_OK;
+}
+
 static int replace(char **text, const char *value)
 {
     char *copy = strdup(value);
@@ -134,7 +149,12 @@ static int take_flags(struct source *s, const struct cli *c)
     const char *handler = args_get(c->args, "handler");
     const char *name = args_get(c->args, "name");
     const char *metric = args_get(c->args, "metric");
+    const char *placement = args_get(c->args, "placement");
     int rc;
+
+    if (placement != NULL) { /* a choice */
+        s->spec.placement = (enum spec_placement)spec_placement_parse(placement);
+    }
 
     if (runtime != NULL) {
         rc = spec_runtime_parse(runtime);
@@ -161,7 +181,8 @@ static int take_flags(struct source *s, const struct cli *c)
         s->spec.reuse = false;
     }
     rc = take_numbers(s, c);
-    return rc == EXIT_CODE_OK ? take_env(s, c) : rc;
+    rc = rc == EXIT_CODE_OK ? take_env(s, c) : rc;
+    return rc == EXIT_CODE_OK ? take_constraints(s, c) : rc;
 }
 
 bool source_name_of(const char *path, char ret[SPEC_NAME_MAX + 1])

@@ -20,6 +20,11 @@ static const struct option deploy_options[] = {
         {"metric", 0, "METRIC",
          "what scales it: calls at once (the default), or calls begun per second",
          "concurrency|rps"},
+    {"constraint", 0, "EXPR",
+     "only nodes whose labels fit: K=V, K!=V or K=~V|W; may be repeated", NULL},
+    {"placement", 0, "POLICY",
+     "which of the nodes that fit come first (default: default)",
+     "binpack|spread|default"},
     {"no-reuse", 0, NULL, "a fresh sandbox for every call (not http)", NULL},
     {"no-build", 0, NULL, "do not run the build command of function.yaml", NULL},
     {"wait", 0, NULL, "wait until the version serves or has failed (this is the default)",
@@ -129,11 +134,13 @@ static const struct verb verbs[] = {
          "cpu, timeout, concurrency, env and so on; build is a shell command that is run "
          "in the folder first. Times are written 500ms or 30s, memory 128 or 1Gi, CPU "
          "500 (thousandths) or 0.5.",
-     .examples = EXAMPLES(
-         "mayfly deploy ./thumbnail", "a folder with a function.yaml",
-         "mayfly deploy hello.sh --runtime exec", "one script",
-         "mayfly deploy app.zip --name app --runtime http --handler server", "an archive",
-         "mayfly deploy . --memory 256 --env LEVEL=debug", "with settings"),
+     .examples =
+         EXAMPLES("mayfly deploy ./thumbnail", "a folder with a function.yaml",
+                  "mayfly deploy hello.sh --runtime exec", "one script",
+                  "mayfly deploy app.zip --name app --runtime http --handler server",
+                  "an archive", "mayfly deploy . --memory 256 --env LEVEL=debug",
+                  "with settings", "mayfly deploy . --constraint disk=ssd --reserved 10",
+                  "on nodes with this label, with room for ten calls always"),
      OPTIONS(deploy_options),
      .run = verb_deploy},
     {.name = "invoke",

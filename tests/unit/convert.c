@@ -16,7 +16,7 @@
 
 static struct version_state version(void)
 {
-    static const struct grant grants[] = {{"node1", 3, 1}, {"node-2.example", 2, 0}};
+    static const struct grant grants[] = {{"node1", 3, 1, 2}, {"node-2.example", 2, 0, 0}};
     struct version_state v = {.number = 7, .grants = grants, .n_grants = 2};
 
     function_spec_init(&v.spec);
@@ -81,7 +81,7 @@ static void carries_a_function(void **state)
 static void refuses_what_is_wrong(void **state)
 {
     struct version_state v = version();
-    struct grant odd = {"node1", 1, 2};
+    struct grant odd = {"node1", 1, 2, 0};
     struct function_state f = {"team", "hello", 1, false, 3, 7, &v, 1}, in;
     Mayfly__V1__FunctionState wire;
     struct error err;
@@ -125,6 +125,7 @@ static void carries_reports(void **state)
          .cpu_us = 11,
          .grant_max = 12,
          .grant_warm = 13,
+         .grant_reserved = 14,
          .load_us = 1ULL << 60,
          .begun = 15},
         {.namespace_ = "default", .name = "b", .version = 1},
@@ -143,6 +144,7 @@ static void carries_reports(void **state)
     assert_int_equal(in.loads[0].cpu_us, 11);
     assert_int_equal(in.loads[0].grant_max, 12);
     assert_int_equal(in.loads[0].grant_warm, 13);
+    assert_int_equal(in.loads[0].grant_reserved, 14);
     assert_int_equal(in.loads[0].load_us, 1ULL << 60);
     assert_int_equal(in.loads[0].begun, 15);
     convert_report_release(&in);
