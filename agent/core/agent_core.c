@@ -95,6 +95,7 @@ void agent_enter(struct agent_core *a)
 
 void agent_leave(struct agent_core *a)
 {
+    pool_room_clear(a);
     if (a->feed && !list_empty(&a->starved)) {
         pool_feed(a);
     }
@@ -223,6 +224,7 @@ static void load(const struct version *v, uint64_t now_us, struct version_load *
         .begun = v->usage->load.begun,
         .grant_max = v->grant_max,
         .grant_warm = v->grant_warm,
+        .grant_reserved = v->grant_reserved,
     };
 }
 

@@ -122,9 +122,9 @@ struct version {
     bool wanted; /* in the newest state of the function; otherwise it drains */
     bool named;  /* while a state is taken over */
 
-    uint32_t grant_max, grant_warm; /* ours; 0 while grants have lapsed */
-    uint32_t told_max, told_warm;   /* as the controller said */
-    struct place *places;           /* the other nodes' */
+    uint32_t grant_max, grant_warm, grant_reserved; /* ours; 0 while grants have lapsed */
+    uint32_t told_max, told_warm, told_reserved;    /* as the controller said */
+    struct place *places;                           /* the other nodes' */
     size_t n_places;
     uint64_t offload_ms; /* waiting calls are tried elsewhere then; 0: they are not */
 
@@ -172,7 +172,11 @@ struct function {
     bool deleted;
     struct list versions;   /* wanted ones and those that drain; oldest first */
     struct version *target; /* takes the calls that name no version; NULL: none yet */
-    struct list queue;      /* calls that wait for there to be a target */
+    /* What is reserved here; of it or beyond it in use; the rest that nobody else gets.
+     */
+    uint64_t reserved_bytes, used_bytes, kept_bytes;
+    uint64_t held_bytes; /* its idle ones leave so much to nobody, were they to go */
+    struct list queue;   /* calls that wait for there to be a target */
     uint32_t n_queued;
     struct trouble trouble; /* of a version that never was the target */
     struct timer timer;     /* of queue */
@@ -207,6 +211,7 @@ struct agent_core {
     uint64_t memory_stopping_bytes; /* of those that are going */
     uint64_t memory_spare_bytes;    /* of idle ones that may be evicted */
     uint64_t memory_claimed_bytes;
+    uint64_t memory_kept_bytes, memory_held_bytes; /* of all functions */
     struct due_heap evictable; /* versions; keys may be too early, never too late */
     struct list starved;
     bool feed; /* room came free, or can be made: starved ones get a try */
@@ -319,6 +324,9 @@ bool pool_room_now(const struct version *v);     /* beside all claims */
 bool pool_room_claimed(const struct version *v); /* for one that holds a claim */
 bool pool_claim(struct version *v);              /* evicts; false: there is no room */
 void pool_unclaim(struct version *v);
+void pool_room_account(struct function *f); /* its instances, claims or grants changed */
+/* Idle instances that stand in reserved room make way. From agent_leave(). */
+void pool_room_clear(struct agent_core *a);
 
 /* --- router.c ----------------------------------------------------------------------- */
 void router_dispatch(struct version *v, struct instance *in, struct call *c, bool cold);

@@ -220,6 +220,7 @@ static void adopt(struct function *f, struct plan *p)
     catalog_places_set(v, steal(p->places), p->n_places);
     v->told_max = p->ours.max;
     v->told_warm = p->ours.warm;
+    v->told_reserved = p->ours.reserved;
     catalog_version_grant(v);
 }
 

@@ -23,11 +23,17 @@ static bool spec_same(const struct function_spec *x, const struct function_spec 
 #undef X
     if (x->runtime != y->runtime || x->metric != y->metric || x->reuse != y->reuse ||
         x->n_env != y->n_env || !string_same(x->handler, y->handler)) {
+        x->placement != y->placement || x->n_constraints != y->n_constraints ||
         return false;
     }
     for (size_t i = 0; i < x->n_env; i++) {
         if (strcmp(x->env[i].name, y->env[i].name) != 0 ||
             strcmp(x->env[i].value, y->env[i].value) != 0) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < x->n_constraints; i++) {
+        if (strcmp(x->constraints[i].text, y->constraints[i].text) != 0) {
             return false;
         }
     }
@@ -161,7 +167,7 @@ void catalog_version_free(struct version *v)
 void catalog_version_retire(struct version *v)
 {
     v->wanted = false;
-    v->told_max = v->told_warm = 0;
+    v->told_max = v->told_warm = v->told_reserved = 0;
     catalog_version_grant(v);
     catalog_places_set(v, NULL, 0);
     pool_drain(v, STOP_RETIRED);
@@ -212,6 +218,7 @@ void catalog_version_grant(struct version *v)
 
     v->grant_max = lapsed ? 0 : v->told_max;
     v->grant_warm = lapsed ? 0 : v->told_warm;
+    v->grant_reserved = lapsed ? 0 : v->told_reserved;
 }
 
 bool catalog_version_granted(const struct version *v)

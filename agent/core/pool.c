@@ -71,6 +71,7 @@ void pool_account(struct version *v)
         due_heap_set(&a->evictable, &v->evictable,
                      container_of(v->warm.prev, struct instance, warm)->idle_since_ms);
     }
+    pool_room_account(v->function);
 }
 
 /* --- states ------------------------------------------------------------------------- */
@@ -116,6 +117,7 @@ static struct instance *instance_new(struct version *v)
     v->n_instances++;
     a->n_instances++;
     a->memory_bytes += pool_memory(v);
+    pool_room_account(v->function);
     return in;
 }
 
@@ -141,6 +143,7 @@ void pool_instance_free(struct instance *in)
     list_remove(&in->warm);
     list_remove(&in->link);
     list_remove(&in->all);
+    pool_room_account(v->function);
     free(in);
 }
 
