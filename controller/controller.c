@@ -180,7 +180,14 @@ int controller_new(struct controller **ret, uv_loop_t *loop,
         .send_node = io_send_node,
         .resync = io_resync,
     };
-    struct controller_core_options options = {.settle_ms = config->settle_ms};
+    struct controller_core_options options = {
+        .settle_ms = config->settle_ms,
+        .homes_max = config->placement_homes,
+        .cpu_overcommit_percent = config->placement_cpu_overcommit > 0
+                                      ? config->placement_cpu_overcommit
+                                      : UINT32_MAX,
+        .spread = strcmp(config->placement_policy, "spread") == 0,
+    };
     int rc;
 
     if (c == NULL || metrics_new(&c->metrics) < 0) {

@@ -74,6 +74,13 @@ const struct config_key controller_config_keys[] = {
         "without load, the last instance is wanted for so long at least; default 30s"),
     KEY("autoscaler.scale_to_zero_retention", CONFIG_MS, autoscaler.retention_ms, 0,
         3600000, "the last instance stays so long after load ended; default 0s"),
+    KEY("placement.policy", CONFIG_STR, placement_policy, 0, 0,
+        "binpack or spread, of functions that do not say; default binpack"),
+    KEY("placement.homes", CONFIG_U32, placement_homes, 2, 64,
+        "nodes that a function may start on before there is load; default 8"),
+    KEY("placement.cpu_overcommit", CONFIG_U32, placement_cpu_overcommit, 0, 100000,
+        "percent of a node's CPU that warm and reserved instances' limits may add up to; "
+        "default 1600, 0: CPU does not count"),
     KEY("log.level", CONFIG_STR, log_level, 0, 0,
         "debug, info, warn or error; default info"),
     KEY("log.format", CONFIG_STR, log_format, 0, 0,
@@ -115,12 +122,15 @@ int controller_config_init(struct controller_config *c, struct error *err)
                        .window_ms = 60 * 1000,
                        .grace_ms = 30 * 1000,
                        .scale_to_zero = true},
+        .placement_policy = strdup("binpack"),
+        .placement_homes = 8,
+        .placement_cpu_overcommit = 1600,
         .log_level = strdup("info"),
         .log_format = strdup("auto"),
     };
     if (c->name == NULL || c->rest_host == NULL || c->hub_host == NULL ||
         c->state_dir == NULL || c->store_engine == NULL || c->log_level == NULL ||
-        c->log_format == NULL) {
+        c->log_format == NULL || c->placement_policy == NULL) {
         controller_config_free(c);
         return error_set(err, -ENOMEM, "out of memory");
     }
@@ -248,6 +258,12 @@ int controller_config_validate(const struct controller_config *c, struct error *
     if (c->state_dir[0] != '/') {
         return error_set(err, -EINVAL, "state_dir is \"%.100s\"; give an absolute path",
                          c->state_dir);
+    }
+    if (strcmp(c->placement_policy, "binpack") != 0 &&
+        strcmp(c->placement_policy, "spread") != 0) {
+        return error_set(err, -EINVAL,
+                         "placement.policy is \"%.20s\"; give binpack or spread",
+                         c->placement_policy);
     }
     if (log_level_parse(c->log_level) < 0) {
         return error_set(err, -EINVAL,

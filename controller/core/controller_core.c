@@ -17,6 +17,9 @@
 
 #define SETTLE_MS 3000
 #define HOMES_MAX 8
+/* Functions rarely use their limit, and most wait for something most of the time; at the
+ * default limits (1 CPU, 128 MiB) memory is then what fills a host of 2 GiB a core. */
+#define CPU_OVERCOMMIT_PERCENT 1600
 
 int controller_core_new(struct controller_core **ret, const struct controller_io *io,
                         const struct controller_core_options *options)
@@ -38,7 +41,11 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
         autoscaler_config_init(&c->options.autoscaler);
     }
     CHECK(autoscaler_config_check(&c->options.autoscaler, NULL) == 0);
+    if (c->options.cpu_overcommit_percent == 0) {
+        c->options.cpu_overcommit_percent = CPU_OVERCOMMIT_PERCENT;
+    }
     c->seed = io->random(io->ctx);
+    c->usable.by_label.seed = c->seed;
     scheduler_init(c);
     /* All lists first: the free function takes what is half built. */
     if ((registry_init(c) | nodes_init(c) | node_orders_init(c) | requests_init(c) |
@@ -56,9 +63,9 @@ struct controller_core *controller_core_free(struct controller_core *c)
         scheduler_free(c); /* alarms stand beside requests'; grants refer to the rest */
         requests_free(c);
         node_orders_free(c);
+        placement_nodes_free(&c->usable);
         nodes_free(c);
         registry_free(c);
-        placement_nodes_free(&c->usable);
         journal_free(c);
         free(c);
     }

@@ -83,7 +83,11 @@ struct controller_core_options {
      * they have, and report them. Placement begins when this time is over. Default 3 s;
      * a first start on an empty store does not wait. */
     uint32_t settle_ms;
-    uint32_t homes_max; /* most nodes that a function is granted to; default 8 */
+    uint32_t homes_max; /* nodes that a function is granted to ahead of load; default 8 */
+    /* CPU limits of warm and reserved instances on a node may add up to so much of its
+     * CPU; default 1600, UINT32_MAX: CPU does not count. */
+    uint32_t cpu_overcommit_percent;
+    bool spread; /* of functions that do not say: spread instead of binpack */
     /* What functions do not say of their scaling; one that autoscaler_config_check()
      * accepts, or all 0 for autoscaler_config_init()'s. */
     struct autoscaler_config autoscaler;

@@ -23,6 +23,7 @@
 #define CORE_EPOCH_MAX    ((1ULL << 31) - 1)
 #define CORE_TEXT_MAX     256 /* versions and addresses that agents tell */
 #define CORE_LABELS_MAX   64
+#define CORE_NEAR_MAX     8   /* nodes that a package is remembered to be on */
 #define CORE_STORE_OP_MAX 128 /* operations and compares of one transaction */
 
 /* Exists while its key does, or while a function names it. */
@@ -49,11 +50,19 @@ struct core_body {
     struct core_package *counted;
 };
 
+/* A package was wanted on this node. */
+struct core_near {
+    struct list of_node; /* core_node.near */
+    struct core_node *node;
+};
+
 /* How many versions need a package. */
 struct core_package {
     struct keymap_entry entry; /* c->packages */
     char digest[SPEC_DIGEST_LEN + 1];
     size_t n;
+    struct core_near near[CORE_NEAR_MAX]; /* the last ones; near.h */
+    unsigned near_next;
 };
 
 struct core_grant {
@@ -61,8 +70,10 @@ struct core_grant {
     struct list of_node;   /* core_node.grants */
     struct core_target *target;
     struct core_node *node;
-    uint32_t max, warm;
-    bool kept; /* while a placement is taken over */
+    uint32_t max, warm, reserved;
+    uint64_t leave_ms; /* not 0: the node does not fit any more, and it goes then */
+    bool kept;         /* while a placement is taken over */
+    struct placement_pick_why why;
 };
 
 /* A version that may run: the serving one, or the candidate that shall prove itself. */
@@ -73,6 +84,8 @@ struct core_target {
     struct list grants;
     size_t n_grants;
     struct scaling scaling;
+    struct placement_why why;  /* of the last look */
+    uint64_t reserved_missing; /* instances whose memory could not be booked */
 
     /* the candidate's proof */
     enum { PROOF_WANTED, PROOF_READY, PROOF_FAILED } proof;
@@ -138,7 +151,8 @@ struct core_node {
     char boot[CORE_TEXT_MAX];
     char version[CORE_TEXT_MAX];
     char gateway[CORE_TEXT_MAX];
-    char **labels; /* NULL-terminated */
+    char **told_labels; /* NULL-terminated: the agent's */
+    char **labels;      /* with the operator's over them (node_labels.h); place.labels */
     bool ready;
     bool leaving;  /* its agent is ending: until it starts anew */
     bool draining; /* by order, or leaving: not placed on, though it may be ready */
@@ -150,6 +164,7 @@ struct core_node {
     uint32_t instances;
     uint64_t revision; /* of what other nodes were told of it */
     struct list grants;
+    struct list near; /* core_near */
     struct list loads;
     uint64_t report_mark; /* tells what a full report named */
     struct core_grant *scratch;

@@ -8,6 +8,8 @@
 #include "common/check.h"
 #include "controller/core/clean.h"
 #include "controller/core/journal.h"
+#include "controller/core/near.h"
+#include "controller/core/node_labels.h"
 #include "controller/core/node_order.h"
 #include "controller/core/registry.h"
 #include "controller/core/scheduler.h"
@@ -162,7 +164,7 @@ static void take_load(struct controller_core *c, struct core_node *n,
     count(&f->totals.cold_starts, &l->last.cold_starts, v->cold_starts);
     count(&f->totals.errors, &l->last.errors, v->errors);
     if (c->settling && v->grant_max > 0 && !n->draining) {
-        scheduler_adopt(n, f, v->version, v->grant_max, v->grant_warm);
+        scheduler_adopt(n, f, v->version, v->grant_max, v->grant_warm, v->grant_reserved);
     }
     scaling_report(c, l, v);
     if (v->idle + v->busy > 0) { /* it said so to a controller that is no more */
@@ -180,6 +182,7 @@ void nodes_report(struct controller_core *c, const char *name,
     }
     n->seen_ms = core_now_ms(c);
     n->memory_reserved_bytes = r->memory_reserved_bytes;
+    n->place.used_bytes = r->memory_reserved_bytes;
     n->instances = r->instances;
     n->report_mark++;
     for (size_t i = 0; i < r->n_loads; i++) {
@@ -199,35 +202,6 @@ void nodes_report(struct controller_core *c, const char *name,
 }
 
 /* --- coming ----------------------------------------------------------------------- */
-
-static void free_labels(char **labels)
-{
-    for (size_t i = 0; labels != NULL && labels[i] != NULL; i++) {
-        free(labels[i]);
-    }
-    free(labels);
-}
-
-static char **copy_labels(const char *const *labels)
-{
-    char **copy;
-    size_t n = 0;
-
-    while (labels != NULL && labels[n] != NULL && n < CORE_LABELS_MAX) {
-        n++;
-    }
-    copy = calloc(n + 1, sizeof(*copy));
-    for (size_t i = 0; copy != NULL && i < n; i++) {
-        char clean[CORE_TEXT_MAX];
-
-        clean_text(clean, sizeof(clean), labels[i]);
-        copy[i] = strdup(clean);
-        if (copy[i] == NULL) {
-            break; /* labels are for people: fewer are better than no node */
-        }
-    }
-    return copy;
-}
 
 static void send_node(struct controller_core *c, const char *to,
                       const struct core_node *n)
@@ -304,6 +278,7 @@ static struct core_node *want_node(struct controller_core *c, const char *name)
     n->place.index = PLACEMENT_NOWHERE;
     n->forget.fire = forget_alarm;
     list_init(&n->grants);
+    list_init(&n->near);
     list_init(&n->loads);
     list_push_back(&c->nodes_lost, &n->link);
     c->n_lost++;
@@ -322,12 +297,21 @@ static void new_life(struct controller_core *c, struct core_node *n, const char 
     }
     clean_text(n->boot, sizeof(n->boot), boot);
     n->instances = 0;
-    n->memory_reserved_bytes = 0;
+    n->memory_reserved_bytes = n->place.used_bytes = 0;
     n->leaving = false;
 }
 
-static bool take_hello(struct core_node *n, const struct node_hello *h)
+static uint64_t cpu_capacity(const struct controller_core *c, uint32_t cpu_millis)
 {
+    uint32_t percent = c->options.cpu_overcommit_percent;
+
+    return percent == UINT32_MAX ? 0 : (uint64_t)cpu_millis * percent / 100;
+}
+
+static bool take_hello(const struct controller_core *c, struct core_node *n,
+                       const struct node_hello *h)
+{
+    char **labels = node_labels_copy(h->labels);
     char gateway[CORE_TEXT_MAX];
     bool changed;
 
@@ -335,9 +319,12 @@ static bool take_hello(struct core_node *n, const struct node_hello *h)
     changed = strcmp(gateway, n->gateway) != 0 || !n->ready;
     memcpy(n->gateway, gateway, sizeof(gateway));
     clean_text(n->version, sizeof(n->version), h->version);
-    free_labels(n->labels);
-    n->labels = copy_labels(h->labels);
+    if (labels != NULL) { /* else the old ones stay: see nodes_join() */
+        node_labels_free(n->told_labels);
+        n->told_labels = labels;
+    }
     n->cpu_millis = h->cpu_millis;
+    n->place.cpu_millis = cpu_capacity(c, h->cpu_millis);
     n->place.memory_bytes = h->memory_bytes;
     return changed;
 }
@@ -351,7 +338,7 @@ static void take_order(const struct controller_core *c, struct core_node *n)
 }
 
 /* What is wanted of a node that is there may have changed. */
-static void follow_order(struct controller_core *c, struct core_node *n)
+static void follow_order(struct controller_core *c, struct core_node *n, bool relabelled)
 {
     bool was_draining, was_closed;
 
@@ -359,6 +346,9 @@ static void follow_order(struct controller_core *c, struct core_node *n)
     was_closed = n->place.closed;
     take_order(c, n);
     if (n->draining == was_draining && n->place.closed == was_closed) {
+        if (relabelled) {
+            scheduler_node_came(c, n); /* for some it does now, for some no more */
+        }
         return;
     }
     if (n->draining && was_draining) {
@@ -380,7 +370,7 @@ static void follow_order(struct controller_core *c, struct core_node *n)
         CHECK(placement_nodes_add(&c->usable, &n->place) == 0);
         tell(c, n);
     }
-    if (!n->place.closed) {
+    if (!n->place.closed || relabelled) {
         scheduler_node_came(c, n);
     }
 }
@@ -389,8 +379,15 @@ void nodes_ordered(struct controller_core *c, const char *name)
 {
     struct core_node *n = nodes_find(c, name);
 
-    if (n != NULL && n->ready) { /* else it is asked for when it comes */
-        follow_order(c, n);
+    bool relabelled;
+
+    if (n == NULL) {
+        return; /* it is asked for when it comes */
+    }
+    /* As for all store events: without memory a restart reads them again. */
+    relabelled = node_labels_update(c, n) > 0;
+    if (n->ready) {
+        follow_order(c, n, relabelled);
     }
 }
 
@@ -400,7 +397,7 @@ void nodes_leaving(struct controller_core *c, const char *name)
 
     if (n != NULL && n->ready) {
         n->leaving = true;
-        follow_order(c, n);
+        follow_order(c, n, false);
     }
 }
 
@@ -436,11 +433,11 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
     if (new_boot) {
         new_life(c, n, h->boot);
     }
-    changed = take_hello(n, h);
+    changed = take_hello(c, n, h);
+    if (n->told_labels == NULL || node_labels_update(c, n) < 0 || make_ready(c, n) < 0) {
     if (n->ready) {
         follow_order(c, n); /* it may have been leaving, in its life before */
     }
-    if (make_ready(c, n) < 0) {
         return; /* it stays lost, and comes again */
     }
     n->seen_ms = core_now_ms(c);
@@ -464,7 +461,9 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
 
 static void free_node(struct core_node *n)
 {
-    free_labels(n->labels);
+    near_forget(n);
+    node_labels_free(n->told_labels);
+    node_labels_free(n->labels);
     free(n);
 }
 
@@ -499,7 +498,7 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
     clean_text(n->lost_reason, sizeof(n->lost_reason), reason);
     journal_node(c, EVENT_NODE_LOST, n->name, "is lost: %s", n->lost_reason);
     n->instances = 0;
-    n->memory_reserved_bytes = 0;
+    n->memory_reserved_bytes = n->place.used_bytes = 0;
     LIST_FOREACH(it, &n->loads)
     { /* the counters stay: the same life may come back */
         struct core_load *l = container_of(it, struct core_load, of_node);
@@ -546,7 +545,7 @@ void nodes_free(struct controller_core *c)
 
 static void check_node(const struct core_node *n)
 {
-    uint64_t warm_bytes = 0;
+    uint64_t bytes = 0, millis = 0;
     size_t n_grants = 0;
 
     CHECK((n->ready && !n->draining) == (n->place.index != PLACEMENT_NOWHERE));
@@ -555,11 +554,14 @@ static void check_node(const struct core_node *n)
         const struct core_grant *g = container_of(it, struct core_grant, of_node);
 
         CHECK(g->node == n && n->ready && !n->draining);
-        warm_bytes += target_warm_bytes(g);
+        bytes += target_booked(g).bytes;
+        millis += target_booked(g).millis;
         n_grants++;
     }
-    CHECK(n_grants == n->place.n_grants && warm_bytes == n->place.warm_bytes);
-    CHECK(warm_bytes <= n->place.memory_bytes);
+    CHECK(n_grants == n->place.n_grants && bytes == n->place.firm_bytes &&
+          millis == n->place.firm_millis);
+    CHECK(bytes <= n->place.memory_bytes);
+    CHECK(millis <= n->place.cpu_millis || n->place.cpu_millis == 0);
 }
 
 void nodes_invariant(const struct controller_core *c)

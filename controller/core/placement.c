@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "controller/core/placement_source.h"
 
 /* Up to so many nodes all are looked at; of more a sample, and all only if the sample
  * does not suffice: a decision takes microseconds whatever the cluster's size ("the power
@@ -14,17 +16,13 @@
 
 #define MAX_ON_NODE 100000u /* as spec.h's max_scale */
 
-/* A grant promises nothing yet, but calls will come: it weighs so much. */
-#define GRANT_WEIGHT_BYTES ((double)(32 * 1024 * 1024))
-
 struct pick {
     struct placement_node *node;
-    uint32_t cap;      /* instances that its whole memory holds */
-    uint32_t warm_cap; /* instances that what others left of it holds */
-    uint32_t old_max, old_warm;
-    bool preferred; /* old, and the plan keeps to old ones */
-    double load;
-    uint32_t max, warm; /* the outcome */
+    struct placement_caps cap;
+    const struct placement_grant *old; /* what it had, or NULL */
+    bool preferred;                    /* it had some, and the plan keeps to such nodes */
+    struct placement_pick_why why;
+    uint32_t max, firm, warm; /* the outcome */
 };
 
 struct plan {
@@ -33,102 +31,51 @@ struct plan {
     struct pick *picks;
     size_t n, capacity;
     size_t n_chosen; /* the first ones of picks */
-    uint64_t max_missing, warm_missing;
+    uint32_t firm;   /* wanted */
+    uint64_t max_missing, firm_missing;
+    struct placement_why why;
 };
-
-/* --- the usable nodes ------------------------------------------------------------- */
-
-int placement_nodes_add(struct placement_nodes *ns, struct placement_node *n)
-{
-    CHECK(n->index == PLACEMENT_NOWHERE);
-    if (ns->n == ns->capacity) {
-        size_t capacity = ns->capacity > 0 ? ns->capacity * 2 : 16;
-        struct placement_node **items = reallocarray(ns->items, capacity, sizeof(*items));
-
-        if (items == NULL) {
-            return -ENOMEM;
-        }
-        ns->items = items;
-        ns->capacity = capacity;
-    }
-    n->index = ns->n;
-    ns->items[ns->n++] = n;
-    return 0;
-}
-
-void placement_nodes_remove(struct placement_nodes *ns, struct placement_node *n)
-{
-    CHECK(n->index < ns->n && ns->items[n->index] == n);
-    ns->items[n->index] = ns->items[--ns->n];
-    ns->items[n->index]->index = n->index;
-    n->index = PLACEMENT_NOWHERE;
-}
-
-void placement_nodes_free(struct placement_nodes *ns)
-{
-    free(ns->items);
-    *ns = (struct placement_nodes){0};
-}
 
 /* --- candidates ------------------------------------------------------------------- */
 
-static bool is_avoided(const struct placement_request *r, const struct placement_node *n)
+static bool is_near(const struct placement_request *r, const struct placement_node *n)
 {
-    for (size_t i = 0; i < r->n_avoid; i++) {
-        if (r->avoid[i] == n) {
+    for (size_t i = 0; i < r->n_near; i++) {
+        if (r->near[i] == n) {
             return true;
         }
     }
     return false;
 }
 
-static bool has(const struct plan *p, const struct placement_node *n)
-{
-    for (size_t i = 0; i < p->n; i++) {
-        if (p->picks[i].node == n) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static uint32_t instances_in(uint64_t bytes, const struct placement_request *r)
-{
-    uint64_t n = bytes / r->instance_bytes;
-
-    return n > MAX_ON_NODE ? MAX_ON_NODE : (uint32_t)n;
-}
-
-/* Adds the node if an instance fits it at all. old: what it has of the version, or NULL.
- */
-static void consider(struct plan *p, struct placement_node *n,
+/* Adds the node if it may have the version. old: what it has of it, or NULL. */
+static void consider(struct plan *p, struct placement_node *n, uint64_t round,
                      const struct placement_grant *old)
 {
-    uint64_t own_bytes = old != NULL ? old->warm * p->r->instance_bytes : 0;
-    uint64_t others_bytes = n->warm_bytes - own_bytes;
+    struct placement_caps cap;
+    enum placement_filter filter;
     struct pick *pick;
+    size_t constraint = 0;
 
-    CHECK(n->warm_bytes >= own_bytes);
-    if (n->index == PLACEMENT_NOWHERE || n->memory_bytes < p->r->instance_bytes ||
-        is_avoided(p->r, n) || (n->closed && old == NULL)) {
+    if (n->index == PLACEMENT_NOWHERE || n->mark == round) {
+        return;
+    }
+    n->mark = round;
+    p->why.n_looked++;
+    filter = placement_fit(n, p->r, old, &cap, &constraint);
+    p->why.refused[filter]++;
+    if (filter != PLACEMENT_FITS) {
+        p->why.by_constraint[constraint] += filter == PLACEMENT_LABELS;
         return;
     }
     CHECK(p->n < p->capacity);
     pick = &p->picks[p->n++];
-    *pick = (struct pick){.node = n, .cap = instances_in(n->memory_bytes, p->r)};
-    if (n->closed && old->max < pick->cap) {
-        pick->cap = old->max;
-    }
-    if (others_bytes < n->memory_bytes) {
-        pick->warm_cap = instances_in(n->memory_bytes - others_bytes, p->r);
-    }
-    pick->load = ((double)others_bytes + n->n_grants * GRANT_WEIGHT_BYTES) /
-                 (double)n->memory_bytes;
-    if (old != NULL) {
-        pick->preferred = !p->afresh;
-        pick->old_max = old->max;
-        pick->old_warm = old->warm;
-    }
+    *pick = (struct pick){.node = n, .cap = cap, .old = old};
+    placement_score(&pick->why, n, p->r,
+                    n->firm_bytes - (old != NULL ? old->own_bytes : 0), &cap,
+                    is_near(p->r, n));
+    pick->preferred = old != NULL && old->max > 0 && !p->afresh;
+    pick->why.kept = old != NULL && old->max > 0;
 }
 
 static uint64_t step(uint64_t *state) /* splitmix64, https://prng.di.unimi.it */
@@ -140,42 +87,53 @@ static uint64_t step(uint64_t *state) /* splitmix64, https://prng.di.unimi.it */
     return z ^ (z >> 31);
 }
 
-/* The previous nodes are always looked at; of the others a sample, or all. */
-static int look(struct plan *p, const struct placement_nodes *ns, size_t sample)
+/* The previous nodes and those with the package are always looked at; of the others a
+ * sample, or all. */
+static int look(struct plan *p, struct placement_nodes *ns,
+                const struct placement_source *s, size_t sample)
 {
     const struct placement_request *r = p->r;
-    size_t capacity = r->n_previous + sample;
+    size_t capacity = r->n_previous + r->n_near + sample;
     struct pick *picks = calloc(capacity + 1, sizeof(*picks));
-    _cleanup_free_ bool *seen = calloc(sample == ns->n ? ns->n + 1 : 1, sizeof(*seen));
     uint64_t state = r->seed;
 
-    if (picks == NULL || seen == NULL) {
-        free(picks);
+    if (picks == NULL) {
         return -ENOMEM;
     }
     free(p->picks);
     p->picks = picks;
     p->n = 0;
     p->capacity = capacity;
+    p->why = (struct placement_why){
+        .n_nodes = (uint32_t)ns->n, .n_indexed = (uint32_t)s->n, .policy = r->policy};
+    ns->round++;
     for (size_t i = 0; i < r->n_previous; i++) {
-        struct placement_node *n = r->previous[i].node;
-
-        consider(p, n, &r->previous[i]);
-        if (sample == ns->n && n->index != PLACEMENT_NOWHERE) {
-            seen[n->index] = true;
-        }
+        consider(p, r->previous[i].node, ns->round, &r->previous[i]);
+    }
+    for (size_t i = 0; i < r->n_near; i++) {
+        consider(p, r->near[i], ns->round, NULL);
     }
     for (size_t i = 0; i < sample; i++) {
-        struct placement_node *n = ns->items[sample == ns->n ? i : step(&state) % ns->n];
-
-        if (sample == ns->n ? !seen[i] : !has(p, n)) {
-            consider(p, n, NULL);
-        }
+        consider(p, placement_source_at(s, sample == s->n ? i : step(&state) % s->n),
+                 ns->round, NULL);
     }
     return 0;
 }
 
-/* Previous nodes first, those that hold most before others; then the least loaded. */
+static uint32_t old_firm(const struct pick *p)
+{
+    if (p->old == NULL) {
+        return 0;
+    }
+    return p->old->warm > p->old->reserved ? p->old->warm : p->old->reserved;
+}
+
+static uint32_t old_max(const struct pick *p)
+{
+    return p->old != NULL ? p->old->max : 0;
+}
+
+/* Previous nodes first, those that hold most before others; then the best. */
 static int by_preference(const void *left, const void *right)
 {
     const struct pick *a = left, *b = right;
@@ -183,14 +141,14 @@ static int by_preference(const void *left, const void *right)
     if (a->preferred != b->preferred) {
         return a->preferred ? -1 : 1;
     }
-    if (a->preferred && a->old_warm != b->old_warm) {
-        return a->old_warm > b->old_warm ? -1 : 1;
+    if (a->preferred && old_firm(a) != old_firm(b)) {
+        return old_firm(a) > old_firm(b) ? -1 : 1;
     }
-    if (a->preferred && a->old_max != b->old_max) {
-        return a->old_max > b->old_max ? -1 : 1;
+    if (a->preferred && old_max(a) != old_max(b)) {
+        return old_max(a) > old_max(b) ? -1 : 1;
     }
-    if (a->load < b->load || a->load > b->load) {
-        return a->load < b->load ? -1 : 1;
+    if (a->why.score < b->why.score || a->why.score > b->why.score) {
+        return a->why.score > b->why.score ? -1 : 1;
     }
     return a->node->index < b->node->index ? -1 : 1;
 }
@@ -202,10 +160,35 @@ static void choose_one(struct plan *p, size_t i)
     struct pick moved = p->picks[i];
 
     /* The order of the rest is kept. */
-    for (; i > p->n_chosen; i--) {
-        p->picks[i] = p->picks[i - 1];
-    }
+    memmove(&p->picks[p->n_chosen + 1], &p->picks[p->n_chosen],
+            (i - p->n_chosen) * sizeof(moved));
     p->picks[p->n_chosen++] = moved;
+    if (moved.node->zone != NULL) {
+        moved.node->zone->chosen++;
+    }
+}
+
+/* The next home: the best one or, to spread over zones, the best of those in the zone
+ * that has fewest so far. Bin packing does so until there are two zones: one may fail. */
+static size_t next_home(struct plan *p)
+{
+    bool by_zone = p->r->policy == SPEC_PLACEMENT_SPREAD || p->n_chosen == 1;
+    size_t best = p->n_chosen;
+
+    for (size_t i = best; by_zone && i < p->n; i++) {
+        const struct pick *a = &p->picks[best], *b = &p->picks[i];
+
+        if (a->preferred || a->node->zone == NULL || a->node->zone->chosen == 0) {
+            break;
+        }
+        if (b->node->zone != NULL && b->node->zone->chosen < a->node->zone->chosen &&
+            (a->cap.firm == 0 || b->cap.firm > 0)) {
+            best = i;
+        }
+    }
+    p->picks[best].why.new_zone = p->n_chosen > 0 && p->picks[best].node->zone != NULL &&
+                                  p->picks[best].node->zone->chosen == 0;
+    return best;
 }
 
 static void choose(struct plan *p)
@@ -213,21 +196,30 @@ static void choose(struct plan *p)
     const struct placement_request *r = p->r;
     size_t most = r->max > 0 && r->max < p->n ? r->max : p->n;
     size_t homes = r->homes_max < most ? r->homes_max : most;
-    uint64_t max = 0, warm = 0;
+    uint64_t max = 0, firm = 0;
 
     qsort(p->picks, p->n, sizeof(*p->picks), by_preference);
-    for (size_t i = 0; i < homes; i++) {
-        max += p->picks[i].cap;
-        warm += p->picks[i].warm_cap;
-    }
-    p->n_chosen = homes;
-    for (size_t i = homes; i < p->n && p->n_chosen < most; i++) {
-        bool more_warm = warm < r->warm && p->picks[i].warm_cap > 0;
+    p->n_chosen = 0;
+    while (p->n_chosen < homes) {
+        const struct pick *pick;
 
-        if (more_warm || max < r->max) {
-            max += p->picks[i].cap;
-            warm += p->picks[i].warm_cap;
+        choose_one(p, next_home(p));
+        pick = &p->picks[p->n_chosen - 1];
+        max += pick->cap.max;
+        firm += pick->cap.firm;
+    }
+    for (size_t i = homes; i < p->n && p->n_chosen < most; i++) {
+        bool more_firm = firm < p->firm && p->picks[i].cap.firm > 0;
+
+        if (more_firm || max < r->max) {
+            max += p->picks[i].cap.max;
+            firm += p->picks[i].cap.firm;
             choose_one(p, i);
+        }
+    }
+    for (size_t i = 0; i < p->n_chosen; i++) {
+        if (p->picks[i].node->zone != NULL) {
+            p->picks[i].node->zone->chosen = 0;
         }
     }
 }
@@ -298,20 +290,25 @@ static int share_out(struct plan *p)
         return -ENOMEM;
     }
     for (size_t i = 0; i < n; i++) {
-        const struct pick *pick = &p->picks[i];
-
-        s[i] =
-            (struct share){.cap = pick->warm_cap < pick->cap ? pick->warm_cap : pick->cap,
-                           .old = pick->old_warm};
+        s[i] = (struct share){.cap = p->picks[i].cap.firm, .old = old_firm(&p->picks[i])};
     }
-    p->warm_missing = spread(s, n, r->warm);
+    p->firm_missing = spread(s, n, p->firm);
+    for (size_t i = 0; i < n; i++) {
+        struct pick *pick = &p->picks[i];
+
+        pick->firm = s[i].value;
+        s[i] = (struct share){.cap = pick->firm,
+                              .old = pick->old != NULL ? pick->old->warm : 0};
+    }
+    (void)spread(
+        s, n, r->warm < p->firm - p->firm_missing ? r->warm : p->firm - p->firm_missing);
     for (size_t i = 0; i < n; i++) {
         struct pick *pick = &p->picks[i];
 
         pick->warm = s[i].value;
-        s[i] =
-            (struct share){.floor = pick->warm, .cap = pick->cap, .old = pick->old_max};
-        pick->max = pick->cap;
+        s[i] = (struct share){
+            .floor = pick->firm, .cap = pick->cap.max, .old = old_max(pick)};
+        pick->max = pick->cap.max;
     }
     p->max_missing = r->max > 0 ? spread(s, n, r->max) : 0;
     for (size_t i = 0; i < n && r->max > 0; i++) {
@@ -324,34 +321,42 @@ static int share_out(struct plan *p)
 
 static bool suffices(const struct plan *p)
 {
-    return p->n_chosen > 0 && p->warm_missing == 0 && p->max_missing == 0;
+    return p->n_chosen > 0 && p->firm_missing == 0 && p->max_missing == 0;
 }
 
-static int make_plan(struct plan *p, const struct placement_nodes *ns)
+static int make_plan(struct plan *p, struct placement_nodes *ns)
 {
     size_t sample = SAMPLE_MIN + 2 * (size_t)p->r->homes_max;
+    struct placement_source s = placement_source(ns, p->r);
     int rc;
 
-    if (ns->n <= LOOK_AT_ALL || sample > ns->n) {
-        sample = ns->n;
+    p->firm = p->r->warm > p->r->reserved ? p->r->warm : p->r->reserved;
+    if (s.n <= LOOK_AT_ALL || sample > s.n) {
+        sample = s.n;
     }
     for (;;) {
-        rc = look(p, ns, sample);
+        rc = look(p, ns, &s, sample);
         if (rc < 0) {
             return rc;
         }
         choose(p);
         rc = share_out(p);
-        if (rc < 0 || sample == ns->n || suffices(p)) {
+        if (rc < 0 || sample == s.n || suffices(p)) {
             return rc;
         }
-        sample = ns->n;
+        sample = s.n;
     }
+}
+
+static uint64_t missing(uint64_t wanted, uint64_t had)
+{
+    return wanted > had ? wanted - had : 0;
 }
 
 static int take(struct placement_result *ret, const struct plan *p)
 {
     struct placement_grant *grants = NULL;
+    uint64_t warm = 0, firm = 0;
     size_t n = 0;
 
     if (p->n_chosen > 0) {
@@ -363,20 +368,31 @@ static int take(struct placement_result *ret, const struct plan *p)
     for (size_t i = 0; i < p->n_chosen; i++) {
         const struct pick *pick = &p->picks[i];
 
-        CHECK(pick->warm <= pick->max && pick->warm <= pick->warm_cap);
-        if (pick->max > 0) { /* 0: the others' warm ones used the limit up */
-            grants[n++] = (struct placement_grant){
-                .node = pick->node, .max = pick->max, .warm = pick->warm};
+        CHECK(pick->warm <= pick->firm && pick->firm <= pick->max &&
+              pick->firm <= pick->cap.firm);
+        warm += pick->warm;
+        firm += pick->firm;
+        if (pick->max > 0) { /* 0: the others' firm ones used the limit up */
+            grants[n++] =
+                (struct placement_grant){.node = pick->node,
+                                         .max = pick->max,
+                                         .warm = pick->warm,
+                                         .reserved = p->r->reserved > 0 ? pick->firm : 0,
+                                         .why = pick->why};
         }
     }
     *ret = (struct placement_result){.grants = grants,
                                      .n = n,
                                      .max_missing = p->max_missing,
-                                     .warm_missing = p->warm_missing};
+                                     .warm_missing = missing(p->r->warm, warm),
+                                     .reserved_missing = missing(p->r->reserved, firm),
+                                     .why = p->why};
+    ret->why.max_missing = (uint32_t)p->max_missing;
+    ret->why.firm_missing = (uint32_t)p->firm_missing;
     return 0;
 }
 
-int placement_place(const struct placement_nodes *ns, const struct placement_request *r,
+int placement_place(struct placement_nodes *ns, const struct placement_request *r,
                     struct placement_result *ret)
 {
     struct plan stable = {.r = r}, afresh = {.r = r, .afresh = true};
@@ -384,13 +400,14 @@ int placement_place(const struct placement_nodes *ns, const struct placement_req
     int rc;
 
     CHECK(r->instance_bytes > 0 && r->homes_max > 0);
-    CHECK(r->max == 0 || r->warm <= r->max);
+    CHECK(r->max == 0 || (r->warm <= r->max && r->reserved <= r->max));
+    CHECK(r->policy == SPEC_PLACEMENT_BINPACK || r->policy == SPEC_PLACEMENT_SPREAD);
     rc = make_plan(&stable, ns);
-    if (rc == 0 && stable.warm_missing > 0 && r->n_previous > 0) {
+    if (rc == 0 && stable.firm_missing > 0 && r->n_previous > 0) {
         /* A limited version may be on nodes that others have filled with what they keep
          * warm: would it find room if it moved? */
         rc = make_plan(&afresh, ns);
-        if (rc == 0 && afresh.warm_missing < stable.warm_missing) {
+        if (rc == 0 && afresh.firm_missing < stable.firm_missing) {
             best = &afresh;
         }
     }

@@ -51,6 +51,7 @@ static uint64_t hash_warm(uint64_t h, const struct core_target *t)
         {
             h = hash_number(h, container_of(it, struct core_grant, of_target)->warm);
         }
+        h = hash_number(h, g->reserved);
     }
     return h;
 }
@@ -79,7 +80,8 @@ static size_t fill_version(struct version_state *v, struct grant *grants,
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-        grants[n] = (struct grant){.max = g->max, .warm = g->warm};
+        grants[n] =
+            (struct grant){.max = g->max, .warm = g->warm, .reserved = g->reserved};
         (void)snprintf(grants[n].node, sizeof(grants[n].node), "%s", g->node->name);
         n++;
     }

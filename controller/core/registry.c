@@ -8,6 +8,7 @@
 #include "common/check.h"
 #include "controller/core/journal.h"
 #include "controller/core/keys.h"
+#include "controller/core/near.h"
 #include "controller/core/node_order.h"
 #include "controller/core/scheduler.h"
 
@@ -237,6 +238,7 @@ static struct core_package *count_package(struct controller_core *c, const char 
     if (p != NULL) {
         (void)snprintf(p->digest, sizeof(p->digest), "%s", digest);
         p->n = 1;
+        near_init(p);
         keymap_add(&c->packages, &p->entry, hash);
     }
     return p;
@@ -246,6 +248,7 @@ static void uncount_package(struct controller_core *c, struct core_package *p)
 {
     if (--p->n == 0) {
         keymap_remove(&c->packages, &p->entry);
+        near_free(p);
         free(p);
     }
 }

@@ -83,13 +83,14 @@ static void look_for_homes(struct controller_core *c)
 
 static bool is_thin(const struct controller_core *c, const struct core_target *t)
 {
-    uint32_t homes = c->options.homes_max;
+    uint32_t homes = c->options.homes_max, most;
 
     if (t == NULL || t->body == NULL) {
         return false;
     }
-    if (t->body->spec.max_scale > 0 && t->body->spec.max_scale < homes) {
-        homes = t->body->spec.max_scale;
+    most = function_spec_instances_max(&t->body->spec);
+    if (most > 0 && most < homes) {
+        homes = most;
     }
     return t->n_grants < homes;
 }
@@ -286,7 +287,7 @@ static uint64_t warm_bytes(const struct core_target *t)
     }
     LIST_FOREACH(it, &t->grants)
     {
-        bytes += target_warm_bytes(container_of(it, struct core_grant, of_target));
+        bytes += target_firm_bytes(container_of(it, struct core_grant, of_target));
     }
     return bytes;
 }
@@ -340,6 +341,7 @@ static uint64_t place(struct controller_core *c, struct core_function *f, bool *
         if (outcome == TARGET_NO_MEMORY) {
             due_ms = core_now_ms(c) + NO_MEMORY_MS;
         }
+        due_ms = earlier(due_ms, target_leave_ms(f->serving));
     }
     if (f->candidate != NULL) {
         outcome = target_prove(c, f->candidate);
@@ -348,6 +350,7 @@ static uint64_t place(struct controller_core *c, struct core_function *f, bool *
             due_ms = core_now_ms(c) + NO_MEMORY_MS;
         }
         due_ms = earlier(due_ms, target_due_ms(f->candidate));
+        due_ms = earlier(due_ms, target_leave_ms(f->candidate));
     }
     return due_ms;
 }
@@ -460,7 +463,7 @@ void scheduler_begin(struct controller_core *c)
 }
 
 void scheduler_adopt(struct core_node *n, struct core_function *f, uint64_t version,
-                     uint32_t max, uint32_t warm)
+                     uint32_t max, uint32_t warm, uint32_t reserved)
 {
     struct core_target *t;
 
@@ -468,7 +471,8 @@ void scheduler_adopt(struct core_node *n, struct core_function *f, uint64_t vers
     t = f->serving != NULL && f->serving->number == version ? f->serving : f->candidate;
     if (t != NULL && t->number == version && t->body != NULL &&
         t->proof != PROOF_FAILED) {
-        (void)target_adopt(t, n, max, warm); /* out of memory: it is placed anew */
+        (void)target_adopt(t, n, max, warm,
+                           reserved); /* out of memory: it is placed anew */
     }
 }
 
@@ -483,7 +487,8 @@ static void drop_grants_on(struct controller_core *c, struct core_node *n)
         scheduler_touch(c, g->target->f);
         target_drop_grant(g);
     }
-    CHECK(n->place.warm_bytes == 0 && n->place.n_grants == 0);
+    CHECK(n->place.firm_bytes == 0 && n->place.firm_millis == 0 &&
+          n->place.n_grants == 0);
 }
 
 void scheduler_node_came(struct controller_core *c, struct core_node *n)
@@ -492,7 +497,7 @@ void scheduler_node_came(struct controller_core *c, struct core_node *n)
         drop_grants_on(c, n); /* what it claimed before; it will say again what it has */
         return;
     }
-    LIST_FOREACH(it, &n->grants) /* its memory may have become less */
+    LIST_FOREACH(it, &n->grants) /* its memory may have become less, its labels others */
     {
         scheduler_touch(c, container_of(it, struct core_grant, of_node)->target->f);
     }

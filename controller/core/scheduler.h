@@ -29,7 +29,7 @@ void scheduler_node_came(struct controller_core *c, struct core_node *n);
 void scheduler_node_gone(struct controller_core *c, struct core_node *n);
 /* While settling: the node goes on with a grant of an earlier controller. */
 void scheduler_adopt(struct core_node *n, struct core_function *f, uint64_t version,
-                     uint32_t max, uint32_t warm);
+                     uint32_t max, uint32_t warm, uint32_t reserved);
 
 /* A node says whether the version's first instance became ready. */
 void scheduler_proof(struct controller_core *c, struct core_node *n,

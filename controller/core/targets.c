@@ -8,7 +8,9 @@
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "controller/core/clean.h"
+#include "controller/core/near.h"
 #include "controller/core/nodes.h"
+#include "controller/core/target_fit.h"
 
 #define TRIED_MAX 32
 #define RETRY_MS  2000 /* all nodes were tried: again after this */
@@ -64,53 +66,33 @@ void target_set_body(struct core_target *t, const struct core_body *b)
 
 /* --- grants ----------------------------------------------------------------------- */
 
-uint64_t target_warm_bytes(const struct core_grant *g)
+static uint32_t smaller(uint32_t a, uint32_t b)
 {
-    return g->warm * instance_bytes(g->target);
+    return a < b ? a : b;
 }
 
-/* The node's books always show what its grants keep warm. */
-static void book(struct core_grant *g, uint32_t max, uint32_t warm)
+static uint64_t beyond(uint64_t amount, uint64_t taken)
 {
-    uint64_t bytes = instance_bytes(g->target);
-
-    CHECK(warm <= max && max > 0);
-    g->node->place.warm_bytes -= target_warm_bytes(g);
-    g->node->place.warm_bytes += warm * bytes;
-    g->max = max;
-    g->warm = warm;
+    return amount > taken ? amount - taken : 0;
 }
 
-static void link_grant(struct core_target *t, struct core_node *n, struct core_grant *g)
+/* How many firm ones the node has room for; of what a version on it may share nothing is
+ * counted, as it is placed anew soon. */
+static uint32_t firm_room(const struct core_target *t, const struct placement_node *n)
 {
-    g->target = t;
-    g->node = n;
-    list_push_back(&t->grants, &g->of_target);
-    list_push_back(&n->grants, &g->of_node);
-    t->n_grants++;
-    n->place.n_grants++;
-}
+    uint64_t fit = beyond(n->memory_bytes, n->firm_bytes) / instance_bytes(t);
+    uint64_t fit_cpu = beyond(n->cpu_millis, n->firm_millis) / t->body->spec.cpu_millis;
 
-void target_drop_grant(struct core_grant *g)
-{
-    struct core_target *t = g->target;
-
-    g->node->place.warm_bytes -= target_warm_bytes(g);
-    g->node->place.n_grants--;
-    if (t->proof_node == g->node) {
-        t->proof_node = NULL;
+    if (n->cpu_millis > 0 && fit_cpu < fit) {
+        fit = fit_cpu;
     }
-    t->n_grants--;
-    list_remove(&g->of_target);
-    list_remove(&g->of_node);
-    free(g);
+    return fit < UINT32_MAX ? (uint32_t)fit : UINT32_MAX;
 }
 
-int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint32_t warm)
+int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint32_t warm,
+                 uint32_t reserved)
 {
-    uint64_t free_bytes = n->place.memory_bytes > n->place.warm_bytes
-                              ? n->place.memory_bytes - n->place.warm_bytes
-                              : 0;
+    uint32_t room = firm_room(t, &n->place);
     struct core_grant *g;
 
     LIST_FOREACH(it, &t->grants)
@@ -122,16 +104,14 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
     if (max == 0 || n->place.memory_bytes < instance_bytes(t)) {
         return 0;
     }
-    warm = warm < max ? warm : max;
-    if (warm > free_bytes / instance_bytes(t)) {
-        warm = (uint32_t)(free_bytes / instance_bytes(t));
-    }
+    warm = smaller(warm, smaller(max, room));
+    reserved = smaller(reserved, smaller(max, room));
     g = calloc(1, sizeof(*g));
     if (g == NULL) {
         return -ENOMEM;
     }
-    link_grant(t, n, g);
-    book(g, max, warm);
+    target_link_grant(t, n, g);
+    target_book(g, max, warm, reserved);
     return 0;
 }
 
@@ -190,9 +170,10 @@ static int take_over(struct core_target *t, const struct placement_result *r)
         if (g == NULL) {
             g = container_of(made.next, struct core_grant, of_target);
             list_remove(&g->of_target);
-            link_grant(t, n, g);
+            target_link_grant(t, n, g);
         }
-        book(g, r->grants[i].max, r->grants[i].warm);
+        target_book(g, r->grants[i].max, r->grants[i].warm, r->grants[i].reserved);
+        g->why = r->grants[i].why;
         g->kept = true;
     }
     LIST_FOREACH_SAFE(it, &t->grants)
@@ -200,7 +181,7 @@ static int take_over(struct core_target *t, const struct placement_result *r)
         struct core_grant *g = container_of(it, struct core_grant, of_target);
 
         g->node->scratch = NULL;
-        if (!g->kept) {
+        if (!g->kept && g->leave_ms == 0) {
             target_drop_grant(g);
         }
     }
@@ -223,32 +204,69 @@ static size_t find_tried(const struct controller_core *c, const struct core_targ
     return n;
 }
 
-static int ask(struct controller_core *c, const struct core_target *t, uint32_t warm,
-               struct placement_result *ret)
+/* What it has, and what it may use of the function's other version. */
+static struct placement_grant *list_previous(const struct core_target *t, size_t *ret_n)
 {
-    const struct function_spec *spec = &t->body->spec;
-    struct placement_node *avoid[TRIED_MAX];
-    struct placement_request r = {
-        .instance_bytes = instance_bytes(t),
-        .max = spec->max_scale,
-        .warm = warm,
-        .homes_max = c->options.homes_max,
-        .avoid = avoid,
-        .n_avoid = find_tried(c, t, avoid),
-        .seed = c->io.random(c->io.ctx),
-    };
-    _cleanup_free_ struct placement_grant *previous =
-        calloc(t->n_grants + 1, sizeof(*previous));
+    const struct core_target *other =
+        t == t->f->serving ? t->f->candidate : t->f->serving;
+    size_t n_other = other != NULL ? other->n_grants : 0, n = 0;
+    struct placement_grant *all = calloc(t->n_grants + n_other + 1, sizeof(*all));
 
-    if (previous == NULL) {
-        return -ENOMEM;
+    if (all == NULL) {
+        return NULL;
     }
     LIST_FOREACH(it, &t->grants)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
+        struct target_booking own = target_booked_together(g);
 
-        previous[r.n_previous++] = (struct placement_grant){
-            .node = &g->node->place, .max = g->max, .warm = g->warm};
+        if (g->leave_ms == 0) {
+            all[n++] = (struct placement_grant){.node = &g->node->place,
+                                                .max = g->max,
+                                                .warm = g->warm,
+                                                .reserved = g->reserved,
+                                                .own_bytes = own.bytes,
+                                                .own_millis = own.millis};
+        }
+    }
+    if (n_other > 0 && (t->body->spec.reserved > 0 || other->body->spec.reserved > 0)) {
+        LIST_FOREACH(it, &other->grants)
+        {
+            const struct core_grant *g = container_of(it, struct core_grant, of_target);
+
+            if (target_sibling(g) == NULL) {
+                all[n++] = (struct placement_grant){.node = &g->node->place,
+                                                    .own_bytes = target_firm_bytes(g),
+                                                    .own_millis = target_firm_millis(g)};
+            }
+        }
+    }
+    *ret_n = n;
+    return all;
+}
+
+/* `held` instances of what it may have stay where they are. */
+static int ask(struct controller_core *c, const struct core_target *t, uint32_t warm,
+               uint32_t held, struct placement_result *ret)
+{
+    struct placement_node *avoid[TRIED_MAX], *near[CORE_NEAR_MAX];
+    _cleanup_free_ struct placement_grant *previous = NULL;
+    struct placement_request r;
+
+    target_request(c, t, &r);
+    r.warm = warm;
+    if (r.max > 0) {
+        r.max -= held;
+        r.warm = smaller(r.warm, r.max);
+        r.reserved = smaller(r.reserved, r.max);
+    }
+    r.avoid = avoid;
+    r.n_avoid = find_tried(c, t, avoid);
+    r.near = near;
+    r.n_near = near_nodes(t->body->counted, near);
+    previous = list_previous(t, &r.n_previous);
+    if (previous == NULL) {
+        return -ENOMEM;
     }
     r.previous = previous;
     return placement_place(&c->usable, &r, ret);
@@ -257,16 +275,19 @@ static int ask(struct controller_core *c, const struct core_target *t, uint32_t 
 enum target_outcome target_place(struct controller_core *c, struct core_target *t,
                                  uint32_t warm)
 {
+    uint32_t held = target_leave(c, t);
     struct placement_result r;
     bool met;
     int rc;
 
-    if (ask(c, t, warm, &r) < 0) {
+    if (ask(c, t, warm, held, &r) < 0) {
         return TARGET_NO_MEMORY;
     }
-    met = r.n > 0 && r.max_missing == 0 && r.warm_missing == 0;
+    met = r.n > 0 && r.max_missing == 0 && r.warm_missing == 0 && r.reserved_missing == 0;
     scaling_placed(t, warm, r.warm_missing);
     rc = take_over(t, &r);
+    t->why = r.why;
+    t->reserved_missing = r.reserved_missing;
     placement_result_free(&r);
     return rc < 0 ? TARGET_NO_MEMORY : met ? TARGET_MET : TARGET_SHORT;
 }
@@ -318,24 +339,6 @@ static struct core_node *warm_node(const struct core_target *t)
     return NULL;
 }
 
-static void explain(const struct controller_core *c, struct core_target *t)
-{
-    unsigned mib = t->body->spec.memory_mib;
-    bool fits = false;
-
-    for (size_t i = 0; i < c->usable.n && !fits; i++) {
-        fits = c->usable.items[i]->memory_bytes >= instance_bytes(t);
-    }
-    if (c->usable.n == 0) {
-        (void)snprintf(t->text, sizeof(t->text), "no node is ready; waiting for one");
-    } else if (!fits) {
-        (void)snprintf(t->text, sizeof(t->text), "no node has %u MiB of memory", mib);
-    } else {
-        (void)snprintf(t->text, sizeof(t->text),
-                       "no node has %u MiB of memory that is not kept for others", mib);
-    }
-}
-
 /* Nowhere to prove itself. That may pass, but whoever waits wants an answer. */
 static enum target_outcome wait_for_place(struct controller_core *c,
                                           struct core_target *t)
@@ -344,7 +347,10 @@ static enum target_outcome wait_for_place(struct controller_core *c,
 
     drop_grants(t);
     if (t->n_tried == 0) {
-        explain(c, t);
+        struct placement_request r;
+
+        target_request(c, t, &r);
+        target_explain(c, t, &r);
     }
     if (c->usable.n == 0) {
         t->trouble_until_ms = 0;
@@ -404,7 +410,7 @@ enum target_outcome target_prove(struct controller_core *c, struct core_target *
         return outcome;
     }
     node = warm_node(t);
-    if (node == NULL) {
+    if (node == NULL || t->reserved_missing > 0) {
         return wait_for_place(c, t);
     }
     if (node != t->proof_node) {
@@ -437,16 +443,18 @@ uint64_t target_due_ms(const struct core_target *t)
 
 void target_invariant(const struct controller_core *c, const struct core_target *t)
 {
-    uint64_t max = 0;
+    uint64_t max = 0, most;
     size_t n = 0;
 
+    most = t->body != NULL ? function_spec_instances_max(&t->body->spec) : 0;
     CHECK(t->body != NULL || t->n_grants == 0);
     CHECK(t->proof != PROOF_FAILED || t->n_grants == 0);
     LIST_FOREACH(it, &t->grants)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-        CHECK(g->target == t && g->node->ready && g->max > 0 && g->warm <= g->max);
+        CHECK(g->target == t && g->node->ready && g->max > 0);
+        CHECK(g->warm <= g->max && g->reserved <= g->max);
         CHECK(g->node->scratch == NULL);
         max += g->max;
         n++;
@@ -454,7 +462,7 @@ void target_invariant(const struct controller_core *c, const struct core_target 
     CHECK(n == t->n_grants);
     scaling_invariant(c, t);
     CHECK(t->proof_node == NULL || t->n_grants > 0);
-    if (core_placing(c) && t->body != NULL && t->body->spec.max_scale > 0) {
-        CHECK(max <= t->body->spec.max_scale);
+    if (core_placing(c) && t->body != NULL && most > 0) {
+        CHECK(max <= most);
     }
 }

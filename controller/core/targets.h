@@ -11,6 +11,7 @@
 #define CONTROLLER_CORE_TARGETS_H
 
 #include "controller/core/core_private.h"
+#include "controller/core/target_books.h"
 
 #define TARGET_TROUBLE_MS 10000 /* without a place it fails after this */
 
@@ -23,9 +24,8 @@ enum target_outcome {
 struct core_target *target_new(struct core_function *f, uint64_t number);
 void target_free(struct core_target *t); /* gives its grants back */
 void target_set_body(struct core_target *t, const struct core_body *b);
-void target_drop_grant(struct core_grant *g);
-uint64_t target_warm_bytes(const struct core_grant *g); /* what its node keeps for it */
-int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint32_t warm);
+int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint32_t warm,
+                 uint32_t reserved);
 
 /* Gives it its grants, `warm` of them kept ready. */
 enum target_outcome target_place(struct controller_core *c, struct core_target *t,
@@ -34,6 +34,8 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
 enum target_outcome target_prove(struct controller_core *c, struct core_target *t);
 /* When target_prove() must look again; UINT64_MAX: only when something happens. */
 uint64_t target_due_ms(const struct core_target *t);
+/* When target_place() must look again at grants whose node does not fit any more. */
+uint64_t target_leave_ms(const struct core_target *t);
 /* The candidate cannot work. Its grants go. */
 void target_fail(struct core_target *t, enum cause cause, const char *text);
 /* This node could not run it: others may. */

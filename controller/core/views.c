@@ -123,9 +123,10 @@ static json_t *append_grants(json_t *all, const struct core_target *t)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-        all = append(all, json_pack("{s:I, s:s, s:I, s:I}", "version",
+        all = append(all, json_pack("{s:I, s:s, s:I, s:I, s:I}", "version",
                                     (json_int_t)t->number, "node", g->node->name, "max",
-                                    (json_int_t)g->max, "warm", (json_int_t)g->warm));
+                                    (json_int_t)g->max, "warm", (json_int_t)g->warm,
+                                    "reserved", (json_int_t)g->reserved));
     }
     return all;
 }
@@ -241,10 +242,8 @@ static size_t functions_on(const struct core_node *n)
     return count;
 }
 
-/* What the agent tells, and over it what an operator said. */
-static json_t *labels_view(const struct controller_core *c, const struct core_node *n)
+static json_t *labels_view(const struct core_node *n)
 {
-    const struct node_order *o = node_order_find(c, n->name);
     json_t *labels = json_object();
 
     for (size_t i = 0; n->labels != NULL && n->labels[i] != NULL; i++) {
@@ -260,10 +259,6 @@ static json_t *labels_view(const struct controller_core *c, const struct core_no
             json_decref(labels);
             return NULL;
         }
-    }
-    if (o != NULL && json_object_update(labels, o->labels) < 0) {
-        json_decref(labels);
-        return NULL;
     }
     return labels;
 }
@@ -285,7 +280,7 @@ static json_t *node_view(const struct controller_core *c, const struct core_node
     clock_rfc3339(n->connected_wall_ms, connected_at);
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:I, s:I, s:s, s:o}",
                      "name", n->name, "state", node_state(c, n), "gateway", n->gateway,
-                     "version", n->version, "labels", labels_view(c, n), "memory",
+                     "version", n->version, "labels", labels_view(n), "memory",
                      "capacity_bytes", number(n->place.memory_bytes), "reserved_bytes",
                      number(n->memory_reserved_bytes), "cpu_millis",
                      (json_int_t)n->cpu_millis, "instances", (json_int_t)n->instances,

@@ -283,13 +283,15 @@ static void fits_nowhere(void **state)
 
     (void)world_join(&f->w, "n1", 1024);
     (void)world_deploy(&f->w, "hello", 2048, 0, 0);
-    assert_view(&f->w, "hello", "versions.0.message", "no node has 2048 MiB of memory");
+    assert_view(&f->w, "hello", "versions.0.message",
+                "no node has 2048 MiB of memory (1 node: 1 too small)");
     world_pass(&f->w, 9000);
     assert_view(&f->w, "hello", "state", "deploying");
     world_pass(&f->w, 1500);
     assert_view(&f->w, "hello", "versions.0.state", "failed");
     assert_view(&f->w, "hello", "versions.0.cause", "no_capacity");
-    assert_view(&f->w, "hello", "versions.0.message", "no node has 2048 MiB of memory");
+    assert_view(&f->w, "hello", "versions.0.message",
+                "no node has 2048 MiB of memory (1 node: 1 too small)");
 }
 
 /* A node with room that comes in time is used. */
@@ -319,8 +321,9 @@ static void room_becomes_free(void **state)
     (void)world_deploy_ready(&f->w, "large", 512, 2, 2);
     (void)world_deploy(&f->w, "hello", 128, 0, 0);
     assert_null(agent_grant(a, "hello", 1));
-    assert_view(&f->w, "hello", "versions.0.message",
-                "no node has 128 MiB of memory that is not kept for others");
+    assert_view(
+        &f->w, "hello", "versions.0.message",
+        "no node has 128 MiB of memory that is not kept for others (1 node: 1 full)");
     world_delete(&f->w, "large", &d);
     world_pass(&f->w, 2000);
     assert_non_null(agent_grant(a, "hello", 1));

@@ -12,9 +12,9 @@
 #define MIB    (1024ull * 1024)
 #define NODES  500
 #define GRANTS NODES
-#define DEFAULT_REQUEST                             \
-    {                                               \
-        .instance_bytes = 128 * MIB, .homes_max = 8 \
+#define DEFAULT_REQUEST                                                              \
+    {                                                                                \
+        .instance_bytes = 128 * MIB, .homes_max = 8, .policy = SPEC_PLACEMENT_SPREAD \
     }
 
 struct cluster {
@@ -47,17 +47,27 @@ static int teardown(void **state)
     return 0;
 }
 
+static uint64_t firm(const struct placement_grant *g)
+{
+    return g->warm > g->reserved ? g->warm : g->reserved;
+}
+
 /* Places, checks what must always be true, and books the outcome on the nodes. */
 static void place(struct cluster *c, struct placement_request r)
 {
     struct placement_result result;
-    uint64_t max = 0, warm = 0;
+    uint64_t max = 0, warm = 0, reserved = 0;
 
+    for (size_t i = 0; i < c->n; i++) {
+        c->grants[i].own_bytes = firm(&c->grants[i]) * r.instance_bytes;
+        c->grants[i].own_millis = (uint64_t)firm(&c->grants[i]) * r.instance_millis;
+    }
     r.previous = c->grants;
     r.n_previous = c->n;
     assert_int_equal(placement_place(&c->usable, &r, &result), 0);
     for (size_t i = 0; i < c->n; i++) {
-        c->grants[i].node->warm_bytes -= c->grants[i].warm * r.instance_bytes;
+        c->grants[i].node->firm_bytes -= c->grants[i].own_bytes;
+        c->grants[i].node->firm_millis -= c->grants[i].own_millis;
         c->grants[i].node->n_grants--;
     }
     c->n = result.n;
@@ -66,19 +76,27 @@ static void place(struct cluster *c, struct placement_request r)
         struct placement_grant *g = &result.grants[i];
 
         assert_true(g->node->index != PLACEMENT_NOWHERE);
-        assert_true(g->max > 0 && g->warm <= g->max);
+        assert_true(g->max > 0 && g->warm <= g->max && g->reserved <= g->max);
+        for (size_t j = 0; j < r.n_constraints; j++) {
+            assert_true(constraint_holds(&r.constraints[j], g->node->labels));
+        }
         assert_true(g->max <= g->node->memory_bytes / r.instance_bytes);
         for (size_t j = 0; j < i; j++) {
             assert_ptr_not_equal(result.grants[j].node, g->node);
         }
-        g->node->warm_bytes += g->warm * r.instance_bytes;
+        g->node->firm_bytes += firm(g) * r.instance_bytes;
+        g->node->firm_millis += (uint64_t)firm(g) * r.instance_millis;
         g->node->n_grants++;
-        assert_true(g->node->warm_bytes <= g->node->memory_bytes);
+        assert_true(g->node->firm_bytes <= g->node->memory_bytes);
+        assert_true(g->node->cpu_millis == 0 ||
+                    g->node->firm_millis <= g->node->cpu_millis);
         max += g->max;
         warm += g->warm;
+        reserved += g->reserved;
         c->grants[i] = *g;
     }
     assert_int_equal(warm + result.warm_missing, r.warm);
+    assert_true(reserved + result.reserved_missing >= r.reserved);
     if (r.max > 0) {
         assert_int_equal(max + result.max_missing, r.max);
     }
@@ -179,15 +197,15 @@ static void warm_fits_what_is_left(void **state)
 
     add(c, 0, 1024);
     add(c, 1, 1024);
-    c->nodes[0].warm_bytes = 900 * MIB;
-    c->nodes[1].warm_bytes = 500 * MIB;
+    c->nodes[0].firm_bytes = 900 * MIB;
+    c->nodes[1].firm_bytes = 500 * MIB;
     r.warm = 6;
     place(c, r);
     assert_int_equal(c->warm_missing, 2);
     r.warm = 2;
     place(c, r);
     assert_int_equal(c->warm_missing, 0);
-    assert_int_equal(c->nodes[0].warm_bytes, 900 * MIB);
+    assert_int_equal(c->nodes[0].firm_bytes, 900 * MIB);
 }
 
 /* A limited version leaves a node that others have filled, if it finds room elsewhere. */
@@ -200,7 +218,7 @@ static void moves_when_its_home_is_full(void **state)
     r.max = 1;
     place(c, r);
     assert_ptr_equal(c->grants[0].node, &c->nodes[0]);
-    c->nodes[0].warm_bytes = 500 * MIB;
+    c->nodes[0].firm_bytes = 500 * MIB;
     add(c, 1, 512);
     place(c, r);
     assert_ptr_equal(c->grants[0].node, &c->nodes[0]); /* no need yet */
@@ -231,7 +249,7 @@ static void stays_where_it_was(void **state)
     }
     lost = before[0].node;
     placement_nodes_remove(&c->usable, lost);
-    lost->warm_bytes = lost->n_grants = 0;
+    lost->firm_bytes = lost->n_grants = 0;
     c->grants[0] = c->grants[--c->n];
     place(c, r);
     assert_int_equal(c->n, 3);
@@ -292,7 +310,7 @@ static void odd_one_stays(void **state)
     c->grants[0] = (struct placement_grant){.node = &c->nodes[0], .max = 1, .warm = 1};
     c->grants[1] = (struct placement_grant){.node = &c->nodes[1], .max = 2};
     c->n = 2;
-    c->nodes[0].warm_bytes = r.instance_bytes;
+    c->nodes[0].firm_bytes = r.instance_bytes;
     c->nodes[0].n_grants = c->nodes[1].n_grants = 1;
     r.max = 3;
     r.warm = 1;
@@ -331,7 +349,7 @@ static void least_loaded_first(void **state)
 
     for (size_t i = 0; i < 4; i++) {
         add(c, i, 4096);
-        c->nodes[i].warm_bytes = (4 - i) * 512 * MIB;
+        c->nodes[i].firm_bytes = (4 - i) * 512 * MIB;
     }
     r.max = 1;
     place(c, r);

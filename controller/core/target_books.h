@@ -1,0 +1,28 @@
+/* The books: what a target's grants keep of their nodes' memory and CPU. Part of targets.
+ */
+#ifndef CONTROLLER_CORE_TARGET_BOOKS_H
+#define CONTROLLER_CORE_TARGET_BOOKS_H
+
+#include "controller/core/core_private.h"
+
+/* A new grant, of nothing yet: target_book() says of what. */
+void target_link_grant(struct core_target *t, struct core_node *n, struct core_grant *g);
+void target_drop_grant(struct core_grant *g);
+/* What its node keeps for it: whether warm or reserved, running or not. */
+uint64_t target_firm_bytes(const struct core_grant *g);
+uint64_t target_firm_millis(const struct core_grant *g);
+/* What it adds to its node's books: less, if it shares with the function's other version.
+ */
+struct target_booking {
+    uint64_t bytes, millis;
+};
+struct target_booking target_booked(const struct core_grant *g);
+/* Both of them. */
+struct target_booking target_booked_together(const struct core_grant *g);
+/* Changes the grant, and its node's books with it. */
+void target_book(struct core_grant *g, uint32_t max, uint32_t warm, uint32_t reserved);
+/* The grant of the function's other version on the same node, if the two share what they
+ * book there (one of them is reserved), or NULL. */
+struct core_grant *target_sibling(const struct core_grant *g);
+
+#endif /* CONTROLLER_CORE_TARGET_BOOKS_H */

@@ -1,0 +1,210 @@
+#include "controller/core/target_fit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/core/node_order.h"
+#include "controller/core/targets.h"
+
+#define MIB      (1024ULL * 1024ULL)
+#define LEAVE_MS 15000 /* a package comes and an instance starts within this */
+
+void target_request(const struct controller_core *c, const struct core_target *t,
+                    struct placement_request *ret)
+{
+    const struct function_spec *spec = &t->body->spec;
+    enum spec_placement usual =
+        c->options.spread ? SPEC_PLACEMENT_SPREAD : SPEC_PLACEMENT_BINPACK;
+
+    *ret = (struct placement_request){
+        .instance_bytes = spec->memory_mib * MIB,
+        .instance_millis = spec->cpu_millis,
+        .max = function_spec_instances_max(spec),
+        .reserved = function_spec_reserved_instances(spec),
+        .homes_max = c->options.homes_max,
+        .policy = spec->placement == SPEC_PLACEMENT_DEFAULT ? usual : spec->placement,
+        .constraints = spec->constraints,
+        .n_constraints = spec->n_constraints,
+        .seed = c->io.random(c->io.ctx),
+    };
+}
+
+/* --- a node that does not fit any more ---------------------------------------------- */
+
+static bool is_allowed(const struct core_grant *g)
+{
+    const struct function_spec *spec = &g->target->body->spec;
+
+    for (size_t i = 0; i < spec->n_constraints; i++) {
+        if (!constraint_holds(&spec->constraints[i], g->node->place.labels)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool runs_there(const struct core_grant *g)
+{
+    LIST_FOREACH(it, &g->target->f->loads)
+    {
+        const struct core_load *l = container_of(it, struct core_load, of_function);
+
+        if (l->node == g->node && l->version == g->target->number) {
+            return l->last.starting + l->last.idle + l->last.busy > 0;
+        }
+    }
+    return false;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+uint32_t target_leave(struct controller_core *c, struct core_target *t)
+{
+    uint32_t limit = function_spec_instances_max(&t->body->spec), held = 0;
+    uint64_t now_ms = core_now_ms(c);
+
+    if (t->body->spec.n_constraints == 0) {
+        return 0;
+    }
+    LIST_FOREACH_SAFE(it, &t->grants)
+    {
+        struct core_grant *g = container_of(it, struct core_grant, of_target);
+        uint32_t stay = limit > 0 ? g->max / 2 : g->max;
+
+        if (is_allowed(g)) {
+            g->leave_ms = 0; /* or: it does again */
+            continue;
+        }
+        if (g->leave_ms == 0 && stay > 0 && t->proof == PROOF_READY && runs_there(g)) {
+            target_book(g, stay, smaller(g->warm, stay), smaller(g->reserved, stay));
+            g->leave_ms = now_ms + LEAVE_MS;
+        } else if (now_ms >= g->leave_ms) {
+            target_drop_grant(g);
+            continue;
+        }
+        held += g->max;
+    }
+    return held;
+}
+
+uint64_t target_leave_ms(const struct core_target *t)
+{
+    uint64_t due_ms = UINT64_MAX;
+
+    LIST_FOREACH(it, &t->grants)
+    {
+        const struct core_grant *g = container_of(it, struct core_grant, of_target);
+
+        if (g->leave_ms != 0 && g->leave_ms < due_ms) {
+            due_ms = g->leave_ms;
+        }
+    }
+    return due_ms;
+}
+
+/* --- no place ----------------------------------------------------------------------- */
+
+static enum placement_filter ask_node(const struct core_node *n,
+                                      const struct placement_request *r,
+                                      size_t *ret_constraint)
+{
+    struct placement_caps caps;
+    enum placement_filter filter;
+
+    if (n->draining) {
+        return PLACEMENT_DRAINING;
+    }
+    filter = placement_fit(&n->place, r, NULL, &caps, ret_constraint);
+    return filter == PLACEMENT_FITS ? placement_full(&n->place, r, NULL) : filter;
+}
+
+static struct placement_why ask_all(const struct controller_core *c,
+                                    const struct placement_request *r)
+{
+    struct placement_why why = {.n_nodes = (uint32_t)(c->n_ready + c->n_lost)};
+
+    why.refused[PLACEMENT_LOST] = (uint32_t)c->n_lost;
+    LIST_FOREACH(it, &c->nodes_ready)
+    {
+        size_t constraint = 0;
+        enum placement_filter filter =
+            ask_node(container_of(it, struct core_node, link), r, &constraint);
+
+        why.refused[filter]++;
+        why.by_constraint[constraint] += filter == PLACEMENT_LABELS;
+    }
+    return why;
+}
+
+/* "disk=ssd, zone!=a" */
+static const char *list_constraints(const struct function_spec *spec, char ret[160])
+{
+    size_t len = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < spec->n_constraints && len < 160; i++) {
+        int n = snprintf(ret + len, 160 - len, "%s%s", i > 0 ? ", " : "",
+                         spec->constraints[i].text);
+
+        len += n > 0 ? (size_t)n : 0;
+    }
+    return ret;
+}
+
+static const char *headline(const struct controller_core *c, const struct core_target *t,
+                            const struct placement_request *r,
+                            const struct placement_why *why, char *ret, size_t size)
+{
+    const struct function_spec *spec = &t->body->spec;
+    bool labels = spec->n_constraints > 0;
+    char asked[160] = "", which[200] = "";
+
+    if (labels) {
+        (void)snprintf(which, sizeof(which), " that satisfies %s",
+                       list_constraints(spec, asked));
+    }
+    if (t->reserved_missing > 0) {
+        (void)snprintf(
+            ret, size,
+            "reserved %u needs room for %u instances of %u MiB, and %llu of them "
+            "find none on a node%s",
+            spec->reserved, r->reserved, spec->memory_mib,
+            (unsigned long long)t->reserved_missing, which);
+    } else if (why->refused[PLACEMENT_MEMORY_FULL] > 0) {
+        (void)snprintf(ret, size,
+                       "no node%s has %u MiB of memory that is not kept for others",
+                       which, spec->memory_mib);
+    } else if (why->refused[PLACEMENT_CPU_FULL] > 0) {
+        (void)snprintf(ret, size,
+                       "no node%s has %u millicores that are not kept for others", which,
+                       spec->cpu_millis);
+    } else if (why->refused[PLACEMENT_CPU] > 0) {
+        (void)snprintf(ret, size, "no node%s has %u millicores", which, spec->cpu_millis);
+    } else if (why->refused[PLACEMENT_MEMORY] > 0) {
+        (void)snprintf(ret, size, "no node%s has %u MiB of memory", which,
+                       spec->memory_mib);
+    } else if (labels) {
+        (void)snprintf(ret, size, "no node satisfies %s", asked);
+    } else {
+        (void)snprintf(ret, size, "no node takes anything new");
+    }
+    return ret;
+}
+
+void target_explain(const struct controller_core *c, struct core_target *t,
+                    const struct placement_request *r)
+{
+    struct placement_why why = ask_all(c, r);
+    char head[300], detail[170];
+
+    if (c->usable.n == 0) {
+        (void)snprintf(t->text, sizeof(t->text), "no node is ready; waiting for one");
+        return;
+    }
+    (void)snprintf(t->text, sizeof(t->text), "%s (%s)",
+                   headline(c, t, r, &why, head, sizeof(head)),
+                   placement_why_text(&why, &t->body->spec, detail, sizeof(detail)));
+}
