@@ -44,7 +44,8 @@ bool pool_invariant(const struct version *v)
            list_empty(&v->running) == (v->n_running == 0) &&
            list_empty(&v->forwarded) == (v->n_forwarded == 0) &&
            v->spare <= v->n[INSTANCE_IDLE] &&
-           (v->spare == 0 || due_heap_contains(&v->evictable)) &&
+           (v->spare == 0 || due_heap_contains(&v->evictable) ||
+            v->function->reserved_bytes > 0) &&
            (v->n_claims == 0 || !list_empty(&v->starved)) &&
            a->memory_bytes <= a->capacity_bytes && a->n_instances <= a->instances_max &&
            a->memory_stopping_bytes <= a->memory_bytes &&

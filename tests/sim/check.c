@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/core/core_private.h"
+#include "tests/sim/places.h"
 #include "tests/sim/sim.h"
 
 /* --- rest
@@ -17,7 +19,9 @@ static bool has_no_room(struct sim *s, const json_t *f, uint64_t version)
 
     json_array_foreach(json_object_get(f, "versions"), i, v)
     {
-        if ((s->tight || s->counts.orders > 0) &&
+        const json_t *asked = json_object_get(json_object_get(v, "spec"), "constraints");
+
+        if ((s->tight || s->counts.orders > 0 || json_array_size(asked) > 0) &&
             (uint64_t)json_integer_value(json_object_get(v, "number")) == version) {
             return strcmp(json_string_value(json_object_get(v, "cause")),
                           "no_capacity") == 0;
@@ -61,7 +65,7 @@ static uint64_t instances_of(const struct sim *s, const char *name, uint64_t ver
 /* Without load a version has what it shall have at least, the controller knows that, and
  * so many instances there are: what was started for calls has gone. */
 static bool check_count(struct sim *s, unsigned function, const char *name,
-                        const json_t *f, uint64_t serving)
+                        const json_t *f, uint64_t serving, uint64_t open)
 {
     uint64_t desired = (uint64_t)json_integer_value(json_object_get(f, "desired"));
     uint64_t have = instances_of(s, name, serving);
@@ -74,7 +78,7 @@ static bool check_count(struct sim *s, unsigned function, const char *name,
                 (unsigned long long)desired, s->functions[function].min_scale);
         return false;
     }
-    if (have != desired && !s->tight && open_nodes(s) > 0) {
+    if (have != desired && !s->tight && open > 0) {
         sim_say(s, "%s: there are %llu instances, desired are %llu", name,
                 (unsigned long long)have, (unsigned long long)desired);
         return false;
@@ -84,7 +88,7 @@ static bool check_count(struct sim *s, unsigned function, const char *name,
 
 static bool check_function(struct sim *s, unsigned function)
 {
-    uint64_t granted = 0, homes = 0, wanted, serving;
+    uint64_t granted = 0, homes = 0, wanted, serving, open;
     char name[16];
     json_t *f, *g;
     size_t i;
@@ -102,7 +106,9 @@ static bool check_function(struct sim *s, unsigned function)
     if (f == NULL) {
         return ok;
     }
-    if (has_no_room(s, f, s->functions[function].version) || open_nodes(s) == 0) {
+    ok = sim_places_check_function(s, f) && ok;
+    open = sim_places_open(s, json_object_get(f, "spec"));
+    if (has_no_room(s, f, s->functions[function].version) || open == 0) {
         s->functions[function].uncertain = true; /* nothing more can be said of it */
     }
     serving = (uint64_t)json_integer_value(json_object_get(f, "serving_version"));
@@ -126,13 +132,12 @@ static bool check_function(struct sim *s, unsigned function)
     if (!s->functions[function].uncertain && !s->functions[function].bad &&
         s->functions[function].max_scale > 0 &&
         (granted > s->functions[function].max_scale ||
-         (granted < s->functions[function].max_scale && !s->tight &&
-          open_nodes(s) > 0))) {
+         (granted < s->functions[function].max_scale && !s->tight && open > 0))) {
         sim_say(s, "%s: grants add up to %llu, max_scale is %u", name,
                 (unsigned long long)granted, s->functions[function].max_scale);
         ok = false;
     }
-    wanted = open_nodes(s) < SIM_HOMES_MAX ? open_nodes(s) : SIM_HOMES_MAX;
+    wanted = open < SIM_HOMES_MAX ? open : SIM_HOMES_MAX;
     if (s->functions[function].max_scale > 0 &&
         s->functions[function].max_scale < wanted) {
         wanted = s->functions[function].max_scale;
@@ -143,7 +148,10 @@ static bool check_function(struct sim *s, unsigned function)
                 (unsigned long long)homes, (unsigned long long)wanted);
         ok = false;
     }
-    ok = check_count(s, function, name, f, serving) && ok;
+    ok = check_count(s, function, name, f, serving, open) && ok;
+    s->functions[function].reserved =
+        !s->functions[function].uncertain && !s->functions[function].bad && homes > 0 &&
+        serving == s->functions[function].version && sim_places_are_reserved(f);
     json_decref(f);
     return ok;
 }
@@ -169,6 +177,7 @@ bool sim_check_rest(struct sim *s)
     for (unsigned i = 0; i < s->options.functions; i++) {
         ok = check_function(s, i) && ok;
     }
+    controller_core_invariant(s->controller);
     return ok;
 }
 
@@ -176,7 +185,8 @@ bool sim_check_rest(struct sim *s)
 bool sim_check_calls(struct sim *s)
 {
     struct sim_counts before = s->counts;
-    uint64_t expected = 0;
+    uint64_t expected = 0, before_of[SIM_FUNCTIONS_MAX];
+    bool ok = true;
 
     if (open_nodes(s) == 0) {
         return true; /* there is nowhere to run anything */
@@ -184,6 +194,7 @@ bool sim_check_calls(struct sim *s)
     s->strict = !s->tight;
 
     for (unsigned f = 0; f < s->options.functions; f++) {
+        before_of[f] = s->functions[f].ok;
         if (s->functions[f].there && !s->functions[f].uncertain && !s->functions[f].bad) {
             for (unsigned n = 0; n < s->options.nodes; n++, expected++) {
                 sim_node_call(s->nodes[n], f);
@@ -192,13 +203,22 @@ bool sim_check_calls(struct sim *s)
     }
     for (uint64_t end_us = s->clock.now_us + 20000000; sim_step(&s->clock, end_us);) {
     }
+    for (unsigned f = 0; f < s->options.functions; f++) {
+        if (s->functions[f].reserved &&
+            s->functions[f].ok - before_of[f] != s->options.nodes) {
+            sim_say(s, "f%u is reserved, and answered %llu of %u calls", f,
+                    (unsigned long long)(s->functions[f].ok - before_of[f]),
+                    s->options.nodes);
+            ok = false;
+        }
+    }
     if (s->counts.ok - before.ok != expected && !s->tight) {
         sim_say(s, "at rest %llu of %llu calls were answered",
                 (unsigned long long)(s->counts.ok - before.ok),
                 (unsigned long long)expected);
         return false;
     }
-    return true;
+    return ok;
 }
 
 /* --- load without faults ---------------------------------------------------------- */
@@ -227,11 +247,6 @@ static void steady_call(void *data)
     }
 }
 
-static bool is_unlimited(const json_t *spec)
-{
-    return json_integer_value(json_object_get(spec, "max_scale")) == 0;
-}
-
 /* The count that a steady load asks for is known, granted, and there. */
 static bool check_steady(struct sim *s, unsigned function)
 {
@@ -254,7 +269,7 @@ static bool check_steady(struct sim *s, unsigned function)
                        json_object_get(json_object_get(f, "spec"), "concurrency"));
     least = (uint64_t)(LOAD_LEAST / target);
     most = (uint64_t)(LOAD_MOST / target) + 1 + s->functions[function].min_scale;
-    if (!is_unlimited(json_object_get(f, "spec"))) {
+    if (s->functions[function].max_scale > 0) {
         uint64_t max = s->functions[function].max_scale;
 
         least = least < max ? least : max;

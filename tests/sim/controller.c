@@ -99,8 +99,11 @@ void sim_controller_arm(struct sim *s)
 
 void sim_controller_start(struct sim *s)
 {
-    static const struct controller_core_options options = {.settle_ms = 3000,
-                                                           .homes_max = SIM_HOMES_MAX};
+    struct controller_core_options options = {.settle_ms = 3000,
+                                              .homes_max = SIM_HOMES_MAX,
+                                              .spread = s->options.seed % 2 == 0,
+                                              .cpu_overcommit_percent =
+                                                  s->options.seed % 5 == 0 ? 50 : 0};
     struct controller_io io = {
         .ctx = s,
         .now_ms = now_ms,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "tests/sim/places.h"
 
 #define REPORT_US  1000000
 #define REDIAL_US  800000
@@ -116,6 +117,7 @@ static void instance_start(void *ctx, struct instance *in)
                 si->function, (unsigned long long)si->version);
         n->broken = true;
     }
+    n->broken |= !sim_places_check_start(n, si);
     if (!sim_package_is_ready(n, version_package(in->version)->digest)) {
         sim_say(n->sim, "%s starts %s without its package", n->name, si->function);
         n->broken = true;
@@ -217,6 +219,9 @@ static void call_over(struct sim_call *sc, enum cause cause)
                 cause_name(cause), sc->text);
     }
     counts->ok += cause == CAUSE_NONE;
+    if (cause == CAUSE_NONE) {
+        sc->node->sim->functions[strtoul(sc->function + 1, NULL, 10)].ok++;
+    }
     counts->failed += cause != CAUSE_NONE;
 }
 
@@ -600,6 +605,7 @@ struct sim_node *sim_node_new(struct sim *s, unsigned index)
 
     CHECK(n != NULL);
     n->sim = s;
+    n->index = index;
     list_init(&n->instances);
     list_init(&n->dead);
     list_init(&n->calls);
@@ -731,7 +737,7 @@ bool sim_node_check(const struct sim_node *n)
 
 bool sim_node_check_rest(const struct sim_node *n)
 {
-    bool ok = !n->broken;
+    bool ok = !n->broken && sim_places_check_node_rest(n);
 
     LIST_FOREACH(it, &n->calls)
     {

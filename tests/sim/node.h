@@ -46,12 +46,14 @@ struct node_grant {
     char function[16];
     uint64_t version;
     uint32_t max, warm;
+    uint64_t reserved_bytes;
     bool bad;
     bool named; /* in the snapshot that is under way */
 };
 
 struct sim_node {
     struct sim *sim;
+    unsigned index;
     char name[16];
     char gateway[24];
     uint64_t memory_bytes;

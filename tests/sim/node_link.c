@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "tests/sim/node.h"
+#include "tests/sim/places.h"
 
 #define NET_US    300
 #define RESUME_US 10000000 /* a session outlives a cut of this length */
@@ -65,10 +66,13 @@ static void grants_learn(struct sim_node *n, const struct function_state *f)
                 struct node_grant *g = &n->grants[n->n_grants++];
 
                 CHECK(n->n_grants <= SIM_GRANTS_MAX);
-                *g = (struct node_grant){.version = v->number,
-                                         .max = v->grants[k].max,
-                                         .warm = v->grants[k].warm,
-                                         .named = true};
+                *g = (struct node_grant){
+                    .version = v->number,
+                    .max = v->grants[k].max,
+                    .warm = v->grants[k].warm,
+                    .reserved_bytes = (uint64_t)v->grants[k].reserved * v->spec.memory_mib
+                                      << 20,
+                    .named = true};
                 g->bad = v->spec.handler != NULL && strcmp(v->spec.handler, "bad") == 0;
                 (void)snprintf(g->function, sizeof(g->function), "%s", f->name);
             }
@@ -374,7 +378,8 @@ void sim_node_dial(struct sim_node *n)
                            .version = "0.1.0",
                            .gateway = n->gateway,
                            .memory_bytes = n->memory_bytes,
-                           .cpu_millis = 4000};
+                           .cpu_millis = 4000,
+                           .labels = sim_places_labels(n->index)};
     char boot[16];
 
     if (n->cut_until_us > s->clock.now_us || s->controller == NULL ||

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/core_private.h"
+#include "tests/sim/places.h"
 
 #define OP_US    120000 /* between two things that people do */
 #define CALL_US  8000
@@ -54,7 +56,7 @@ static void answered(void *data, const struct core_reply *r)
         s->functions[q->function].there = true;
         s->functions[q->function].uncertain = false;
         s->functions[q->function].memory_mib = q->spec.memory_mib;
-        s->functions[q->function].max_scale = q->spec.max_scale;
+        s->functions[q->function].max_scale = function_spec_instances_max(&q->spec);
         s->functions[q->function].min_scale = q->spec.min_scale;
         s->functions[q->function].bad = q->bad;
         s->functions[q->function].version = r->version;
@@ -102,7 +104,7 @@ static void deploy(struct sim *s, unsigned function)
     q->spec.queue_timeout_ms = 3000;
     q->spec.queue_max = 50;
     q->spec.idle_ms = 4000;
-    spec = q->spec;
+    sim_places_spec(s, &q->spec, &spec);
     spec.handler = q->bad ? (char *)(uintptr_t) "bad" : NULL; /* copied */
     (void)snprintf(package.digest, sizeof(package.digest), "%064x",
                    function * 8 + (unsigned)sim_below(c, 4));
@@ -110,6 +112,8 @@ static void deploy(struct sim *s, unsigned function)
     s->counts.deploys++;
     controller_core_put_function(s->controller, SIM_NAMESPACE, name, &spec, &package, 0,
                                  answered, q);
+    spec.handler = NULL;
+    function_spec_free(&spec);
     sim_controller_arm(s);
 }
 
@@ -137,6 +141,7 @@ static void order(struct sim *s)
 {
     static const char *const states[] = {"ready", "ready", "cordoned", "draining"};
     struct request *q = calloc(1, sizeof(*q));
+    json_t *labels = sim_places_order(s);
 
     CHECK(q != NULL);
     q->sim = s;
@@ -144,7 +149,8 @@ static void order(struct sim *s)
     s->counts.orders++;
     controller_core_order_node(
         s->controller, sim_node_name(s->nodes[sim_below(&s->clock, s->options.nodes)]),
-        states[sim_below(&s->clock, 4)], NULL, ordered, q);
+        states[sim_below(&s->clock, 4)], labels, ordered, q);
+    json_decref(labels);
     sim_controller_arm(s);
 }
 
@@ -155,6 +161,9 @@ static void operate(void *data)
 
     if (s->quiet) {
         return;
+    }
+    if (s->controller != NULL) {
+        controller_core_invariant(s->controller);
     }
     if (s->controller != NULL && controller_core_is_ready(s->controller) &&
         sim_chance(&s->clock, 100)) {
@@ -269,7 +278,7 @@ bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
     CHECK(s != NULL && options->nodes <= SIM_NODES_MAX &&
           options->functions <= SIM_FUNCTIONS_MAX);
     s->options = *options;
-    s->tight = options->seed % 4 == 0;
+    s->tight = options->seed % 4 == 0 || sim_places_are_scarce(s);
     s->clock.random_state = options->seed * 0x9e3779b97f4a7c15ULL + 1;
     begin(s);
     ok = run_until(s, options->duration_us);

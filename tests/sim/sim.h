@@ -105,7 +105,9 @@ struct sim {
         bool there;     /* put was acknowledged last, not delete */
         bool uncertain; /* the last answer was that it is not known */
         uint32_t memory_mib, max_scale, min_scale;
-        bool bad; /* its instances cannot start */
+        bool bad;      /* its instances cannot start */
+        bool reserved; /* at rest: there is room for its calls, whatever else runs */
+        uint64_t ok;   /* calls answered */
         uint64_t version;
     } functions[SIM_FUNCTIONS_MAX];
 };
