@@ -89,6 +89,12 @@ static bool is_reserved(const struct version *v)
     return v->function->used_bytes + pool_memory(v) <= v->function->reserved_bytes;
 }
 
+/* All of it, claims included, is. */
+static bool is_within(const struct function *f)
+{
+    return f->reserved_bytes > 0 && f->used_bytes <= f->reserved_bytes;
+}
+
 /* What must stay free beside one more of it. */
 static uint64_t kept_beside(const struct version *v)
 {
@@ -112,8 +118,7 @@ bool pool_room_claimed(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
     const struct function *f = v->function;
-    uint64_t kept =
-        f->used_bytes <= f->reserved_bytes ? 0 : a->memory_kept_bytes - f->kept_bytes;
+    uint64_t kept = is_within(f) ? 0 : a->memory_kept_bytes - f->kept_bytes;
 
     return fits(a, a->memory_bytes + pool_memory(v) + kept, (uint64_t)a->n_instances + 1);
 }
@@ -227,8 +232,7 @@ void pool_room_clear(struct agent_core *a)
     {
         struct version *v = container_of(it, struct version, starved);
 
-        while (v->n_claims > 0 && v->function->used_bytes > v->function->reserved_bytes &&
-               !is_clear(a)) {
+        while (v->n_claims > 0 && !is_within(v->function) && !is_clear(a)) {
             pool_unclaim(v); /* it stays starved, and tries again */
         }
     }

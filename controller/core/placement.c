@@ -32,7 +32,7 @@ struct plan {
     size_t n, capacity;
     size_t n_chosen; /* the first ones of picks */
     uint32_t firm;   /* wanted */
-    uint64_t max_missing, firm_missing;
+    uint64_t max_missing, firm_missing, warm_missing;
     struct placement_why why;
 };
 
@@ -196,7 +196,7 @@ static void choose(struct plan *p)
     const struct placement_request *r = p->r;
     size_t most = r->max > 0 && r->max < p->n ? r->max : p->n;
     size_t homes = r->homes_max < most ? r->homes_max : most;
-    uint64_t max = 0, firm = 0;
+    uint64_t max = 0, firm = 0, warm = 0;
 
     qsort(p->picks, p->n, sizeof(*p->picks), by_preference);
     p->n_chosen = 0;
@@ -207,13 +207,16 @@ static void choose(struct plan *p)
         pick = &p->picks[p->n_chosen - 1];
         max += pick->cap.max;
         firm += pick->cap.firm;
+        warm += pick->cap.warm;
     }
     for (size_t i = homes; i < p->n && p->n_chosen < most; i++) {
         bool more_firm = firm < p->firm && p->picks[i].cap.firm > 0;
+        bool more_warm = warm < r->warm && p->picks[i].cap.warm > 0;
 
-        if (more_firm || max < r->max) {
+        if (more_firm || more_warm || max < r->max) {
             max += p->picks[i].cap.max;
             firm += p->picks[i].cap.firm;
+            warm += p->picks[i].cap.warm;
             choose_one(p, i);
         }
     }
@@ -297,11 +300,11 @@ static int share_out(struct plan *p)
         struct pick *pick = &p->picks[i];
 
         pick->firm = s[i].value;
-        s[i] = (struct share){.cap = pick->firm,
+        s[i] = (struct share){.cap = pick->firm < pick->cap.warm ? pick->firm
+                                                                 : pick->cap.warm,
                               .old = pick->old != NULL ? pick->old->warm : 0};
     }
-    (void)spread(
-        s, n, r->warm < p->firm - p->firm_missing ? r->warm : p->firm - p->firm_missing);
+    p->warm_missing = spread(s, n, r->warm);
     for (size_t i = 0; i < n; i++) {
         struct pick *pick = &p->picks[i];
 
@@ -321,7 +324,8 @@ static int share_out(struct plan *p)
 
 static bool suffices(const struct plan *p)
 {
-    return p->n_chosen > 0 && p->firm_missing == 0 && p->max_missing == 0;
+    return p->n_chosen > 0 && p->firm_missing == 0 && p->warm_missing == 0 &&
+           p->max_missing == 0;
 }
 
 static int make_plan(struct plan *p, struct placement_nodes *ns)
@@ -403,11 +407,12 @@ int placement_place(struct placement_nodes *ns, const struct placement_request *
     CHECK(r->max == 0 || (r->warm <= r->max && r->reserved <= r->max));
     CHECK(r->policy == SPEC_PLACEMENT_BINPACK || r->policy == SPEC_PLACEMENT_SPREAD);
     rc = make_plan(&stable, ns);
-    if (rc == 0 && stable.firm_missing > 0 && r->n_previous > 0) {
+    if (rc == 0 && stable.firm_missing + stable.warm_missing > 0 && r->n_previous > 0) {
         /* A limited version may be on nodes that others have filled with what they keep
          * warm: would it find room if it moved? */
         rc = make_plan(&afresh, ns);
-        if (rc == 0 && afresh.firm_missing < stable.firm_missing) {
+        if (rc == 0 && afresh.firm_missing + afresh.warm_missing <
+                           stable.firm_missing + stable.warm_missing) {
             best = &afresh;
         }
     }

@@ -61,9 +61,11 @@ struct placement_grant {
     uint32_t warm;
     uint32_t reserved;
 
-    /* In a request: of the node's firm_*, what is booked for this version or for what it
-     * may share with (max 0: only that). */
+    /* In a request: of the node's firm_*, what is booked for this version and for another
+     * one that it shares a reservation with (max 0: only for that); and what the other
+     * one keeps warm, which it must leave. */
     uint64_t own_bytes, own_millis;
+    uint64_t other_warm_bytes, other_warm_millis;
 
     struct placement_pick_why why; /* in a result */
 };
@@ -116,7 +118,7 @@ void placement_result_free(struct placement_result *r);
 
 /* How many instances a node holds: in all, and beside what is promised to others. */
 struct placement_caps {
-    uint32_t max, firm;
+    uint32_t max, firm, warm; /* warm <= firm <= max */
 };
 
 /* Whether it may have the version. own: what it has of it, or NULL. *ret_constraint: with

@@ -45,6 +45,7 @@ enum placement_filter placement_fit(const struct placement_node *n,
     uint64_t own_bytes = own != NULL ? own->own_bytes : 0;
     uint64_t own_millis = own != NULL ? own->own_millis : 0;
     uint64_t each_cpu = cpu_each(n, r);
+    uint64_t free_bytes, free_millis;
     bool is_old = own != NULL && own->max > 0;
 
     CHECK(n->firm_bytes >= own_bytes && n->firm_millis >= own_millis);
@@ -71,11 +72,22 @@ enum placement_filter placement_fit(const struct placement_node *n,
     if (n->closed && own->max < ret->max) {
         ret->max = own->max;
     }
-    ret->firm = smaller(
-        instances_in(beyond(n->memory_bytes, n->firm_bytes - own_bytes),
-                     r->instance_bytes),
-        instances_in(beyond(n->cpu_millis, n->firm_millis - own_millis), each_cpu));
+    free_bytes = beyond(n->memory_bytes, n->firm_bytes - own_bytes);
+    free_millis = beyond(n->cpu_millis, n->firm_millis - own_millis);
+    ret->firm = smaller(instances_in(free_bytes, r->instance_bytes),
+                        instances_in(free_millis, each_cpu));
     ret->firm = smaller(ret->firm, ret->max);
+    ret->warm = ret->firm;
+    if (own != NULL) {
+        ret->warm = smaller(
+            ret->warm,
+            smaller(instances_in(beyond(free_bytes, own->other_warm_bytes),
+                                 r->instance_bytes),
+                    instances_in(beyond(free_millis, own->other_warm_millis), each_cpu)));
+    }
+    if (r->reserved == 0) {
+        ret->firm = ret->warm;
+    }
     return PLACEMENT_FITS;
 }
 

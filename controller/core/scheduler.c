@@ -287,7 +287,7 @@ static uint64_t warm_bytes(const struct core_target *t)
     }
     LIST_FOREACH(it, &t->grants)
     {
-        bytes += target_firm_bytes(container_of(it, struct core_grant, of_target));
+        bytes += target_firm(container_of(it, struct core_grant, of_target)).bytes;
     }
     return bytes;
 }

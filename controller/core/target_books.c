@@ -28,24 +28,46 @@ struct core_grant *target_sibling(const struct core_grant *g)
     return NULL;
 }
 
-static uint32_t firm(const struct core_grant *g)
+static uint64_t larger(uint64_t a, uint64_t b)
 {
-    return g->warm > g->reserved ? g->warm : g->reserved;
+    return a > b ? a : b;
 }
 
-uint64_t target_firm_bytes(const struct core_grant *g)
+static struct target_booking times(const struct core_grant *g, uint32_t instances)
 {
-    return firm(g) * (g->target->body->spec.memory_mib * MIB);
+    const struct function_spec *spec = &g->target->body->spec;
+
+    return (struct target_booking){instances * (spec->memory_mib * MIB),
+                                   (uint64_t)instances * spec->cpu_millis};
 }
 
-uint64_t target_firm_millis(const struct core_grant *g)
+struct target_booking target_firm(const struct core_grant *g)
 {
-    return (uint64_t)firm(g) * g->target->body->spec.cpu_millis;
+    return times(g, g->warm > g->reserved ? g->warm : g->reserved);
 }
 
-static uint64_t beyond(uint64_t amount, uint64_t taken)
+struct target_booking target_warm(const struct core_grant *g)
 {
-    return amount > taken ? amount - taken : 0;
+    return times(g, g->warm);
+}
+
+/* A reservation is the function's: instances of both versions stand in it, and both may
+ * keep some ready. */
+struct target_booking target_booked_together(const struct core_grant *g)
+{
+    const struct core_grant *other = target_sibling(g);
+    struct target_booking b = target_firm(g), warm, other_warm, other_firm;
+
+    if (other != NULL) {
+        warm = target_warm(g);
+        other_warm = target_warm(other);
+        other_firm = target_firm(other);
+        b.bytes =
+            larger(b.bytes, larger(other_firm.bytes, warm.bytes + other_warm.bytes));
+        b.millis =
+            larger(b.millis, larger(other_firm.millis, warm.millis + other_warm.millis));
+    }
+    return b;
 }
 
 /* Of two that share, the serving version's is booked whole. */
@@ -53,24 +75,15 @@ struct target_booking target_booked(const struct core_grant *g)
 {
     const struct core_grant *other =
         g->target == g->target->f->candidate ? target_sibling(g) : NULL;
-    struct target_booking b = {target_firm_bytes(g), target_firm_millis(g)};
+    struct target_booking b = target_booked_together(g), serving;
 
-    if (other != NULL) {
-        b.bytes = beyond(b.bytes, target_firm_bytes(other));
-        b.millis = beyond(b.millis, target_firm_millis(other));
+    if (g->target != g->target->f->candidate) {
+        return target_firm(g);
     }
-    return b;
-}
-
-/* With what it shares; g may be all there is of it. */
-struct target_booking target_booked_together(const struct core_grant *g)
-{
-    const struct core_grant *other = target_sibling(g);
-    struct target_booking b = {target_firm_bytes(g), target_firm_millis(g)};
-
     if (other != NULL) {
-        b.bytes += beyond(target_firm_bytes(other), b.bytes);
-        b.millis += beyond(target_firm_millis(other), b.millis);
+        serving = target_firm(other);
+        b.bytes -= serving.bytes;
+        b.millis -= serving.millis;
     }
     return b;
 }

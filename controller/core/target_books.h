@@ -8,14 +8,16 @@
 /* A new grant, of nothing yet: target_book() says of what. */
 void target_link_grant(struct core_target *t, struct core_node *n, struct core_grant *g);
 void target_drop_grant(struct core_grant *g);
-/* What its node keeps for it: whether warm or reserved, running or not. */
-uint64_t target_firm_bytes(const struct core_grant *g);
-uint64_t target_firm_millis(const struct core_grant *g);
-/* What it adds to its node's books: less, if it shares with the function's other version.
- */
+/* Of a node's memory and CPU. */
 struct target_booking {
     uint64_t bytes, millis;
 };
+/* What its node keeps for it: warm or reserved, running or not; and of it, for warm ones.
+ */
+struct target_booking target_firm(const struct core_grant *g);
+struct target_booking target_warm(const struct core_grant *g);
+/* What it adds to its node's books: less, if it shares with the function's other version.
+ */
 struct target_booking target_booked(const struct core_grant *g);
 /* Both of them. */
 struct target_booking target_booked_together(const struct core_grant *g);

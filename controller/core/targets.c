@@ -204,6 +204,14 @@ static size_t find_tried(const struct controller_core *c, const struct core_targ
     return n;
 }
 
+static void leave_warm(struct placement_grant *p, const struct core_grant *other)
+{
+    if (other != NULL) {
+        p->other_warm_bytes = target_warm(other).bytes;
+        p->other_warm_millis = target_warm(other).millis;
+    }
+}
+
 /* What it has, and what it may use of the function's other version. */
 static struct placement_grant *list_previous(const struct core_target *t, size_t *ret_n)
 {
@@ -227,17 +235,20 @@ static struct placement_grant *list_previous(const struct core_target *t, size_t
                                                 .reserved = g->reserved,
                                                 .own_bytes = own.bytes,
                                                 .own_millis = own.millis};
+            leave_warm(&all[n - 1], target_sibling(g));
         }
     }
     if (n_other > 0 && (t->body->spec.reserved > 0 || other->body->spec.reserved > 0)) {
         LIST_FOREACH(it, &other->grants)
         {
             const struct core_grant *g = container_of(it, struct core_grant, of_target);
+            struct target_booking own = target_firm(g);
 
             if (target_sibling(g) == NULL) {
                 all[n++] = (struct placement_grant){.node = &g->node->place,
-                                                    .own_bytes = target_firm_bytes(g),
-                                                    .own_millis = target_firm_millis(g)};
+                                                    .own_bytes = own.bytes,
+                                                    .own_millis = own.millis};
+                leave_warm(&all[n - 1], g);
             }
         }
     }
