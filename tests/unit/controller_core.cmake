@@ -1,7 +1,7 @@
 set(dir ${CMAKE_CURRENT_LIST_DIR})
 add_library(controller_core_world STATIC ${dir}/controller_core_world.c)
 target_link_libraries(controller_core_world PUBLIC controller_core)
-foreach(part store requests deploy nodes orders journal random)
+foreach(part store requests deploy nodes orders places journal random)
   mayfly_test(test_controller_core_${part} unit
     SOURCES ${dir}/controller_core_${part}.c
     LIBS controller_core_world controller_core)
@@ -16,7 +16,13 @@ mayfly_test(test_controller_core_parts unit
 mayfly_test(test_scaling unit SOURCES ${dir}/scaling.c
   LIBS controller_core_world controller_core)
 mayfly_test(test_placement unit SOURCES ${dir}/placement.c LIBS controller_core)
+mayfly_test(test_placement_choice unit SOURCES ${dir}/placement_choice.c
+  LIBS controller_core)
 
 # A measurement, run by hand.
 add_executable(controller_core_speed ${dir}/controller_core_speed.c)
 target_link_libraries(controller_core_speed PRIVATE controller_core)
+
+# Another: tests/bench/bench_placement builds and runs it.
+add_executable(bench_placement ${CMAKE_SOURCE_DIR}/tests/bench/placement.c)
+target_link_libraries(bench_placement PRIVATE controller_core)

@@ -231,8 +231,10 @@ static void agent_takes(struct model_agent *a, const struct function_state *s)
         for (size_t j = 0; j < v->n_grants; j++) {
             struct model_grant *g = &f->grants[f->n_grants++];
 
-            *g = (struct model_grant){
-                .version = v->number, .max = v->grants[j].max, .warm = v->grants[j].warm};
+            *g = (struct model_grant){.version = v->number,
+                                      .max = v->grants[j].max,
+                                      .warm = v->grants[j].warm,
+                                      .reserved = v->grants[j].reserved};
             (void)stpcpy(g->node, v->grants[j].node);
         }
     }
@@ -614,11 +616,13 @@ void world_report_full(struct world *w, const struct model_agent *a)
                 continue;
             }
             CHECK(r.n_loads < FUNCTIONS_IN);
-            loads[r.n_loads++] = (struct version_load){.namespace_ = f->namespace_,
-                                                       .name = f->name,
-                                                       .version = f->grants[j].version,
-                                                       .grant_max = f->grants[j].max,
-                                                       .grant_warm = f->grants[j].warm};
+            loads[r.n_loads++] =
+                (struct version_load){.namespace_ = f->namespace_,
+                                      .name = f->name,
+                                      .version = f->grants[j].version,
+                                      .grant_max = f->grants[j].max,
+                                      .grant_warm = f->grants[j].warm,
+                                      .grant_reserved = f->grants[j].reserved};
         }
     }
     controller_core_node_report(w->core, a->name, &r);
@@ -910,7 +914,7 @@ static void check_limits(const struct world *w, const struct core_target *t, boo
         possible = t->body->spec.max_scale;
     }
     CHECK(max <= t->body->spec.max_scale);
-    CHECK(!exact || max == possible);
+    CHECK(!exact || max == possible || t->body->spec.n_constraints > 0);
 }
 
 void world_check(struct world *w)

@@ -56,7 +56,7 @@ enum txn_mode {
 struct model_grant {
     char node[SPEC_NODE_MAX + 1];
     uint64_t version;
-    uint32_t max, warm;
+    uint32_t max, warm, reserved;
 };
 
 /* What an agent knows of a function. */
