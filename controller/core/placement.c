@@ -14,6 +14,8 @@
 #define LOOK_AT_ALL 48
 #define SAMPLE_MIN  16
 
+#define FEW 64 /* candidates that need no allocation */
+
 #define MAX_ON_NODE 100000u /* as spec.h's max_scale */
 
 struct pick {
@@ -27,8 +29,8 @@ struct pick {
 
 struct plan {
     const struct placement_request *r;
-    bool afresh; /* previous nodes are candidates like others */
-    struct pick *picks;
+    bool afresh;              /* previous nodes are candidates like others */
+    struct pick *picks, *few; /* few: room for FEW, or NULL */
     size_t n, capacity;
     size_t n_chosen; /* the first ones of picks */
     uint32_t firm;   /* wanted */
@@ -87,6 +89,14 @@ static uint64_t step(uint64_t *state) /* splitmix64, https://prng.di.unimi.it */
     return z ^ (z >> 31);
 }
 
+static void drop_picks(struct plan *p)
+{
+    if (p->picks != p->few) {
+        free(p->picks);
+    }
+    p->picks = NULL;
+}
+
 /* The previous nodes and those with the package are always looked at; of the others a
  * sample, or all. */
 static int look(struct plan *p, struct placement_nodes *ns,
@@ -94,14 +104,15 @@ static int look(struct plan *p, struct placement_nodes *ns,
 {
     const struct placement_request *r = p->r;
     size_t capacity = r->n_previous + r->n_near + sample;
-    struct pick *picks = calloc(capacity + 1, sizeof(*picks));
     uint64_t state = r->seed;
 
-    if (picks == NULL) {
+    drop_picks(p);
+    p->picks = p->few != NULL && capacity <= FEW
+                   ? p->few
+                   : calloc(capacity + 1, sizeof(*p->picks));
+    if (p->picks == NULL) {
         return -ENOMEM;
     }
-    free(p->picks);
-    p->picks = picks;
     p->n = 0;
     p->capacity = capacity;
     p->why = (struct placement_why){
@@ -399,7 +410,8 @@ static int take(struct placement_result *ret, const struct plan *p)
 int placement_place(struct placement_nodes *ns, const struct placement_request *r,
                     struct placement_result *ret)
 {
-    struct plan stable = {.r = r}, afresh = {.r = r, .afresh = true};
+    struct pick few[FEW];
+    struct plan stable = {.r = r, .few = few}, afresh = {.r = r, .afresh = true};
     const struct plan *best = &stable;
     int rc;
 
@@ -419,8 +431,8 @@ int placement_place(struct placement_nodes *ns, const struct placement_request *
     if (rc == 0) {
         rc = take(ret, best);
     }
-    free(stable.picks);
-    free(afresh.picks);
+    drop_picks(&stable);
+    drop_picks(&afresh);
     return rc;
 }
 
