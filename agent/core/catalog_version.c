@@ -22,8 +22,8 @@ static bool spec_same(const struct function_spec *x, const struct function_spec 
     SPEC_NUMBERS(X)
 #undef X
     if (x->runtime != y->runtime || x->metric != y->metric || x->reuse != y->reuse ||
-        x->n_env != y->n_env || !string_same(x->handler, y->handler)) {
         x->placement != y->placement || x->n_constraints != y->n_constraints ||
+        x->n_env != y->n_env || !string_same(x->handler, y->handler)) {
         return false;
     }
     for (size_t i = 0; i < x->n_env; i++) {

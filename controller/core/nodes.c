@@ -434,10 +434,13 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
         new_life(c, n, h->boot);
     }
     changed = take_hello(c, n, h);
-    if (n->told_labels == NULL || node_labels_update(c, n) < 0 || make_ready(c, n) < 0) {
-    if (n->ready) {
-        follow_order(c, n); /* it may have been leaving, in its life before */
+    if (n->told_labels == NULL || node_labels_update(c, n) < 0) {
+        return; /* without memory: it comes again */
     }
+    if (n->ready) {
+        follow_order(c, n, false); /* it may have been leaving, in its life before */
+    }
+    if (make_ready(c, n) < 0) {
         return; /* it stays lost, and comes again */
     }
     n->seen_ms = core_now_ms(c);

@@ -49,9 +49,10 @@ static uint64_t hash_warm(uint64_t h, const struct core_target *t)
     if (t != NULL) {
         LIST_FOREACH(it, &t->grants)
         {
-            h = hash_number(h, container_of(it, struct core_grant, of_target)->warm);
+            const struct core_grant *g = container_of(it, struct core_grant, of_target);
+
+            h = hash_number(h, (uint64_t)g->warm << 32 | g->reserved);
         }
-        h = hash_number(h, g->reserved);
     }
     return h;
 }
