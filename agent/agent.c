@@ -336,6 +336,7 @@ static int open_core(struct agent *a, struct error *err)
     const struct agent_core_options options = {
         .node = a->config->node,
         .memory_bytes = a->config->memory_bytes,
+        .freeze_after_ms = a->config->freeze_after_ms,
     };
     struct agent_io io = agent_io;
     int rc;

@@ -57,6 +57,9 @@ const struct config_key agent_config_keys[] = {
     {"log.format", CONFIG_STR, AT(log_format), 0, 0, "auto, human or json"},
     {"stop_notice", CONFIG_MS, AT(stop_notice_ms), 0, 3600 * 1000,
      "when the agent is stopped, it takes calls for so long with /healthz at 503"},
+    {"freeze_after", CONFIG_MS, AT(freeze_after_ms), 0, 24 * 3600 * 1000,
+     "an instance without calls for so long is frozen: takes no processor time until "
+     "the next call; 0: never"},
     {"stop_grace", CONFIG_MS, AT(stop_grace_ms), 0, 24 * 3600 * 1000,
      "calls may take so long to end when the agent is stopped"},
 };
@@ -112,6 +115,7 @@ int agent_config_init(struct agent_config *c, struct error *err)
         .log_level = strdup("info"),
         .log_format = strdup("auto"),
         .stop_notice_ms = 1000,
+        .freeze_after_ms = 1000,
         .stop_grace_ms = 30000,
     };
     if (c->controllers == NULL) {

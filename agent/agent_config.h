@@ -31,6 +31,7 @@ struct agent_config {
     char *log_level;
     char *log_format;
     uint32_t stop_notice_ms;
+    uint32_t freeze_after_ms; /* 0: never */
     uint32_t stop_grace_ms;
 };
 

@@ -1,4 +1,7 @@
 /* The core's way to the world, and the world's to the core. */
+#include <errno.h>
+#include <string.h>
+
 #include "agent/agent.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -68,6 +71,31 @@ static void instance_stop(void *ctx, struct instance *in, enum stop_reason why)
         break;
     }
     runtime_instance_stop(in->edge, grace_ms);
+}
+
+/* The core asks no more where there is no freezer. */
+static int instance_freeze(void *ctx, struct instance *in)
+{
+    int rc = in->edge != NULL ? runtime_instance_freeze(in->edge) : -EBUSY;
+
+    if (rc == -ENOTSUP) {
+        log_warn("idle instances are not frozen: this host has no cgroup freezer");
+    } else if (rc < 0 && rc != -EBUSY) {
+        log_warn("an instance cannot be frozen", LOG_INT("instance", in->id),
+                 LOG_STR("error", strerror(-rc)));
+    }
+    return rc;
+}
+
+static int instance_thaw(void *ctx, struct instance *in)
+{
+    int rc = runtime_instance_thaw(in->edge);
+
+    if (rc < 0) {
+        log_warn("an instance cannot be thawed and is replaced",
+                 LOG_INT("instance", in->id), LOG_STR("error", strerror(-rc)));
+    }
+    return rc;
 }
 
 void agent_io_instance_ready(void *data, struct runtime_instance *in)
@@ -215,6 +243,8 @@ const struct agent_io agent_io = {
     .random = random_number,
     .instance_start = instance_start,
     .instance_stop = instance_stop,
+    .instance_freeze = instance_freeze,
+    .instance_thaw = instance_thaw,
     .call_dispatch = call_dispatch,
     .call_forward = call_forward,
     .call_reject = call_reject,

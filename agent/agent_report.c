@@ -86,8 +86,8 @@ static int compare(const void *a, const void *b)
 
 static bool same(const struct version_load *a, const struct version_load *b)
 {
-    return a->starting == b->starting && a->idle == b->idle && a->busy == b->busy &&
-           a->queued == b->queued && a->in_flight == b->in_flight &&
+    return a->starting == b->starting && a->idle == b->idle && a->frozen == b->frozen &&
+           a->busy == b->busy && a->queued == b->queued && a->in_flight == b->in_flight &&
            a->invocations == b->invocations && a->cold_starts == b->cold_starts &&
            a->errors == b->errors && a->gb_ms == b->gb_ms && a->cpu_us == b->cpu_us &&
            a->load_us == b->load_us && a->begun == b->begun &&
@@ -141,7 +141,9 @@ static uint32_t n_instances(const struct loads *v)
     uint32_t n = 0;
 
     for (size_t i = 0; i < v->n; i++) {
-        n += v->list[i].load.starting + v->list[i].load.idle + v->list[i].load.busy;
+        const struct version_load *l = &v->list[i].load;
+
+        n += l->starting + l->idle + l->frozen + l->busy;
     }
     return n;
 }

@@ -5,7 +5,7 @@
 #include "agent/agent.h"
 #include "common/log.h"
 
-enum { STARTING, IDLE, BUSY, N_STATES };
+enum { STARTING, IDLE, FROZEN, BUSY, N_STATES };
 
 struct agent_status_series {
     struct metric *instances[N_STATES];
@@ -13,6 +13,8 @@ struct agent_status_series {
     struct metric *memory_reserved;
     struct metric *link_up;
     struct metric *cpu;
+    struct metric *freezes, *thaws, *prewarms;
+    struct agent_core_counts counted;
 };
 
 static struct metric *single(struct agent *a, enum metric_type type, const char *name,
@@ -24,7 +26,7 @@ static struct metric *single(struct agent *a, enum metric_type type, const char 
 int agent_status_metrics(struct agent *a)
 {
     static const char *const state[] = {"state"}, *const version[] = {"version"};
-    static const char *const states[N_STATES] = {"starting", "idle", "busy"};
+    static const char *const states[N_STATES] = {"starting", "idle", "frozen", "busy"};
     static const char *const own_version[] = {MAYFLY_VERSION};
     struct agent_status_series *s = calloc(1, sizeof(*s));
     struct metric_family *instances;
@@ -47,6 +49,12 @@ int agent_status_metrics(struct agent *a)
                         "1 while the connection to a controller is up.");
     s->cpu = single(a, METRIC_COUNTER, "mayfly_cpu_seconds_total",
                     "Processor time of sandboxes that have ended.");
+    s->freezes = single(a, METRIC_COUNTER, "mayfly_instance_freezes_total",
+                        "Idle instances whose processes were made to stand still.");
+    s->thaws = single(a, METRIC_COUNTER, "mayfly_instance_thaws_total",
+                      "Frozen instances that a call took.");
+    s->prewarms = single(a, METRIC_COUNTER, "mayfly_instance_prewarms_total",
+                         "Instances that were started ahead of an expected call.");
     metric_set(single(a, METRIC_GAUGE, "mayfly_node_memory_capacity_bytes",
                       "Memory that this node has for instances."),
                (double)a->config->memory_bytes);
@@ -73,14 +81,24 @@ static void add_up(void *data, const struct version_load *l)
 
     s->states[STARTING] += l->starting;
     s->states[IDLE] += l->idle;
+    s->states[FROZEN] += l->frozen;
     s->states[BUSY] += l->busy;
     s->queued += l->queued;
+}
+
+static void count_idle(struct agent_status_series *s, struct agent_core_counts now)
+{
+    metric_add(s->freezes, (double)(now.freezes - s->counted.freezes));
+    metric_add(s->thaws, (double)(now.thaws - s->counted.thaws));
+    metric_add(s->prewarms, (double)(now.prewarms - s->counted.prewarms));
+    s->counted = now;
 }
 
 static void refresh(struct agent *a)
 {
     struct sums sums = {0};
 
+    count_idle(a->series, agent_core_counts(a->core));
     agent_core_loads(a->core, add_up, &sums);
     for (int i = 0; i < N_STATES; i++) {
         metric_set(a->series->instances[i], (double)sums.states[i]);

@@ -46,6 +46,11 @@ static const char *const metric_names[SPEC_METRIC_COUNT] = {
     [SPEC_METRIC_RPS] = "rps",
 };
 
+static const char *const keep_alive_names[SPEC_KEEP_ALIVE_COUNT] = {
+    [SPEC_KEEP_ALIVE_LEARNED] = "learned",
+    [SPEC_KEEP_ALIVE_FIXED] = "fixed",
+};
+
 static const char *const format_names[SPEC_FORMAT_COUNT] = {
     [SPEC_FORMAT_ZIP] = "zip",
     [SPEC_FORMAT_TAR] = "tar",
@@ -219,6 +224,16 @@ int spec_metric_parse(const char *name)
     return name_index(metric_names, SPEC_METRIC_COUNT, name);
 }
 
+const char *spec_keep_alive_name(enum spec_keep_alive k)
+{
+    return keep_alive_names[k];
+}
+
+int spec_keep_alive_parse(const char *name)
+{
+    return name_index(keep_alive_names, SPEC_KEEP_ALIVE_COUNT, name);
+}
+
 const char *spec_format_name(enum spec_format f)
 {
     return format_names[f];
@@ -250,6 +265,9 @@ static int number_store(struct function_spec *s, const struct number *n, uint64_
                          (unsigned long long)n->max, n->unit);
     }
     *number_at(s, n) = (uint32_t)value;
+    if (number_at(s, n) == &s->idle_ms) {
+        s->keep_alive = SPEC_KEEP_ALIVE_FIXED;
+    }
     return 0;
 }
 
@@ -380,6 +398,20 @@ static int env_from_json(struct function_spec *s, const json_t *value, struct er
     return 0;
 }
 
+static int keep_alive_from_json(struct function_spec *s, const json_t *value,
+                                struct error *err)
+{
+    const char *name = json_string_value(value);
+    int k = name != NULL ? spec_keep_alive_parse(name) : -EINVAL;
+
+    if (k < 0) {
+        return error_set(err, -EINVAL, "keep_alive is \"%.40s\"; give learned or fixed",
+                         name != NULL ? name : "");
+    }
+    s->keep_alive = (enum spec_keep_alive)k;
+    return 0;
+}
+
 static int field_from_json(struct function_spec *s, const char *key, const json_t *value,
                            struct error *err)
 {
@@ -423,6 +455,9 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
         s->metric = (enum spec_metric)metric;
         return 0;
     }
+    if (strcmp(key, "keep_alive") == 0 || strcmp(key, "keep-alive") == 0) {
+        return keep_alive_from_json(s, value, err);
+    }
     if (strcmp(key, "reuse") == 0) {
         if (!json_is_boolean(value)) {
             return error_set(err, -EINVAL, "reuse is not true or false");
@@ -457,6 +492,7 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
 int function_spec_from_json(struct function_spec *s, const json_t *json,
                             struct error *err)
 {
+    static const char *const last[] = {"keep_alive", "keep-alive"};
     struct function_spec next;
     const char *key;
     const json_t *value;
@@ -474,6 +510,11 @@ int function_spec_from_json(struct function_spec *s, const json_t *json,
         if (rc < 0) {
             function_spec_free(&next);
             return rc;
+        }
+    }
+    for (size_t i = 0; i < 2; i++) { /* wherever idle_ms stood beside it */
+        if ((value = json_object_get(json, last[i])) != NULL) {
+            (void)keep_alive_from_json(&next, value, err); /* it was taken before */
         }
     }
     function_spec_free(s);
@@ -496,6 +537,8 @@ json_t *function_spec_to_json(const struct function_spec *s)
                                   json_integer(*number_of(s, &numbers[i])));
     }
     rc |= json_object_set_new(json, "metric", json_string(spec_metric_name(s->metric)));
+    rc |= json_object_set_new(json, "keep_alive",
+                              json_string(spec_keep_alive_name(s->keep_alive)));
     rc |= json_object_set_new(json, "reuse", json_boolean(s->reuse));
     for (size_t i = 0; i < s->n_env; i++) {
         rc |= json_object_set_new(env, s->env[i].name, json_string(s->env[i].value));

@@ -38,6 +38,12 @@ enum spec_metric {
     SPEC_METRIC_COUNT
 };
 
+enum spec_keep_alive { /* of an idle instance */
+    SPEC_KEEP_ALIVE_LEARNED, /* as calls are used to come; idle_ms while that is unknown */
+    SPEC_KEEP_ALIVE_FIXED,   /* idle_ms */
+    SPEC_KEEP_ALIVE_COUNT
+};
+
 enum spec_format { SPEC_FORMAT_ZIP, SPEC_FORMAT_TAR, SPEC_FORMAT_FILE, SPEC_FORMAT_COUNT };
 
 /* Which of the nodes that fit come first. */
@@ -76,7 +82,7 @@ struct spec_env {
     X(reserved, "reserved", "reserved", 0, 100000, 0, "calls", "calls at once that there is always room for, and no more; 0: neither") \
     X(pids_max, "pids_max", "pids", 1, 32768, 256, "processes", "processes and threads of an instance") \
     X(tmp_mib, "tmp_mib", "tmp", 1, 10240, 64, "MiB", "size of /tmp") \
-    X(idle_ms, "idle_ms", "idle", 0, 86400000, 60000, "ms", "an idle instance is dropped after this") \
+    X(idle_ms, "idle_ms", "idle", 0, 86400000, 60000, "ms", "an idle instance is dropped after this; with keep_alive learned, until there is a pattern") \
     X(queue_max, "queue_max", "queue-max", 0, 100000, 1000, "calls", "calls that may wait on one node") \
     X(queue_timeout_ms, "queue_timeout_ms", "queue-timeout", 0, 600000, 10000, "ms", "a call waits so long for an instance") \
     X(body_max_kib, "body_max_kib", "body-max", 1, 1048576, 6144, "KiB", "largest request body")
@@ -91,6 +97,7 @@ struct function_spec {
 #undef X
     enum spec_metric metric;
     bool reuse; /* false: every call in a fresh sandbox (not http) */
+    enum spec_keep_alive keep_alive;
     struct spec_env *env;
     size_t n_env;
     enum spec_placement placement;
@@ -117,6 +124,8 @@ int function_spec_add_constraint(struct function_spec *s, const char *text,
 /* `reserved` and the most there may be, both in instances; 0: none, no limit. */
 uint32_t function_spec_reserved_instances(const struct function_spec *s);
 uint32_t function_spec_instances_max(const struct function_spec *s);
+/* Where idle_ms is given (here, or in JSON without keep_alive) keep_alive becomes fixed:
+ * who names a time means it. */
 /* One of the table's numbers, by key or flag name, from a person's text: a plain number in
  * the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
 int function_spec_set(struct function_spec *s, const char *name, const char *text,
@@ -147,6 +156,8 @@ const char *spec_metric_name(enum spec_metric m); /* "concurrency", "rps" */
 int spec_metric_parse(const char *name);
 const char *spec_placement_name(enum spec_placement p); /* "binpack" */
 int spec_placement_parse(const char *name);             /* or -EINVAL */
+const char *spec_keep_alive_name(enum spec_keep_alive k); /* "learned", "fixed" */
+int spec_keep_alive_parse(const char *name);              /* or -EINVAL */
 const char *spec_format_name(enum spec_format f);   /* "zip", "tar", "file" */
 int spec_format_parse(const char *name);
 

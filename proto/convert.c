@@ -26,6 +26,7 @@ int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from
         }
         spec.n_constraints = from->n_constraints;
     }
+    spec.keep_alive = (char *)(uintptr_t)spec_keep_alive_name(from->keep_alive);
     if (from->n_env > 0) {
         Mayfly__V1__EnvVar *vars = calloc(from->n_env, sizeof(*vars));
 
@@ -112,12 +113,19 @@ int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *fr
     struct function_spec s;
     int runtime = spec_runtime_parse(from->runtime);
     int metric, rc;
+    int keep_alive = *from->keep_alive == '\0' ? SPEC_KEEP_ALIVE_FIXED
+                                               : spec_keep_alive_parse(from->keep_alive);
 
     function_spec_init(&s);
     if (runtime < 0) {
         return error_set(err, -EINVAL, "runtime \"%.40s\" is not known", from->runtime);
     }
+    if (keep_alive < 0) {
+        return error_set(err, -EINVAL, "keep_alive \"%.40s\" is not known",
+                         from->keep_alive);
+    }
     s.runtime = (enum spec_runtime)runtime;
+    s.keep_alive = (enum spec_keep_alive)keep_alive;
     s.reuse = from->reuse;
     metric = *from->metric != '\0' ? spec_metric_parse(from->metric) : 0;
     if (metric < 0) {

@@ -282,6 +282,7 @@ int convert_node_from_wire(struct node_state *ret, const Mayfly__V1__NodeState *
     X(version)         \
     X(starting)        \
     X(idle)            \
+    X(frozen)          \
     X(busy)            \
     X(queued)          \
     X(in_flight)       \

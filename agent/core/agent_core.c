@@ -36,6 +36,9 @@ int agent_core_new(struct agent_core **ret, const struct agent_io *io,
     a->capacity_bytes = options->memory_bytes;
     a->instances_max =
         options->instances_max > 0 ? options->instances_max : CORE_INSTANCES_DEFAULT;
+    if (io->instance_freeze != NULL) {
+        a->freeze_after_ms = options->freeze_after_ms;
+    }
     a->seed = io->random(io->ctx);
     lists_init(a);
     *ret = a;
@@ -212,6 +215,7 @@ static void load(const struct version *v, uint64_t now_us, struct version_load *
         .version = v->number,
         .starting = v->n[INSTANCE_STARTING],
         .idle = v->n[INSTANCE_IDLE],
+        .frozen = v->n[INSTANCE_FROZEN],
         .busy = v->n[INSTANCE_BUSY] + v->n[INSTANCE_DRAINING],
         .queued = v->n_queued,
         .in_flight = v->n_running,
@@ -258,12 +262,17 @@ uint64_t agent_core_memory_reserved(const struct agent_core *a)
     return a->memory_bytes;
 }
 
+struct agent_core_counts agent_core_counts(const struct agent_core *a)
+{
+    return a->counts;
+}
+
 /* --- invariants -----------------------------------------------------------------------
  */
 
 struct sums {
     uint64_t memory, stopping, claimed, spare;
-    uint32_t instances, n_stopping, n_claims, n_spare;
+    uint32_t instances, n_stopping, n_claims, n_spare, calls;
     size_t versions, functions;
 };
 
@@ -316,12 +325,14 @@ static bool instance_check(const struct instance *in, struct sums *s)
     }
     s->memory += pool_memory(v);
     s->instances++;
+    s->calls += in->n_calls;
     if (in->state == INSTANCE_STOPPING) {
         s->stopping += pool_memory(v);
         s->n_stopping++;
     }
     switch (in->state) {
     case INSTANCE_IDLE:
+    case INSTANCE_FROZEN:
         return calls == 0 && listed;
     case INSTANCE_BUSY:
         return calls == in->n_calls && calls > 0 && listed == (calls < pool_slots(v));
@@ -372,6 +383,7 @@ bool agent_core_check(const struct agent_core *a)
             const struct function *f = container_of(it, struct function, all);
 
             s.functions++;
+            s.calls = 0;
             if (f->deleted != (i == 1) || (f->target != NULL && !f->target->wanted)) {
                 return false;
             }
@@ -380,6 +392,9 @@ bool agent_core_check(const struct agent_core *a)
                 if (!version_check(container_of(version, struct version, link), &s)) {
                     return false;
                 }
+            }
+            if (s.calls != f->n_calls || !keepalive_check(&f->keepalive)) {
+                return false;
             }
         }
     }

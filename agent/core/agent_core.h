@@ -28,12 +28,15 @@ struct version;
 
 /* --- instance ----------------------------------------------------------------
  *
- *   STARTING ──ready──▶ IDLE ◀──call──▶ BUSY ──drain──▶ DRAINING ─▶ STOPPING ─▶ gone
+ *                    ┌──▶ FROZEN ──call──┐
+ *   STARTING ──ready─┴▶ IDLE ◀──call──▶ BUSY ──drain──▶ DRAINING ─▶ STOPPING ─▶ gone
  *      └──failed──────────┴──────────────┴─────────────────────────────┘
- */
+ *
+ * An idle one is frozen after a grace and thawed by the call that takes it. */
 enum instance_state {
     INSTANCE_STARTING,
     INSTANCE_IDLE,     /* no call; in the version's warm list */
+    INSTANCE_FROZEN,   /* no call, and its processes stand still; in its frozen list */
     INSTANCE_BUSY,     /* 1 … concurrency calls */
     INSTANCE_DRAINING, /* no new call; stopped when the last has ended */
     INSTANCE_STOPPING, /* io->instance_stop was called; waits for agent_core_instance_gone
@@ -63,7 +66,7 @@ struct instance {
     void *edge; /* the runtime edge's, as is edge_link */
     struct list edge_link;
     struct list link; /* private from here on: in version.instances */
-    struct list warm; /* in version.warm, hottest first */
+    struct list warm; /* in version.warm or .frozen, hottest first; or .partial */
     struct list calls;
     struct list all;
     enum stop_reason why; /* DRAINING, STOPPING: told to io->instance_stop */
@@ -129,6 +132,14 @@ struct agent_io {
      * STOP_FAILED and STOP_CANCELED kill at once, the others give the program a grace. */
     void (*instance_stop)(void *ctx, struct instance *in, enum stop_reason why);
 
+    /* Makes the processes of an idle instance stand still, or go on: both at once, in
+     * well under a millisecond. 0, or why not: -EBUSY and the like (it stays as it is,
+     * and is tried again), -ENOTSUP (nothing can be frozen here: it is not asked again).
+     * An instance that cannot be thawed is stopped; one that is stopped while frozen is
+     * thawed by instance_stop. Both NULL: nothing is frozen. */
+    int (*instance_freeze)(void *ctx, struct instance *in);
+    int (*instance_thaw)(void *ctx, struct instance *in);
+
     void (*call_dispatch)(void *ctx, struct call *c); /* run it on c->instance */
     void (*call_forward)(void *ctx, struct call *c, const char *node,
                          const char *gateway);
@@ -158,6 +169,8 @@ struct agent_core_options {
     const char *node;
     uint64_t memory_bytes;  /* capacity: instances' limits never add up to more */
     uint32_t instances_max; /* default 10,000 */
+    uint32_t
+        freeze_after_ms; /* an instance that is idle for so long is frozen; 0: never */
 };
 
 int agent_core_new(struct agent_core **ret, const struct agent_io *io,
@@ -239,6 +252,12 @@ bool agent_core_is_empty(const struct agent_core *a); /* no instance left */
 void agent_core_loads(const struct agent_core *a,
                       void (*each)(void *data, const struct version_load *l), void *data);
 uint64_t agent_core_memory_reserved(const struct agent_core *a);
+
+struct agent_core_counts { /* since its start */
+    uint64_t freezes, thaws;
+    uint64_t prewarms; /* instances that were started ahead of an expected call */
+};
+struct agent_core_counts agent_core_counts(const struct agent_core *a);
 
 const char *function_namespace(const struct function *f);
 const char *function_name(const struct function *f);

@@ -7,6 +7,7 @@
  *   catalog_peer.c      other agents
  *   catalog_place.c     which of them gets a call: what is known of their room
  *   pool.c              instances: their states, how many there should be
+ *   pool_idle.c         idle ones: for how long, frozen, started ahead of calls
  *   pool_room.c         memory admission: room now, room later (claims), eviction
  *   router.c            calls: which way they go and how they end
  *   router_queue.c      calls that wait
@@ -20,6 +21,7 @@
 #include "agent/core/agent_core.h"
 #include "agent/core/due_heap.h"
 #include "agent/core/load_meter.h"
+#include "agent/core/keepalive.h"
 #include "agent/core/name_map.h"
 #include "common/backoff.h"
 
@@ -47,6 +49,9 @@
 #define CORE_FEED_MAX           16   /* versions that get a try when memory comes free */
 #define CORE_RETRY_AFTER_S      1
 #define CORE_RETRY_AFTER_LONG_S 5
+/* Where the pattern says that an instance goes at once, a caller that comes right back
+ * still finds it. */
+#define CORE_IDLE_GRACE_MS 1000
 
 #define INSTANCE_STATES (INSTANCE_STOPPING + 1)
 
@@ -130,6 +135,8 @@ struct version {
 
     struct list instances;
     struct list warm;    /* IDLE, hottest first */
+    struct list frozen;  /* FROZEN, likewise */
+    uint64_t freeze_ms;  /* no freezing before this: it has failed */
     struct list partial; /* BUSY with a free slot */
     uint32_t n[INSTANCE_STATES];
     uint32_t n_instances;
@@ -180,6 +187,12 @@ struct function {
     uint32_t n_queued;
     struct trouble trouble; /* of a version that never was the target */
     struct timer timer;     /* of queue */
+    /* When its calls come, which its next version goes on with, and what follows from
+     * that while there are none. */
+    struct keepalive keepalive;
+    struct keepalive_plan plan;
+    bool prewarmed;   /* what the plan says was done, or could not be */
+    uint32_t n_calls; /* in instances here */
     char names[];
 };
 
@@ -217,6 +230,9 @@ struct agent_core {
     bool feed; /* room came free, or can be made: starved ones get a try */
     struct list waiting;
     struct list ended;
+
+    uint32_t freeze_after_ms; /* 0: nothing is frozen */
+    struct agent_core_counts counts;
 
     struct due_heap timers; /* keys may be too early, never too late */
     size_t n_timers;        /* that exist: there is room for as many */
@@ -300,6 +316,10 @@ uint32_t pool_slots(const struct version *v);  /* calls at once in an instance *
 uint64_t pool_supply(const struct version *v); /* slots that are coming */
 uint64_t pool_memory(const struct version *v); /* bytes of an instance */
 struct instance *pool_free_instance(const struct version *v); /* or NULL */
+/* The same, for a call that takes it at once: thawed if need be. */
+struct instance *pool_wake(struct version *v);
+uint32_t pool_ready(const struct version *v); /* instances that take calls */
+uint32_t pool_idle(const struct version *v);  /* of them without any, frozen or not */
 enum obstacle pool_obstacle(const struct version *v); /* to one more, but for room */
 /* An instance, or the claim to one. */
 enum obstacle pool_start(struct version *v);
@@ -313,11 +333,25 @@ void pool_release_slot(struct instance *in, bool usable, enum stop_reason why);
 void pool_stop(struct instance *in, enum stop_reason why);
 void pool_drain(struct version *v, enum stop_reason why); /* all of them */
 void pool_shrink(struct version *v);                      /* to the grant */
-void pool_expire(struct version *v);                      /* keep-alive */
 void pool_account(struct version *v);                     /* counts or warm changed */
 void pool_feed(struct agent_core *a);                     /* from agent_leave() */
 void pool_instance_free(struct instance *in);
 bool pool_invariant(const struct version *v);
+
+/* For pool_idle.c. */
+void pool_move(struct instance *in, enum instance_state to);
+enum obstacle pool_start_now(struct version *v);
+
+/* --- pool_idle.c -------------------------------------------------------------------- */
+struct instance *pool_coldest(const struct version *v); /* of the idle; NULL: none */
+void pool_freeze_at(struct instance *in);               /* its place in the frozen list */
+/* When this idle one is dropped if it is spare and no call comes. */
+uint64_t pool_drop_ms(const struct version *v, const struct instance *in);
+void pool_drop_if_due(struct instance *in);
+void pool_idle_expire(struct version *v); /* drops, freezes, starts ahead: what is due */
+uint64_t pool_idle_next_ms(const struct version *v); /* UINT64_MAX: nothing is */
+void pool_idle_ended(struct function *f);            /* a call here was over */
+void pool_idle_plan(struct function *f);             /* its target changed */
 
 /* --- pool_room.c -------------------------------------------------------------------- */
 bool pool_room_now(const struct version *v);     /* beside all claims */

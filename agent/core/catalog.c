@@ -87,6 +87,7 @@ static struct function *function_new(struct agent_core *a, const char *namespace
     f->core = a;
     list_init(&f->versions);
     list_init(&f->queue);
+    keepalive_init(&f->keepalive, 0, false);
     name_map_insert(&a->by_name, &f->by_name, hash(a, namespace_, name));
     list_push_back(&a->functions, &f->all);
     return f;
@@ -266,6 +267,7 @@ static void commit(struct function *f, const struct function_state *s, struct pl
     if (f->target != NULL) {
         f->trouble.cause = CAUSE_NONE;
     }
+    pool_idle_plan(f);
     router_follow(f);
 }
 

@@ -22,8 +22,9 @@ static bool spec_same(const struct function_spec *x, const struct function_spec 
     SPEC_NUMBERS(X)
 #undef X
     if (x->runtime != y->runtime || x->metric != y->metric || x->reuse != y->reuse ||
-        x->placement != y->placement || x->n_constraints != y->n_constraints ||
-        x->n_env != y->n_env || !string_same(x->handler, y->handler)) {
+        x->keep_alive != y->keep_alive || x->placement != y->placement ||
+        x->n_constraints != y->n_constraints || x->n_env != y->n_env ||
+        !string_same(x->handler, y->handler)) {
         return false;
     }
     for (size_t i = 0; i < x->n_env; i++) {
@@ -99,7 +100,7 @@ static void fire(struct agent_core *a, struct timer *t)
     struct version *v = container_of(t, struct version, timer);
 
     router_expire(v);
-    pool_expire(v);
+    pool_idle_expire(v);
     pool_pump(v); /* a pause after a bad start may be over */
     router_offload(v);
     catalog_version_settle(v);
@@ -110,8 +111,8 @@ static void fire(struct agent_core *a, struct timer *t)
 static void lists_init(struct version *v)
 {
     struct list *lists[] = {&v->link,    &v->package_link, &v->instances, &v->warm,
-                            &v->partial, &v->starved,      &v->queue,     &v->waiting,
-                            &v->running, &v->forwarded,    &v->ended};
+                            &v->frozen,  &v->partial,      &v->starved,   &v->queue,
+                            &v->waiting, &v->running,      &v->forwarded, &v->ended};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         list_init(lists[i]);
@@ -251,12 +252,7 @@ void catalog_version_arm(struct version *v)
 
         due_ms = min_ms(due_ms, c->queue_deadline_ms);
     }
-    if (v->spare > 0) {
-        const struct instance *coldest =
-            container_of(v->warm.prev, struct instance, warm);
-
-        due_ms = min_ms(due_ms, coldest->idle_since_ms + v->spec.idle_ms);
-    }
+    due_ms = min_ms(due_ms, pool_idle_next_ms(v));
     if (v->retry_ms > a->now_ms && pool_starts_wanted(v) > 0) {
         due_ms = min_ms(due_ms, v->retry_ms);
     }
@@ -286,8 +282,7 @@ void catalog_trouble_set(struct trouble *t, enum cause cause, const char *text)
 const struct trouble *catalog_version_failing(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
-    bool none_up =
-        v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY] + v->n[INSTANCE_STARTING] == 0;
+    bool none_up = pool_ready(v) + v->n[INSTANCE_STARTING] == 0;
 
     if (v->package->state == PACKAGE_FAILED && none_up) {
         return &v->package->trouble;

@@ -83,7 +83,7 @@ void keepalive_plan(const struct keepalive *k, struct keepalive_plan *ret)
                                    .drop_ms = k->idle_ms + k->fixed_ms,
                                    .prewarm_ms = UINT64_MAX,
                                    .until_ms = UINT64_MAX};
-    if (!k->learn || !representative(k)) {
+    if (!k->learn || !k->idle || !representative(k)) {
         return;
     }
     ret->basis = KEEPALIVE_LEARNED;

@@ -53,7 +53,8 @@ void keepalive_init(struct keepalive *k, uint32_t fixed_ms, bool learn);
 void keepalive_call(struct keepalive *k, uint64_t now_ms);
 /* The last call in progress has ended. */
 void keepalive_idle(struct keepalive *k, uint64_t now_ms);
-/* What to do with the function's instance, which has been idle since keepalive_idle(). */
+/* What to do with the function's instance, which has been idle since keepalive_idle();
+ * if it is not idle there is no pattern to follow. */
 void keepalive_plan(const struct keepalive *k, struct keepalive_plan *ret);
 
 bool keepalive_check(const struct keepalive *k); /* for tests */

@@ -6,7 +6,9 @@
 
 static const bool allowed[INSTANCE_STATES][INSTANCE_STATES] = {
     [INSTANCE_STARTING] = {[INSTANCE_IDLE] = true, [INSTANCE_STOPPING] = true},
-    [INSTANCE_IDLE] = {[INSTANCE_BUSY] = true, [INSTANCE_STOPPING] = true},
+    [INSTANCE_IDLE] =
+        {[INSTANCE_BUSY] = true, [INSTANCE_FROZEN] = true, [INSTANCE_STOPPING] = true},
+    [INSTANCE_FROZEN] = {[INSTANCE_BUSY] = true, [INSTANCE_STOPPING] = true},
     [INSTANCE_BUSY] =
         {[INSTANCE_IDLE] = true, [INSTANCE_DRAINING] = true, [INSTANCE_STOPPING] = true},
     [INSTANCE_DRAINING] = {[INSTANCE_STOPPING] = true},
@@ -29,6 +31,16 @@ uint64_t pool_supply(const struct version *v)
     return ((uint64_t)v->n[INSTANCE_STARTING] + v->n_claims) * pool_slots(v);
 }
 
+uint32_t pool_idle(const struct version *v)
+{
+    return v->n[INSTANCE_IDLE] + v->n[INSTANCE_FROZEN];
+}
+
+uint32_t pool_ready(const struct version *v)
+{
+    return pool_idle(v) + v->n[INSTANCE_BUSY];
+}
+
 bool pool_invariant(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
@@ -39,11 +51,12 @@ bool pool_invariant(const struct version *v)
     }
     return n == v->n_instances && list_empty(&v->instances) == (n == 0) &&
            list_empty(&v->warm) == (v->n[INSTANCE_IDLE] == 0) &&
+           list_empty(&v->frozen) == (v->n[INSTANCE_FROZEN] == 0) &&
            list_empty(&v->queue) == (v->n_queued == 0) &&
            list_empty(&v->waiting) == (v->n_queued == 0) &&
            list_empty(&v->running) == (v->n_running == 0) &&
            list_empty(&v->forwarded) == (v->n_forwarded == 0) &&
-           v->spare <= v->n[INSTANCE_IDLE] &&
+           v->spare <= pool_idle(v) &&
            (v->spare == 0 || due_heap_contains(&v->evictable) ||
             v->function->reserved_bytes > 0) &&
            (v->n_claims == 0 || !list_empty(&v->starved)) &&
@@ -57,11 +70,11 @@ bool pool_invariant(const struct version *v)
 void pool_account(struct version *v)
 {
     struct agent_core *a = v->function->core;
-    uint32_t up = v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY];
+    uint32_t up = pool_ready(v);
     uint32_t spare = up > v->grant_warm ? up - v->grant_warm : 0;
 
-    if (spare > v->n[INSTANCE_IDLE]) {
-        spare = v->n[INSTANCE_IDLE];
+    if (spare > pool_idle(v)) {
+        spare = pool_idle(v);
     }
     a->feed |= spare > v->spare;
     a->n_spare = a->n_spare - v->spare + spare;
@@ -69,15 +82,14 @@ void pool_account(struct version *v)
         a->memory_spare_bytes - v->spare * pool_memory(v) + spare * pool_memory(v);
     v->spare = spare;
     if (spare > 0 && !due_heap_contains(&v->evictable)) {
-        due_heap_set(&a->evictable, &v->evictable,
-                     container_of(v->warm.prev, struct instance, warm)->idle_since_ms);
+        due_heap_set(&a->evictable, &v->evictable, pool_coldest(v)->idle_since_ms);
     }
     pool_room_account(v->function);
 }
 
 /* --- states ------------------------------------------------------------------------- */
 
-static void move(struct instance *in, enum instance_state to)
+void pool_move(struct instance *in, enum instance_state to)
 {
     struct version *v = in->version;
     struct agent_core *a = v->function->core;
@@ -90,6 +102,8 @@ static void move(struct instance *in, enum instance_state to)
     if (to == INSTANCE_IDLE) {
         in->idle_since_ms = a->now_ms;
         list_push_front(&v->warm, &in->warm);
+    } else if (to == INSTANCE_FROZEN) {
+        pool_freeze_at(in);
     } else if (to == INSTANCE_STOPPING) {
         a->n_stopping++;
         a->memory_stopping_bytes += pool_memory(v);
@@ -137,6 +151,7 @@ void pool_instance_free(struct instance *in)
         a->memory_stopping_bytes -= pool_memory(v);
     }
     a->feed = true;
+    v->function->n_calls -= in->n_calls;
     a->n_instances--;
     a->memory_bytes -= pool_memory(v);
     v->n_instances--;
@@ -153,7 +168,7 @@ void pool_stop(struct instance *in, enum stop_reason why)
     struct agent_core *a = in->version->function->core;
 
     in->why = why;
-    move(in, INSTANCE_STOPPING);
+    pool_move(in, INSTANCE_STOPPING);
     a->io.instance_stop(a->io.ctx, in, why);
 }
 
@@ -166,7 +181,7 @@ static void pause(struct version *v)
     v->retry_ms = a->now_ms + backoff_next_ms(&v->backoff, a->io.random(a->io.ctx));
 }
 
-static enum obstacle start_now(struct version *v)
+enum obstacle pool_start_now(struct version *v)
 {
     struct agent_core *a = v->function->core;
     struct instance *in = instance_new(v);
@@ -211,7 +226,7 @@ enum obstacle pool_start(struct version *v)
         return o;
     }
     if (pool_room_now(v)) {
-        return start_now(v);
+        return pool_start_now(v);
     }
     o = pool_claim(v) ? OBSTACLE_NONE : OBSTACLE_ROOM;
     if (list_empty(&v->starved)) {
@@ -226,7 +241,7 @@ uint64_t pool_starts_wanted(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
     uint32_t slots = pool_slots(v);
-    uint64_t up = (uint64_t)v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY];
+    uint64_t up = pool_ready(v);
     uint32_t warm = v->grant_warm < v->grant_max ? v->grant_warm : v->grant_max;
     uint64_t wanted = ((uint64_t)v->n_queued + slots - 1) / slots;
 
@@ -256,7 +271,7 @@ static void settle_claims(struct version *v)
     }
     while (v->n_claims > 0 && pool_room_claimed(v)) {
         pool_unclaim(v);
-        if (start_now(v) != OBSTACLE_NONE) {
+        if (pool_start_now(v) != OBSTACLE_NONE) {
             break;
         }
     }
@@ -267,7 +282,7 @@ void pool_pump(struct version *v)
     struct instance *in;
     enum obstacle o = OBSTACLE_NONE;
 
-    while (v->n_queued > 0 && (in = pool_free_instance(v)) != NULL) {
+    while (v->n_queued > 0 && (in = pool_wake(v)) != NULL) {
         router_dispatch(v, in, router_dequeue(v), false);
     }
     settle_claims(v);
@@ -308,6 +323,7 @@ void pool_feed(struct agent_core *a)
 
 /* --- slots -------------------------------------------------------------------------- */
 
+/* Hottest first; a frozen one only when no other has room. */
 struct instance *pool_free_instance(const struct version *v)
 {
     if (!list_empty(&v->warm)) {
@@ -316,15 +332,42 @@ struct instance *pool_free_instance(const struct version *v)
     if (!list_empty(&v->partial)) {
         return container_of(v->partial.next, struct instance, warm);
     }
+    if (!list_empty(&v->frozen)) {
+        return container_of(v->frozen.next, struct instance, warm);
+    }
     return NULL;
+}
+
+struct instance *pool_wake(struct version *v)
+{
+    struct agent_core *a = v->function->core;
+    struct instance *in;
+
+    while ((in = pool_free_instance(v)) != NULL && in->state == INSTANCE_FROZEN) {
+        if (a->io.instance_thaw(a->io.ctx, in) == 0) {
+            a->counts.thaws++;
+            break;
+        }
+        pool_stop(in, STOP_FAILED);
+        if (list_empty(&v->starved)) { /* maybe another is wanted in its place */
+            list_push_back(&a->starved, &v->starved);
+        }
+        a->feed = true;
+    }
+    return in;
 }
 
 void pool_take_slot(struct instance *in, struct call *c)
 {
     struct version *v = in->version;
+    struct function *f = v->function;
 
-    if (in->state == INSTANCE_IDLE) {
-        move(in, INSTANCE_BUSY);
+    if (in->state == INSTANCE_IDLE || in->state == INSTANCE_FROZEN) {
+        pool_move(in, INSTANCE_BUSY);
+    }
+    if (f->n_calls++ == 0) {
+        keepalive_call(&f->keepalive, f->core->now_ms);
+        f->plan.basis = KEEPALIVE_FIXED;
     }
     CHECK(in->state == INSTANCE_BUSY && in->n_calls < pool_slots(v));
     in->n_calls++;
@@ -336,20 +379,14 @@ void pool_take_slot(struct instance *in, struct call *c)
     }
 }
 
-static void stop_if_cold(struct instance *in)
-{
-    if (in->version->spec.idle_ms == 0 && in->version->spare > 0) {
-        pool_stop(in, STOP_IDLE);
-    }
-}
-
-void pool_release_slot(struct instance *in, bool usable, enum stop_reason why)
+static void release(struct instance *in, bool usable, enum stop_reason why)
 {
     struct version *v = in->version;
 
-    CHECK(in->n_calls > 0);
+    CHECK(in->n_calls > 0 && v->function->n_calls > 0);
     in->n_calls--;
     in->calls_served++;
+    v->function->n_calls--;
     if (in->state == INSTANCE_STOPPING) {
         return;
     }
@@ -360,22 +397,26 @@ void pool_release_slot(struct instance *in, bool usable, enum stop_reason why)
     if (!usable) {
         in->why = why;
         if (in->n_calls > 0 && in->state == INSTANCE_BUSY) {
-            move(in, INSTANCE_DRAINING); /* its other calls are not disturbed */
+            pool_move(in, INSTANCE_DRAINING); /* its other calls are not disturbed */
         }
     }
     if (in->n_calls == 0 && (!usable || in->state == INSTANCE_DRAINING)) {
         pool_stop(in, in->why);
     } else if (in->n_calls == 0) {
-        move(in, INSTANCE_IDLE);
+        pool_move(in, INSTANCE_IDLE);
     } else if (in->state == INSTANCE_BUSY && list_empty(&in->warm)) {
         list_push_back(&v->partial, &in->warm);
     }
     if (v->n_queued > 0 || !usable) {
         pool_pump(v);
     }
-    if (in->state == INSTANCE_IDLE) {
-        stop_if_cold(in);
-    }
+}
+
+void pool_release_slot(struct instance *in, bool usable, enum stop_reason why)
+{
+    release(in, usable, why);
+    pool_idle_ended(in->version->function);
+    pool_drop_if_due(in);
 }
 
 /* --- fewer of them ------------------------------------------------------------------ */
@@ -384,8 +425,9 @@ static void drain_one(struct instance *in, enum stop_reason why)
 {
     if (in->state == INSTANCE_BUSY) {
         in->why = why;
-        move(in, INSTANCE_DRAINING);
-    } else if (in->state == INSTANCE_STARTING || in->state == INSTANCE_IDLE) {
+        pool_move(in, INSTANCE_DRAINING);
+    } else if (in->state == INSTANCE_STARTING || in->state == INSTANCE_IDLE ||
+               in->state == INSTANCE_FROZEN) {
         pool_stop(in, why);
     }
 }
@@ -401,11 +443,11 @@ void pool_drain(struct version *v, enum stop_reason why)
 /* Idle ones go first, coldest first, then those that start, then busy ones. */
 void pool_shrink(struct version *v)
 {
-    uint32_t over = v->n[INSTANCE_STARTING] + v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY];
+    uint32_t over = v->n[INSTANCE_STARTING] + pool_ready(v);
 
     over = over > v->grant_max ? over - v->grant_max : 0;
-    for (; over > 0 && !list_empty(&v->warm); over--) {
-        pool_stop(container_of(v->warm.prev, struct instance, warm), STOP_RETIRED);
+    for (; over > 0 && pool_idle(v) > 0; over--) {
+        pool_stop(pool_coldest(v), STOP_RETIRED);
     }
     for (int busy = 0; over > 0 && busy < 2; busy++) {
         enum instance_state state = busy ? INSTANCE_BUSY : INSTANCE_STARTING;
@@ -422,20 +464,6 @@ void pool_shrink(struct version *v)
     }
 }
 
-void pool_expire(struct version *v)
-{
-    struct agent_core *a = v->function->core;
-
-    while (v->spare > 0) {
-        struct instance *coldest = container_of(v->warm.prev, struct instance, warm);
-
-        if (coldest->idle_since_ms + v->spec.idle_ms > a->now_ms) {
-            break;
-        }
-        pool_stop(coldest, STOP_IDLE);
-    }
-}
-
 /* --- doors -------------------------------------------------------------------------- */
 
 static void fill(struct version *v, struct instance *in)
@@ -443,7 +471,7 @@ static void fill(struct version *v, struct instance *in)
     struct agent_core *a = v->function->core;
 
     in->ready_us = a->now_us;
-    move(in, INSTANCE_IDLE);
+    pool_move(in, INSTANCE_IDLE);
     while (v->n_queued > 0 && in->n_calls < pool_slots(v)) {
         router_dispatch(v, in, router_dequeue(v), true);
     }
@@ -466,9 +494,7 @@ void agent_core_instance_ready(struct agent_core *a, struct instance *in)
         }
         fill(v, in);
         pool_pump(v);
-        if (in->state == INSTANCE_IDLE) {
-            stop_if_cold(in);
-        }
+        pool_drop_if_due(in);
     }
     agent_leave(a);
 }
@@ -514,10 +540,15 @@ void agent_core_instance_failed(struct agent_core *a, struct instance *in,
 void agent_core_instance_gone(struct agent_core *a, struct instance *in)
 {
     struct version *v = in->version;
+    bool had_calls;
 
     agent_enter(a);
     CHECK(in->state == INSTANCE_STOPPING);
+    had_calls = in->n_calls > 0;
     pool_instance_free(in);
+    if (had_calls) {
+        pool_idle_ended(v->function);
+    }
     if (v->n_instances == 0) {
         a->io.report_soon(a->io.ctx);
     }

@@ -171,7 +171,7 @@ static bool evict_coldest(struct agent_core *a)
             due_heap_remove(&a->evictable, top);
             continue;
         }
-        coldest = container_of(v->warm.prev, struct instance, warm);
+        coldest = pool_coldest(v);
         if (coldest->idle_since_ms > due_heap_key(&a->evictable, top)) {
             due_heap_set(&a->evictable, top, coldest->idle_since_ms);
             continue;

@@ -166,7 +166,7 @@ static void wait_or_return(struct version *v, struct call *c)
 static void route(struct version *v, struct call *c)
 {
     struct agent_core *a = v->function->core;
-    struct instance *in = pool_free_instance(v);
+    struct instance *in = pool_wake(v);
     const struct trouble *t;
 
     if (in != NULL) {

@@ -239,6 +239,7 @@ int runtime_instance_start(struct runtime_host *h, struct runtime_instance **ret
     in->config = *config;
     in->kind = kind_of(config->spec);
     in->listener = -1;
+    in->freezer = -EAGAIN; /* there is no sandbox yet */
     list_init(&in->report);
     list_init(&in->outputs);
     list_init(&in->calls);

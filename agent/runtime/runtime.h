@@ -69,6 +69,11 @@ int runtime_instance_start(struct runtime_host *h, struct runtime_instance **ret
  * in it may end by themselves; SIGTERM (http: at once; else after the last call), and
  * SIGKILL when the program has ended or the grace is over. */
 void runtime_instance_stop(struct runtime_instance *in, uint32_t grace_ms);
+/* Stops its processes where they are, or lets them go on; at once, see common/freezer.h.
+ * freeze: -EBUSY while it is not ready, has a call or is not done with one; -ENOTSUP, the
+ * host has no freezer. Stopping it thaws it. */
+int runtime_instance_freeze(struct runtime_instance *in);
+int runtime_instance_thaw(struct runtime_instance *in);
 void *runtime_instance_data(const struct runtime_instance *in);
 const struct runtime_phases *runtime_instance_phases(const struct runtime_instance *in);
 

@@ -12,6 +12,7 @@
 #include "agent/runtime/runtime_private.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/freezer.h"
 
 #define MAKING_LIMIT_MS 10000
 #define MIB             (1024 * 1024)
@@ -98,12 +99,16 @@ static void close_all(struct runtime_instance *in)
         (void)close(in->listener);
         in->listener = -1;
     }
+    if (in->freezer >= 0) {
+        (void)close(in->freezer);
+        in->freezer = -EBADF;
+    }
     instance_hold(in);
     uv_close((uv_handle_t *)&in->timer, timer_closed);
     instance_release(in);
 }
 
-static void kill_now(struct runtime_instance *in)
+static void kill_now(struct runtime_instance *in) /* the warden thaws what it kills */
 {
     struct runtime_host *h = in->host;
 
@@ -229,7 +234,7 @@ void runtime_instance_stop(struct runtime_instance *in, uint32_t grace_ms)
     }
     in->phase = PHASE_ENDING;
     instance_hold(in);
-    if (grace_ms == 0 || !was_ready) {
+    if (grace_ms == 0 || !was_ready || runtime_instance_thaw(in) < 0) {
         kill_now(in);
     } else {
         in->graceful = true;
@@ -239,6 +244,34 @@ void runtime_instance_stop(struct runtime_instance *in, uint32_t grace_ms)
         }
     }
     instance_release(in);
+}
+
+/* --- standing still --------------------------------------------------------------- */
+
+int runtime_instance_freeze(struct runtime_instance *in)
+{
+    int rc;
+
+    if (in->phase != PHASE_READY || in->failing || !list_empty(&in->calls) ||
+        (in->kind->at_rest != NULL && !in->kind->at_rest(in))) {
+        return -EBUSY;
+    }
+    if (in->freezer < 0) {
+        return in->freezer;
+    }
+    rc = freezer_set(in->freezer, true);
+    in->frozen = in->frozen || rc == 0;
+    return rc;
+}
+
+int runtime_instance_thaw(struct runtime_instance *in)
+{
+    int rc = in->frozen && in->freezer >= 0 ? freezer_set(in->freezer, false) : 0;
+
+    if (rc == 0) {
+        in->frozen = false;
+    }
+    return rc;
 }
 
 /* --- init's news ----------------------------------------------------------------- */
@@ -415,20 +448,21 @@ static enum cause create_cause(int status)
     }
 }
 
-static void created_cb(void *data, int status, const struct error *err, int control,
-                       int listener)
+static void created_cb(void *data, int status, const struct error *err,
+                       const struct sandbox_fds *fds)
 {
     struct runtime_instance *in = data;
 
     in->making = false;
-    in->listener = listener;
+    in->listener = fds->listener;
+    in->freezer = fds->freezer;
     in->sandbox = status == 0;
     instance_hold(in);
     if (status == 0 && in->phase == PHASE_MAKING) {
-        open_sandbox(in, control);
+        open_sandbox(in, fds->control);
     } else if (status == 0) { /* stopped, or too late */
         in->killed = false;
-        (void)close(control);
+        (void)close(fds->control);
     } else {
         instance_fail(in, create_cause(status), "%s", err->text);
     }

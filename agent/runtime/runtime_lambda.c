@@ -257,11 +257,20 @@ static bool lambda_call_drop(struct runtime_call *c)
     return !with_bootstrap || c->instance->config.spec->concurrency > 1;
 }
 
+/* After its reply it still has to ask for the next event. */
+static bool lambda_at_rest(const struct runtime_instance *in)
+{
+    const struct lambda_state *s = in->kind_state;
+
+    return !list_empty(&s->pollers);
+}
+
 const struct kind kind_lambda = {
     .state_size = sizeof(struct lambda_state),
     .call_size = sizeof(struct lambda_call),
     .runtime_api = true,
     .not_ready = "it has not asked for an event",
+    .at_rest = lambda_at_rest,
     .open = lambda_open,
     .on_message = lambda_on_message,
     .on_started = lambda_on_started,

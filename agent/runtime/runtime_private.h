@@ -68,11 +68,13 @@ int runtime_cgi(struct strings *env, const struct runtime_instance *in,
 enum instance_phase { PHASE_MAKING, PHASE_INIT, PHASE_READY, PHASE_ENDING };
 
 struct kind {
-    size_t state_size;     /* of in->kind_state */
-    size_t call_size;      /* of a call, struct runtime_call first */
-    bool runtime_api;      /* wants in->listener */
-    bool survives_oom;     /* the kernel killed one call's process: the others go on */
-    bool term_with_calls;  /* SIGTERM comes while calls run: the program finishes them */
+    size_t state_size;    /* of in->kind_state */
+    size_t call_size;     /* of a call, struct runtime_call first */
+    bool runtime_api;     /* wants in->listener */
+    bool survives_oom;    /* the kernel killed one call's process: the others go on */
+    bool term_with_calls; /* SIGTERM comes while calls run: the program finishes them */
+    /* NULL: it has nothing to do without calls. Else whether that is so yet. */
+    bool (*at_rest)(const struct runtime_instance *in);
     const char *not_ready; /* what it did not do, if it is not ready in time */
 
     /* The sandbox is there. <0: start_failed. May take in->listener. */
@@ -110,6 +112,7 @@ struct runtime_instance {
     enum instance_phase phase;
     struct channel *channel;
     int listener;
+    int freezer; /* or why there is none: a negative errno */
     struct log_sink *sink;
     struct list outputs;
     unsigned n_outputs_left;
@@ -130,6 +133,7 @@ struct runtime_instance {
     bool killed;   /* the warden was told */
     bool closing;  /* handles are */
     bool gone;
+    bool frozen;
     unsigned n_oom; /* times that the kernel ran out of the sandbox's memory */
     bool oom;
     uint64_t peak_bytes;

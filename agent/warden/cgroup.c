@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/freezer.h"
 
 #define PERIOD_US 100000ULL
 
@@ -296,18 +297,28 @@ void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usag
     ret->pids = (uint32_t)read_number(hierarchy(root, CGROUP_PIDS), id, "pids.current");
 }
 
-int cgroup_freeze(const struct cgroup_root *root, uint64_t id, bool frozen)
+int cgroup_freezer_open(const struct cgroup_root *root, uint64_t id)
 {
-    const struct cgroup_hierarchy *memory = hierarchy(root, CGROUP_MEMORY);
-    const struct cgroup_hierarchy *freezer = hierarchy(root, CGROUP_FREEZER);
+    const struct cgroup_hierarchy *v2 = hierarchy(root, CGROUP_MEMORY);
+    const struct cgroup_hierarchy *v1 = hierarchy(root, CGROUP_FREEZER);
+    char path[96];
+    int fd;
 
-    if (freezer != NULL) {
-        return write_file(freezer, id, "freezer.state", frozen ? "FROZEN" : "THAWED");
+    if (v1 == NULL && !v2->v2) {
+        return -ENOTSUP;
     }
-    if (memory->v2) {
-        return write_file(memory, id, "cgroup.freeze", frozen ? "1" : "0");
+    file_path(path, sizeof(path), id, v1 != NULL ? "freezer.state" : "cgroup.freeze");
+    fd = openat(v1 != NULL ? v1->dir : v2->dir, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 ? fd : errno == ENOENT ? -ENOTSUP : -errno;
+}
+
+void cgroup_thaw(const struct cgroup_root *root, uint64_t id)
+{
+    _cleanup_close_ int fd = cgroup_freezer_open(root, id);
+
+    if (fd >= 0) {
+        (void)freezer_set(fd, false);
     }
-    return -ENOTSUP;
 }
 
 int cgroup_remove(const struct cgroup_root *root, uint64_t id)

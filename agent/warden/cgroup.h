@@ -79,8 +79,11 @@ int cgroup_oom_open(const struct cgroup_root *root, uint64_t id, int *ret_fd,
 /* What cannot be read stays 0. */
 void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usage *ret);
 
-/* -ENOTSUP if the host has no freezer. */
-int cgroup_freeze(const struct cgroup_root *root, uint64_t id, bool frozen);
+/* An fd of the file that freezes and thaws the group (common/freezer.h has its words);
+ * who has it can do that and nothing else. -ENOTSUP if the host has no freezer. */
+int cgroup_freezer_open(const struct cgroup_root *root, uint64_t id);
+/* Whoever froze it: what is killed must also be thawed, or (v1) it does not die. */
+void cgroup_thaw(const struct cgroup_root *root, uint64_t id);
 
 /* 0 when it is gone from everywhere, -EBUSY if the kernel is not done with it: call
  * again. */

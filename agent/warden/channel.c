@@ -24,7 +24,7 @@ int channel_receive(int fd, struct warden_request *ret)
     }
     if (n != (ssize_t)sizeof(*ret) ||
         memchr(ret->package, '\0', sizeof(ret->package)) == NULL ||
-        (ret->flags & ~(WARDEN_FLAG_RUNTIME_API | WARDEN_FLAG_FROZEN)) != 0) {
+        (ret->flags & ~WARDEN_FLAG_RUNTIME_API) != 0) {
         return -EPROTO;
     }
     return 0;
@@ -34,12 +34,12 @@ int channel_send(int fd, const struct warden_reply *reply, const int *fds, unsig
 {
     struct iovec part = {(void *)(uintptr_t)reply, sizeof(*reply)};
     union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(WARDEN_FDS_MAX * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
-    CHECK(n_fds <= 2);
+    CHECK(n_fds <= WARDEN_FDS_MAX);
     if (n_fds > 0) {
         struct cmsghdr *head;
 

@@ -217,20 +217,11 @@ int sandbox_socket(const struct sandbox_host *h, const struct sandbox *s, uint16
     return fd;
 }
 
-void sandbox_freeze(const struct sandbox_host *h, struct sandbox *s, bool frozen)
-{
-    if (s->pid > 0 && cgroup_freeze(&h->cgroups, s->id, frozen) == 0) {
-        s->frozen = frozen;
-    }
-}
-
 void sandbox_kill(const struct sandbox_host *h, struct sandbox *s)
 {
     if (s->pid > 0) {
         (void)kill(s->pid, SIGKILL);
-        if (s->frozen) { /* v1: the frozen do not even die */
-            sandbox_freeze(h, s, false);
-        }
+        cgroup_thaw(&h->cgroups, s->id);
     }
 }
 

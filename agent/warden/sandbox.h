@@ -43,7 +43,6 @@ struct sandbox {
     int net;   /* its network namespace */
     int oom;   /* tells of memory exhaustion, or -1 */
     bool oom_is_eventfd;
-    bool frozen;
     bool announced;      /* the agent knows it, and hears of its end */
     uint64_t oom_told;   /* kills by the kernel that the agent has been told of */
     uint64_t oom_end_ms; /* until when to look for one more */
@@ -60,7 +59,7 @@ int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
  * 127.0.0.1:port. The descriptor, or a negative errno. */
 int sandbox_socket(const struct sandbox_host *h, const struct sandbox *s, uint16_t port);
 
-void sandbox_freeze(const struct sandbox_host *h, struct sandbox *s, bool frozen);
+/* Also a frozen one. */
 void sandbox_kill(const struct sandbox_host *h, struct sandbox *s);
 void sandbox_close(struct sandbox *s); /* its descriptors */
 

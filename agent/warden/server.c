@@ -151,19 +151,29 @@ static int create(struct server *sv, const struct warden_request *r, int fds[2],
     return rc;
 }
 
+/* A sandbox that cannot be frozen is as good as any. */
 static void on_create(struct server *sv, const struct warden_request *r)
 {
     struct warden_reply reply = {.type = WARDEN_CREATED, .tag = r->tag, .id = r->id};
     struct error err = {0};
-    int fds[2] = {-1, -1};
+    int fds[WARDEN_FDS_MAX] = {-1, -1, -1};
+    unsigned n = 0;
 
     reply.status = create(sv, r, fds, &err);
     (void)snprintf(reply.text, sizeof(reply.text), "%s", err.text);
-    say(sv, &reply, fds, fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2);
-    for (int i = 0; i < 2; i++) {
-        if (fds[i] >= 0) {
-            (void)close(fds[i]);
+    if (reply.status == 0) {
+        n = fds[1] < 0 ? 1 : 2;
+        fds[n] = cgroup_freezer_open(&sv->host->cgroups, r->id);
+        if (fds[n] >= 0) {
+            reply.flags = WARDEN_FLAG_FREEZER;
+            n++;
+        } else if (fds[n] == -ENOTSUP) {
+            reply.flags = WARDEN_FLAG_NO_FREEZER;
         }
+    }
+    say(sv, &reply, fds, n);
+    for (unsigned i = 0; i < n; i++) {
+        (void)close(fds[i]);
     }
 }
 
@@ -232,11 +242,6 @@ static int on_request(struct server *sv, const struct warden_request *r)
         return 0;
     case WARDEN_USAGE:
         on_usage(sv, r);
-        return 0;
-    case WARDEN_FREEZE:
-        if (s != NULL) {
-            sandbox_freeze(sv->host, s, (r->flags & WARDEN_FLAG_FROZEN) != 0);
-        }
         return 0;
     default:
         return -EPROTO;

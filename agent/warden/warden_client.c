@@ -65,7 +65,7 @@ static void fail_pending(struct warden_client *c)
 
         list_remove(&p->node);
         if (p->create != NULL) {
-            p->create(p->data, -EPIPE, &err, -1, -1);
+            p->create(p->data, -EPIPE, &err, &(struct sandbox_fds){-1, -1, -1});
         } else if (p->socket != NULL) {
             p->socket(p->data, -EPIPE);
         } else if (p->usage != NULL) {
@@ -207,7 +207,8 @@ static struct pending *take_pending(struct warden_client *c, uint64_t tag)
     return NULL;
 }
 
-static void on_answer(struct warden_client *c, const struct warden_reply *r, int fds[2])
+static void on_answer(struct warden_client *c, const struct warden_reply *r,
+                      int fds[WARDEN_FDS_MAX])
 {
     struct pending *p = take_pending(c, r->tag);
 
@@ -217,10 +218,16 @@ static void on_answer(struct warden_client *c, const struct warden_reply *r, int
     }
     if (r->type == WARDEN_CREATED && p->create != NULL) {
         struct error err = {.code = r->status};
+        struct sandbox_fds given = {fds[0], fds[1], fds[2]};
 
+        if ((r->flags & WARDEN_FLAG_FREEZER) != 0 && fds[2] < 0) {
+            given = (struct sandbox_fds){fds[0], -1, fds[1]}; /* there is no listener */
+        } else if ((r->flags & WARDEN_FLAG_FREEZER) == 0) {
+            given.freezer = r->flags & WARDEN_FLAG_NO_FREEZER ? -ENOTSUP : -EMFILE;
+        }
         (void)snprintf(err.text, sizeof(err.text), "%.*s", WARDEN_TEXT_MAX - 1, r->text);
-        p->create(p->data, r->status, &err, fds[0], fds[1]);
-        fds[0] = fds[1] = -1;
+        p->create(p->data, r->status, &err, &given);
+        fds[0] = fds[1] = fds[2] = -1;
     } else if (r->type == WARDEN_SOCKET_MADE && p->socket != NULL) {
         p->socket(p->data, r->status < 0 ? r->status : fds[0]);
         fds[0] = -1;
@@ -238,7 +245,8 @@ static void on_answer(struct warden_client *c, const struct warden_reply *r, int
     free(p);
 }
 
-static void on_reply(struct warden_client *c, const struct warden_reply *r, int fds[2])
+static void on_reply(struct warden_client *c, const struct warden_reply *r,
+                     int fds[WARDEN_FDS_MAX])
 {
     const struct sandbox_exit e = {
         .wait_status = r->wait_status,
@@ -271,11 +279,12 @@ static void on_reply(struct warden_client *c, const struct warden_reply *r, int 
 }
 
 /* 1: a message; 0: none now; negative: the end. */
-static int receive(struct warden_client *c, struct warden_reply *r, int fds[2])
+static int receive(struct warden_client *c, struct warden_reply *r,
+                   int fds[WARDEN_FDS_MAX])
 {
     struct iovec part = {r, sizeof(*r)};
     union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(WARDEN_FDS_MAX * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct msghdr head = {.msg_iov = &part,
@@ -284,7 +293,7 @@ static int receive(struct warden_client *c, struct warden_reply *r, int fds[2])
                           .msg_controllen = sizeof(control.bytes)};
     ssize_t n = recvmsg(c->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-    fds[0] = fds[1] = -1;
+    fds[0] = fds[1] = fds[2] = -1;
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     }
@@ -295,7 +304,8 @@ static int receive(struct warden_client *c, struct warden_reply *r, int fds[2])
         if (m->cmsg_level == SOL_SOCKET && m->cmsg_type == SCM_RIGHTS) {
             size_t count = (m->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-            memcpy(fds, CMSG_DATA(m), (count < 2 ? count : 2) * sizeof(int));
+            memcpy(fds, CMSG_DATA(m),
+                   (count < WARDEN_FDS_MAX ? count : WARDEN_FDS_MAX) * sizeof(int));
         }
     }
     r->text[sizeof(r->text) - 1] = '\0';
@@ -306,7 +316,7 @@ static void poll_cb(uv_poll_t *poll, int status, int events)
 {
     struct warden_client *c = container_of(poll, struct warden_client, poll);
     struct warden_reply r;
-    int fds[2], rc = 1;
+    int fds[WARDEN_FDS_MAX], rc = 1;
 
     if (status < 0) {
         lose(c, "the connection to the warden broke");
@@ -317,7 +327,7 @@ static void poll_cb(uv_poll_t *poll, int status, int events)
     }
     while (!c->lost && !c->closing && (rc = receive(c, &r, fds)) == 1) {
         on_reply(c, &r, fds);
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < WARDEN_FDS_MAX; i++) {
             if (fds[i] >= 0) {
                 (void)close(fds[i]);
             }
@@ -450,15 +460,4 @@ void warden_usage(struct warden_client *c, uint64_t id, warden_usage_cb cb, void
     }
     p->usage = cb;
     submit(c, &r);
-}
-
-void warden_freeze(struct warden_client *c, uint64_t id, bool frozen)
-{
-    const struct warden_request r = {
-        .type = WARDEN_FREEZE,
-        .flags = frozen ? WARDEN_FLAG_FROZEN : 0,
-        .id = id,
-    };
-
-    request(c, &r);
 }

@@ -43,9 +43,14 @@ struct sandbox_usage {
 
 /* status < 0: err says which step failed; the fds are -1. On success control is a
  * SOCK_SEQPACKET to the sandbox's init (init_proto.h), listener is -1 or the Runtime
- * API's socket; both become the callee's. */
+ * API's socket, freezer is for freezer_set() (common/freezer.h), which is quick and needs
+ * no right, or -ENOTSUP (the host has no freezer) or -EMFILE (it could not be opened).
+ * They become the callee's. */
+struct sandbox_fds {
+    int control, listener, freezer;
+};
 typedef void (*warden_create_cb)(void *data, int status, const struct error *err,
-                                 int control, int listener);
+                                 const struct sandbox_fds *fds);
 typedef void (*warden_socket_cb)(void *data, int fd_or_error);
 typedef void (*warden_usage_cb)(void *data, int status, const struct sandbox_usage *u);
 
@@ -85,8 +90,8 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
                    warden_create_cb cb, void *data);
 /* An unconnected TCP socket in the sandbox's network namespace. */
 void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, void *data);
-void warden_kill(struct warden_client *c, uint64_t id); /* whole sandbox, SIGKILL */
+/* Whole sandbox, SIGKILL; thaws it. What has been killed is not to be frozen any more. */
+void warden_kill(struct warden_client *c, uint64_t id);
 void warden_usage(struct warden_client *c, uint64_t id, warden_usage_cb cb, void *data);
-void warden_freeze(struct warden_client *c, uint64_t id, bool frozen);
 
 #endif /* AGENT_WARDEN_CLIENT_H */

@@ -30,22 +30,25 @@ enum warden_request_type {
     WARDEN_SOCKET,     /* answered by WARDEN_SOCKET_MADE */
     WARDEN_KILL,       /* no answer */
     WARDEN_USAGE,      /* answered by WARDEN_USAGE_READ */
-    WARDEN_FREEZE,     /* no answer; WARDEN_FLAG_FROZEN says which way */
 };
 
 enum warden_reply_type {
     WARDEN_READY = 1, /* first message: requests are served */
     WARDEN_FAILED,    /* the warden cannot go on, text says why; the connection ends */
-    WARDEN_CREATED,   /* fds if status is 0: control, then the listener if asked for */
+    WARDEN_CREATED,   /* fds if status is 0: control, then the listener if asked for,
+                         then (WARDEN_FLAG_FREEZER) what freezes it */
     WARDEN_SOCKET_MADE,
     WARDEN_USAGE_READ,
     WARDEN_EXIT,
     WARDEN_OOM,
 };
 
+#define WARDEN_FDS_MAX 3 /* with a reply */
+
 #define WARDEN_FLAG_RUNTIME_API 1U /* create: also listen on 127.0.0.1:9001 inside */
-#define WARDEN_FLAG_FROZEN      2U /* freeze */
+#define WARDEN_FLAG_FREEZER     2U /* created */
 #define WARDEN_FLAG_OOM         4U /* exit, usage */
+#define WARDEN_FLAG_NO_FREEZER  8U /* created: the host has none */
 
 struct warden_request {
     uint32_t type;

@@ -30,11 +30,14 @@ static void print_head(const struct cli *c, const json_t *f)
     (void)printf("\nurl        %s%s\n", c->gateway, json_text(f, "path", ""));
     (void)printf("age        %s", print_age(json_text(f, "created_at", NULL), age));
     (void)printf(", changed %s ago\n", print_age(json_text(f, "updated_at", NULL), age));
-    (void)printf("instances  %lld busy, %lld idle, %lld starting; %lld calls wait\n",
-                 (long long)json_number(instances, "busy"),
-                 (long long)json_number(instances, "idle"),
-                 (long long)json_number(instances, "starting"),
-                 (long long)json_number(f, "queued"));
+    (void)printf(
+        "instances  %lld busy, %lld idle, %lld frozen, %lld starting; %lld calls "
+        "wait\n",
+        (long long)json_number(instances, "busy"),
+        (long long)json_number(instances, "idle"),
+        (long long)json_number(instances, "frozen"),
+        (long long)json_number(instances, "starting"),
+        (long long)json_number(f, "queued"));
     (void)printf("calls      %lld, cold starts %lld, errors %lld\n",
                  (long long)json_number(f, "invocations"),
                  (long long)json_number(f, "cold_starts"),
@@ -59,6 +62,7 @@ static void print_spec(const json_t *spec)
     (void)printf("metric     %s\n", json_text(spec, "metric", "concurrency"));
     (void)printf("handler    %s\n",
                  json_text(spec, "handler", "(the runtime's default)"));
+    (void)printf("keep-alive %s\n", json_text(spec, "keep_alive", "fixed"));
     if (json_is_false(json_object_get(spec, "reuse"))) {
         (void)printf("reuse      no: every call in a fresh sandbox\n");
     }

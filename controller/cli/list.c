@@ -33,7 +33,8 @@ static int64_t instances_of(const json_t *function)
 {
     const json_t *i = json_object_get(function, "instances");
 
-    return json_number(i, "starting") + json_number(i, "idle") + json_number(i, "busy");
+    return json_number(i, "starting") + json_number(i, "idle") +
+           json_number(i, "frozen") + json_number(i, "busy");
 }
 
 static void function_row(struct table *t, const json_t *f)

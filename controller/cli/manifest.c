@@ -12,7 +12,7 @@
 #define BUILD_MAX 4096
 
 static const char *const keys[] = {"name",        "build",     "runtime", "handler", "reuse",
-                                   "env",         "metric",
+                                   "env",         "metric",    "keep-alive", "keep_alive",
                                    "constraints", "placement",
 #define X(member, key, flag, min, max, dflt, unit, help) flag, key,
                                    SPEC_NUMBERS(X)
@@ -156,6 +156,11 @@ int manifest_parse(struct manifest *ret, struct function_spec *spec, const char 
                            : error_wrap(err, rc, "%s", file);
             break;
         }
+    }
+    for (size_t i = 0; rc == 0 && i < 2; i++) { /* counts wherever idle stood beside it */
+        key = i == 0 ? "keep_alive" : "keep-alive";
+        value = json_object_get(json, key);
+        rc = value != NULL ? take_key(&m, spec, key, value, err) : 0;
     }
     json_decref(json);
     if (rc < 0) {

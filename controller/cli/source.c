@@ -183,6 +183,10 @@ static int take_flags(struct source *s, const struct cli *c)
     rc = take_numbers(s, c);
     rc = rc == EXIT_CODE_OK ? take_env(s, c) : rc;
     return rc == EXIT_CODE_OK ? take_constraints(s, c) : rc;
+    if (args_get(c->args, "keep-alive") != NULL) { /* also beside --idle; a choice */
+        s->spec.keep_alive =
+            (enum spec_keep_alive)spec_keep_alive_parse(args_get(c->args, "keep-alive"));
+    }
 }
 
 bool source_name_of(const char *path, char ret[SPEC_NAME_MAX + 1])

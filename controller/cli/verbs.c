@@ -20,6 +20,10 @@ static const struct option deploy_options[] = {
         {"metric", 0, "METRIC",
          "what scales it: calls at once (the default), or calls begun per second",
          "concurrency|rps"},
+    {"keep-alive", 0, "HOW",
+     "idle instances are kept as calls are used to come (default), or for --idle, "
+     "which if given makes it fixed",
+     "learned|fixed"},
     {"constraint", 0, "EXPR",
      "only nodes whose labels fit: K=V, K!=V or K=~V|W; may be repeated", NULL},
     {"placement", 0, "POLICY",

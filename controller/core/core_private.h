@@ -101,7 +101,7 @@ struct core_target {
 };
 
 struct core_totals {
-    uint64_t starting, idle, busy, queued, in_flight;
+    uint64_t starting, idle, frozen, busy, queued, in_flight;
     uint64_t invocations, cold_starts, errors;
 };
 

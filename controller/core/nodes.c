@@ -110,6 +110,7 @@ static void set_gauges(struct core_load *l, const struct version_load *v)
     scaling_gauges(l, v);
     gauge(&total->starting, &l->last.starting, v->starting);
     gauge(&total->idle, &l->last.idle, v->idle);
+    gauge(&total->frozen, &l->last.frozen, v->frozen);
     gauge(&total->busy, &l->last.busy, v->busy);
     gauge(&total->queued, &l->last.queued, v->queued);
     gauge(&total->in_flight, &l->last.in_flight, v->in_flight);
@@ -167,7 +168,8 @@ static void take_load(struct controller_core *c, struct core_node *n,
         scheduler_adopt(n, f, v->version, v->grant_max, v->grant_warm, v->grant_reserved);
     }
     scaling_report(c, l, v);
-    if (v->idle + v->busy > 0) { /* it said so to a controller that is no more */
+    if (v->idle + v->frozen + v->busy >
+        0) { /* it said so to a controller that is no more */
         scheduler_proof(c, n, f, v->version, true, CAUSE_NONE, NULL);
     }
 }

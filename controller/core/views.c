@@ -143,8 +143,9 @@ static json_t *versions_view(const struct core_function *f)
 
 static json_t *instances_view(const struct core_totals *t)
 {
-    return json_pack("{s:o, s:o, s:o}", "starting", number(t->starting), "idle",
-                     number(t->idle), "busy", number(t->busy));
+    return json_pack("{s:o, s:o, s:o, s:o}", "starting", number(t->starting), "idle",
+                     number(t->idle), "frozen", number(t->frozen), "busy",
+                     number(t->busy));
 }
 
 /* Spec and package are those that calls meet; before any serves, the latest ones. */

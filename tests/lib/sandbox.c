@@ -301,15 +301,16 @@ struct sandbox_config sandbox_bench_config(void)
     };
 }
 
-static void created(void *data, int status, const struct error *err, int control,
-                    int listener)
+static void created(void *data, int status, const struct error *err,
+                    const struct sandbox_fds *fds)
 {
     struct bench_sandbox *s = data;
 
     s->status = status;
     s->err = *err;
-    s->control = control;
-    s->listener = listener;
+    s->control = fds->control;
+    s->listener = fds->listener;
+    s->freezer = fds->freezer;
     s->done = true;
 }
 
@@ -319,7 +320,8 @@ void bench_sandbox_make(struct sandbox_bench *b, struct bench_sandbox *s,
     struct sandbox_config c = *config;
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
 
-    *s = (struct bench_sandbox){.id = ++b->last_id, .control = -1, .listener = -1};
+    *s = (struct bench_sandbox){
+        .id = ++b->last_id, .control = -1, .listener = -1, .freezer = -1};
     c.id = s->id;
     warden_create(b->warden, &c, created, s);
     while (!s->done) {
@@ -340,6 +342,9 @@ void bench_sandbox_end(struct sandbox_bench *b, struct bench_sandbox *s)
     (void)close(s->control);
     if (s->listener >= 0) {
         (void)close(s->listener);
+    }
+    if (s->freezer >= 0) {
+        (void)close(s->freezer);
     }
 }
 

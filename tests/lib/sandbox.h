@@ -59,6 +59,7 @@ struct bench_sandbox {
     uint64_t id;
     int control;
     int listener;
+    int freezer; /* or a negative errno */
     uint32_t last_run;
     int status;
     struct error err;

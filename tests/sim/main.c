@@ -98,16 +98,16 @@ int main(int argc, char **argv)
     }
     (void)printf(
         "%lu seeds, %lu failed: %llu calls (%llu answered, %llu failed of which %llu "
-        "rejected, %llu canceled, %llu cold, %llu forwarded of "
-        "which %llu came back), %llu deploys, %llu "
-        "deletes, %llu orders, %llu controller and %llu agent crashes, %llu stops, %llu "
-        "cuts, %llu "
+        "rejected, %llu canceled, %llu cold, %llu forwarded of which %llu came back), "
+        "%llu freezes, %llu prewarms, %llu deploys, %llu deletes, %llu orders, "
+        "%llu controller and %llu agent crashes, %llu stops, %llu cuts, %llu "
         "store "
         "outages\n",
         runs, failed, (unsigned long long)total.calls, (unsigned long long)total.ok,
         (unsigned long long)total.failed, (unsigned long long)total.rejected,
         (unsigned long long)total.canceled, (unsigned long long)total.cold,
         (unsigned long long)total.forwarded, (unsigned long long)total.returned,
+        (unsigned long long)total.freezes, (unsigned long long)total.prewarms,
         (unsigned long long)total.deploys, (unsigned long long)total.deletes,
         (unsigned long long)total.orders, (unsigned long long)total.controller_crashes,
         (unsigned long long)total.agent_crashes, (unsigned long long)total.stops,

@@ -1,6 +1,7 @@
 /* A node's process: the agent's core, and what stands in for its edges. */
 #include "tests/sim/node.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define NOTICE_MS  200
 #define LEAVE_MS   3000
 #define GRACE_MS   30000
+#define THAW_US    300
 
 static void timer_arm(struct sim_node *n);
 
@@ -162,6 +164,47 @@ static void instance_stop(void *ctx, struct instance *in, enum stop_reason why)
               si, &n->life);
 }
 
+static bool fault(const struct sim_node *n, unsigned per_thousand)
+{
+    return n->sim->options.faults && !n->sim->quiet &&
+           sim_chance(&n->sim->clock, per_thousand);
+}
+
+static int instance_freeze(void *ctx, struct instance *in)
+{
+    struct sim_node *n = ctx;
+    struct sim_instance *si = in->edge;
+
+    if (si->stopping || si->frozen) {
+        sim_say(n->sim, "%s freezes an instance that is %s", n->name,
+                si->frozen ? "frozen" : "being stopped");
+        n->broken = true;
+    }
+    if (fault(n, 20)) {
+        return -EBUSY;
+    }
+    si->frozen = true;
+    n->sim->counts.freezes++;
+    return 0;
+}
+
+static int instance_thaw(void *ctx, struct instance *in)
+{
+    struct sim_node *n = ctx;
+    struct sim_instance *si = in->edge;
+
+    if (!si->frozen) {
+        sim_say(n->sim, "%s thaws an instance that is not frozen", n->name);
+        n->broken = true;
+    }
+    if (fault(n, 20)) {
+        return -EIO;
+    }
+    si->frozen = false;
+    si->thaw_us = sim_spread(&n->sim->clock, THAW_US);
+    return 0;
+}
+
 /* --- calls
  * -------------------------------------------------------------------------------- */
 
@@ -261,7 +304,7 @@ static void call_dispatch(void *ctx, struct call *c)
 
     CHECK(sc->over == 0 && sc->on == NULL);
     sc->on = si;
-    if (si->stopping || c->instance->state == INSTANCE_STARTING) {
+    if (si->stopping || si->frozen || c->instance->state != INSTANCE_BUSY) {
         sim_say(n->sim, "%s runs a call on an instance that is not up", n->name);
         n->broken = true;
     }
@@ -272,8 +315,10 @@ static void call_dispatch(void *ctx, struct call *c)
     } else {
         uint64_t us = sim_chance(clock, 3) && !n->sim->quiet ? 60000000 : SERVICE_US;
 
-        sim_after(clock, sim_spread(clock, us), service_over, NULL, sc, &n->life);
+        sim_after(clock, si->thaw_us + sim_spread(clock, us), service_over, NULL, sc,
+                  &n->life);
     }
+    si->thaw_us = 0;
 }
 
 struct hop {
@@ -578,6 +623,8 @@ static void boot(void *data)
         .random = chance,
         .instance_start = instance_start,
         .instance_stop = instance_stop,
+        .instance_freeze = instance_freeze,
+        .instance_thaw = instance_thaw,
         .call_dispatch = call_dispatch,
         .call_forward = call_forward,
         .call_reject = call_reject,
@@ -587,8 +634,10 @@ static void boot(void *data)
         .report_version = report_version,
         .report_soon = report_soon,
     };
-    struct agent_core_options options = {
-        .node = n->name, .memory_bytes = n->memory_bytes, .instances_max = 1000};
+    struct agent_core_options options = {.node = n->name,
+                                         .memory_bytes = n->memory_bytes,
+                                         .instances_max = 1000,
+                                         .freeze_after_ms = 500};
 
     n->boots++;
     n->timer_ms = 0;
@@ -629,6 +678,7 @@ static void forget_list(struct list *l)
 static void die(struct sim_node *n)
 {
     n->life++;
+    n->sim->counts.prewarms += agent_core_counts(n->core).prewarms;
     n->core = agent_core_free(n->core);
     n->stopping = false;
     n->n_packages = 0;

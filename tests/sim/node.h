@@ -17,6 +17,8 @@ struct sim_instance {
     uint64_t version;
     bool bad;
     bool stopping;
+    bool frozen;
+    uint64_t thaw_us; /* its next call begins so much later */
 };
 
 struct sim_call {

@@ -105,6 +105,7 @@ static void deploy(struct sim *s, unsigned function)
     q->spec.queue_max = 50;
     q->spec.idle_ms = 4000;
     sim_places_spec(s, &q->spec, &spec);
+    q->spec.keep_alive = (enum spec_keep_alive)sim_below(c, SPEC_KEEP_ALIVE_COUNT);
     spec.handler = q->bad ? (char *)(uintptr_t) "bad" : NULL; /* copied */
     (void)snprintf(package.digest, sizeof(package.digest), "%064x",
                    function * 8 + (unsigned)sim_below(c, 4));

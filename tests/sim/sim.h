@@ -83,7 +83,8 @@ struct sim_options {
 struct sim_node;
 
 struct sim_counts {
-    uint64_t calls, ok, failed, rejected, canceled, cold, forwarded, returned;
+    uint64_t calls, ok, failed, rejected, canceled, cold, forwarded, returned, freezes,
+        prewarms;
     uint64_t deploys, deletes, orders, controller_crashes, agent_crashes, stops, cuts,
         store_outages;
 };

@@ -4,6 +4,7 @@
  * (or the first argument) says how many there are. */
 #include "tests/unit/agent_core_world.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,6 +214,7 @@ static void random_spec(struct model *m, struct version_state *v)
     v->spec.concurrency = v->spec.reuse && one_in(m, 2) ? 1 + below(m, 4) : 1;
     v->spec.timeout_ms = 10 + below(m, 5000);
     v->spec.idle_ms = one_in(m, 5) ? 0 : below(m, 8000);
+    v->spec.keep_alive = (enum spec_keep_alive)below(m, SPEC_KEEP_ALIVE_COUNT);
     v->spec.queue_max = one_in(m, 5) ? 0 : below(m, 10);
     v->spec.queue_timeout_ms = one_in(m, 5) ? 0 : below(m, 5000);
     v->spec.init_timeout_ms = 10 + below(m, 1000);
@@ -435,8 +437,12 @@ static void pass_time(struct model *m)
     if (one_in(m, 40)) {
         us += 70000000; /* past the lingering of ended versions */
     }
+    if (one_in(m, 10)) {
+        us += 60000000ull * 8 * below(m, 3); /* for patterns to show */
+    }
     while (us > 0) { /* checked on the way as well */
-        uint64_t part = us < 500000 ? us : 500000;
+        uint64_t step_us = us < 100000000 ? 500000 : 30000000;
+        uint64_t part = us < step_us ? us : step_us;
 
         m->w->now_us += part % 1000;
         world_pass_ms(m->w, part / 1000);
@@ -450,6 +456,8 @@ static void pass_time(struct model *m)
 
 static void step(struct model *m)
 {
+    m->w->freeze_result = one_in(m, 10) ? -EBUSY : 0;
+    m->w->thaw_result = one_in(m, 10) ? -EIO : 0;
     switch (below(m, 30)) {
     case 0:
     case 1:
@@ -530,9 +538,16 @@ static void answer_all(struct model *m)
 
 static void settle(struct model *m)
 {
+    m->w->freeze_result = m->w->thaw_result = 0;
     for (unsigned i = 0; i < 100; i++) {
         answer_all(m);
         world_pass_ms(m->w, 1000);
+        check(m);
+    }
+    /* Until no pattern expects a call any more. */
+    for (unsigned i = 0; i < KEEPALIVE_BINS * 11 / 10 + 10; i++) {
+        answer_all(m);
+        world_pass_ms(m->w, KEEPALIVE_BIN_MS);
         check(m);
     }
     for (unsigned i = 0; i < CALLS; i++) {
@@ -555,8 +570,8 @@ static void check_warm(struct model *m)
 
             assert_true(v->wanted);
             assert_true(pool_starts_wanted(v) == 0 || !list_empty(&v->starved));
-            assert_true(v->n[INSTANCE_IDLE] <= v->grant_warm);
-            assert_int_equal(v->n[INSTANCE_IDLE], v->n_instances);
+            assert_true(pool_idle(v) <= v->grant_warm);
+            assert_int_equal(pool_idle(v), v->n_instances);
         }
     }
 }
@@ -602,6 +617,7 @@ static void run(uint64_t seed)
     assert_non_null(m);
     m->w = world_new(MEMORY_MIB, INSTANCES);
     m->w->random = seed;
+    world_freeze_after(m->w, one_in(m, 4) ? 0 : 1 + below(m, 2000));
     m->w->data = m;
     m->w->on_start = on_start;
     for (unsigned i = 0; i < STEPS; i++) {

@@ -51,6 +51,41 @@ static void instance_stop(void *ctx, struct instance *in, enum stop_reason why)
     fail_msg("stop of an instance that was never started");
 }
 
+static struct test_instance *instance_of(struct world *w, const struct instance *in)
+{
+    for (unsigned i = 0; i < w->n_instances; i++) {
+        if (w->instances[i].in == in) {
+            return &w->instances[i];
+        }
+    }
+    fail_msg("an instance that was never started");
+    return NULL;
+}
+
+static int instance_freeze(void *ctx, struct instance *in)
+{
+    struct world *w = ctx;
+    struct test_instance *t = instance_of(w, in);
+
+    assert_int_equal(in->state, INSTANCE_IDLE);
+    assert_false(t->frozen || t->stopped);
+    w->n_freezes++;
+    t->frozen = w->freeze_result == 0;
+    return w->freeze_result;
+}
+
+static int instance_thaw(void *ctx, struct instance *in)
+{
+    struct world *w = ctx;
+    struct test_instance *t = instance_of(w, in);
+
+    assert_int_equal(in->state, INSTANCE_FROZEN);
+    assert_true(t->frozen && !t->stopped);
+    w->n_thaws++;
+    t->frozen = w->thaw_result != 0;
+    return w->thaw_result;
+}
+
 static struct test_call *of(struct call *c)
 {
     return container_of(c, struct test_call, call);
@@ -59,6 +94,8 @@ static struct test_call *of(struct call *c)
 static void call_dispatch(void *ctx, struct call *c)
 {
     assert_non_null(c->instance);
+    assert_int_equal(c->instance->state, INSTANCE_BUSY);
+    assert_false(instance_of(ctx, c->instance)->frozen);
     assert_int_equal(of(c)->n_ends, 0);
     of(c)->outcome = DISPATCHED;
 }
@@ -142,6 +179,8 @@ struct world *world_new(uint64_t memory_mib, uint32_t instances_max)
                               .random = io_random,
                               .instance_start = instance_start,
                               .instance_stop = instance_stop,
+                              .instance_freeze = instance_freeze,
+                              .instance_thaw = instance_thaw,
                               .call_dispatch = call_dispatch,
                               .call_forward = call_forward,
                               .call_reject = call_reject,
@@ -152,6 +191,11 @@ struct world *world_new(uint64_t memory_mib, uint32_t instances_max)
                               .report_soon = report_soon};
     assert_int_equal(agent_core_new(&w->core, &w->io, &options), 0);
     return w;
+}
+
+void world_freeze_after(struct world *w, uint32_t ms)
+{
+    w->core->freeze_after_ms = ms;
 }
 
 void world_free(struct world *w)

@@ -31,6 +31,7 @@ struct test_instance {
     struct instance *in; /* NULL: gone */
     enum stop_reason why;
     bool stopped;
+    bool frozen;
 };
 
 struct world {
@@ -50,6 +51,8 @@ struct world {
     uint64_t reported; /* number of the last reported version */
     enum cause failed_cause;
     char failed_text[CORE_TEXT_MAX];
+    int freeze_result, thaw_result; /* what io gives; 0: done */
+    unsigned n_freezes, n_thaws;    /* asked for */
     uint64_t revision;
     void (*on_start)(struct world *w, struct instance *in); /* may be NULL */
     void *data;
@@ -89,6 +92,9 @@ void world_call_version(struct world *w, struct test_call *c, const char *name,
                         uint64_t version, bool forwarded);
 void world_done_with(struct world *w, struct test_call *c, enum cause cause);
 void world_done(struct world *w, struct test_call *c);
+
+/* The core was made without freezing: this begins it. */
+void world_freeze_after(struct world *w, uint32_t ms);
 
 /* By the order of their starts since the last world_forget(). */
 struct instance *world_instance(struct world *w, unsigned at);

@@ -122,10 +122,12 @@ static void carries_reports(void **state)
          .name = "a",
          .version = 1,
          .starting = 2,
+         .idle = 3,
          .cpu_us = 11,
          .grant_max = 12,
          .grant_warm = 13,
          .grant_reserved = 14,
+         .frozen = 16,
          .load_us = 1ULL << 60,
          .begun = 15},
         {.namespace_ = "default", .name = "b", .version = 1},
@@ -141,6 +143,8 @@ static void carries_reports(void **state)
     assert_int_equal(in.n_loads, 2);
     assert_string_equal(in.loads[1].name, "b");
     assert_int_equal(in.loads[0].starting, 2);
+    assert_int_equal(in.loads[0].idle, 3);
+    assert_int_equal(in.loads[0].frozen, 16);
     assert_int_equal(in.loads[0].cpu_us, 11);
     assert_int_equal(in.loads[0].grant_max, 12);
     assert_int_equal(in.loads[0].grant_warm, 13);
