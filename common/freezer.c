@@ -1,43 +1,36 @@
 #include "common/freezer.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-/* What a file says tells which kind it is: v1 has words, v2 a digit. */
-static int look(int fd, char text[16])
+static int put(int fd, const char *value)
 {
-    ssize_t n = pread(fd, text, 15, 0);
+    return pwrite(fd, value, strlen(value), 0) < 0 ? -errno : 0;
+}
 
-    if (n <= 0) {
-        return n < 0 ? -errno : -EIO;
+/* 0 if the file says that value. */
+static int confirm(int fd, const char *value)
+{
+    char text[16];
+    ssize_t n = pread(fd, text, sizeof(text), 0);
+
+    if (n < 0) {
+        return -errno;
     }
-    text[n] = '\0';
-    return 0;
+    return (size_t)n >= strlen(value) && memcmp(text, value, strlen(value)) == 0 ? 0
+                                                                                 : -EIO;
 }
 
 int freezer_set(int fd, bool frozen)
 {
-    char text[16];
-    const char *value;
-    int rc = look(fd, text);
+    const char *value = frozen ? "FROZEN" : "THAWED";
+    int rc = put(fd, value);
 
-    if (rc < 0) {
-        return rc;
-    }
-    if (isdigit((unsigned char)text[0])) {
+    if (rc == -EINVAL) { /* v2 takes numbers, and v1 takes none */
         value = frozen ? "1" : "0";
-    } else {
-        value = frozen ? "FROZEN" : "THAWED";
+        rc = put(fd, value);
     }
-    if (pwrite(fd, value, strlen(value), 0) < 0) {
-        return -errno;
-    }
-    if (frozen) {
-        return 0; /* v1 says FREEZING for a moment: that is none of the caller's business
-                   */
-    }
-    rc = look(fd, text);
-    return rc < 0 ? rc : strncmp(text, value, strlen(value)) == 0 ? 0 : -EIO;
+    /* v1 says FREEZING for a moment: that is none of the caller's business. */
+    return rc < 0 || frozen ? rc : confirm(fd, value);
 }

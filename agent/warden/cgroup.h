@@ -48,6 +48,13 @@ int cgroup_root_open(struct cgroup_root *root, const char *name, struct error *e
 /* Kills what lives in groups below NAME and removes them. Waits up to timeout_ms. */
 int cgroup_root_clean(struct cgroup_root *root, unsigned timeout_ms, struct error *err);
 
+/* Makes freezing and thawing quick on v1, where the kernel rewrites its own code when the
+ * first group on the host is frozen and the last one thawed (freezer_active in
+ * kernel/cgroup/legacy_freezer.c; milliseconds, measured). One that is always frozen,
+ * and empty, takes that once: NAME/0, as no sandbox has that id. cgroup_root_clean()
+ * removes it. Without it all works, slower. */
+void cgroup_hold_freezer(const struct cgroup_root *root);
+
 /* Removes NAME itself where it is empty and closes everything. */
 void cgroup_root_close(struct cgroup_root *root, const char *name);
 

@@ -376,6 +376,20 @@ int cgroup_root_clean(struct cgroup_root *root, unsigned timeout_ms, struct erro
     }
 }
 
+void cgroup_hold_freezer(const struct cgroup_root *root)
+{
+    int at = root->of[CGROUP_FREEZER];
+    _cleanup_close_ int dir = -1;
+
+    if (at < 0 || mkdirat(root->hierarchies[at].dir, "0", 0755) < 0) {
+        return;
+    }
+    dir = openat(root->hierarchies[at].dir, "0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0) {
+        put(dir, "freezer.state", "FROZEN");
+    }
+}
+
 void cgroup_root_close(struct cgroup_root *root, const char *name)
 {
     for (unsigned i = 0; i < root->n_hierarchies; i++) {

@@ -137,6 +137,7 @@ int main(int argc, char **argv)
         log_error("the warden cannot start", LOG_STR("error", err.text));
         return 1;
     }
+    cgroup_hold_freezer(&host.cgroups);
     rc = server_run(&host, options.fd, &err);
     if (rc < 0) {
         log_error("the warden ends", LOG_STR("error", err.text));

@@ -452,6 +452,36 @@ static void metrics_and_readiness(void **state)
     agents_reply_free(&r);
 }
 
+/* What is idle is frozen, and the next call finds it as if it were not: no start. */
+static void an_idle_instance_is_frozen(void **state)
+{
+    struct agents_function *fn = deploy("froze", SPEC_RUNTIME_HTTP, server_py);
+    struct agents_reply r;
+
+    if (access("/sys/fs/cgroup/freezer", F_OK) < 0 &&
+        access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0) {
+        print_message("# skipped: no cgroup freezer\n");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        agents_call(&bench, &r, 0, "POST", "/fn/froze/x", "hello");
+        assert_int_equal(r.status, 201);
+        assert_string_equal(r.body.data, "hello");
+        if (i > 0) {
+            assert_null(strstr(agents_header(&r, "Server-Timing"), "start;dur="));
+        }
+        agents_reply_free(&r);
+        agents_wait(&bench, agents_is_frozen, fn);
+    }
+    agents_ask(&bench, &r, AGENTS_METRICS_PORT, "GET", "/metrics",
+               (struct http_headers){NULL, 0}, NULL, 0);
+    agents_await(&r);
+    assert_non_null(strstr(r.body.data, "mayfly_instances{state=\"frozen\"}"));
+    assert_null(strstr(r.body.data, "mayfly_instance_thaws_total 0\n"));
+    assert_null(strstr(r.body.data, "mayfly_instance_freezes_total 0\n"));
+    agents_reply_free(&r);
+}
+
 static bool log_is_read(void *data)
 {
     return bench.log_end;
@@ -509,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_caller_that_half_closes_gets_its_answer),
         cmocka_unit_test(bodies_stream_both_ways),
         cmocka_unit_test(metrics_and_readiness),
+        cmocka_unit_test(an_idle_instance_is_frozen),
         cmocka_unit_test(output_is_read_back),
     };
 

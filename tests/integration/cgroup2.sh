@@ -10,7 +10,8 @@
 set -eu
 build=$(cd "${1:?build folder}" && pwd)
 vm=$build/vm
-tests="test_warden test_warden_ends test_sandbox test_sandbox_calls test_sandbox_limits"
+tests="test_warden test_warden_ends test_sandbox test_sandbox_calls test_sandbox_limits
+    test_runtime_frozen"
 limit_s=280
 
 skip() { echo "1..0 # SKIP $*"; exit 77; }

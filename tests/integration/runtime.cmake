@@ -1,6 +1,6 @@
 add_library(test_runtime_bench STATIC ${CMAKE_SOURCE_DIR}/tests/lib/runtime.c)
 target_link_libraries(test_runtime_bench PUBLIC agent_runtime test_sandbox_bench)
-foreach(kind exec http lambda)
+foreach(kind exec http lambda frozen)
   mayfly_test(test_runtime_${kind} integration
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_bench TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)

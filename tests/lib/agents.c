@@ -205,6 +205,9 @@ static void on_report(struct agents *b, unsigned node, const Mayfly__V1__NodeRep
         fn->granted[node] = m->loads[i]->grant_max;
         if (m->loads[i]->grant_max > 0) {
             fn->busy = m->loads[i]->busy;
+            fn->frozen = m->loads[i]->starting + m->loads[i]->idle + m->loads[i]->busy > 0
+                             ? 0
+                             : m->loads[i]->frozen;
         }
     }
 }
@@ -630,6 +633,11 @@ bool agents_is_leaving(void *node)
 bool agents_has_body(void *reply)
 {
     return ((struct agents_reply *)reply)->body.len > 0;
+}
+
+bool agents_is_frozen(void *fn)
+{
+    return ((struct agents_function *)fn)->frozen > 0;
 }
 
 bool agents_is_idle(void *fn)

@@ -46,7 +46,7 @@ struct agents_function {
     bool reported;
     bool ready;
     enum cause cause;
-    uint32_t busy;                /* by the last report of the node with the grant */
+    uint32_t busy, frozen;        /* by the last report of the node with the grant */
     unsigned wanted, known;       /* bit i: node i has reported on it */
     uint32_t granted[AGENTS_MAX]; /* what node i says that it was granted */
 };
@@ -108,6 +108,7 @@ bool agents_is_busy(void *fn);
 bool agents_is_idle(void *fn);
 bool agents_is_leaving(void *node);
 bool agents_has_body(void *reply); /* a part of it has come */
+bool agents_is_frozen(void *fn); /* all of it that is there */
 
 struct agents_reply {
     struct agents *bench;
