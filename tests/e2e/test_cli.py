@@ -150,7 +150,7 @@ def function(**more):
             "serving_version": 3, "latest_version": 3, "created_at": "2026-01-31T12:00:00.000Z",
             "updated_at": "2026-01-31T12:00:00.000Z", "spec": SPEC,
             "package": {"digest": DIGEST, "bytes": 10}, "path": "/fn/default/hello",
-            "instances": {"starting": 0, "idle": 1, "busy": 2}, "queued": 0, "invocations": 7,
+            "instances": {"starting": 0, "idle": 1, "frozen": 0, "busy": 2}, "queued": 0, "invocations": 7,
             "cold_starts": 1, "errors": 0,
             "grants": [{"version": 3, "node": "n1", "max": 4, "warm": 1}],
             "versions": [{"number": 3, "state": "ready", "cause": "none", "message": "",

@@ -128,7 +128,7 @@ timeout -k 5 $limit_s qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2
     -nodefaults -no-user-config -nographic -no-reboot -serial stdio \
     -kernel "$(find "$vm/files/boot" -name 'vmlinuz-*' | head -n 1)" \
     -initrd "$vm/initramfs.gz" \
-    -append "console=ttyS0 loglevel=1 panic=-1 cgroup_no_v1=all mitigations=off" \
+    -append "console=ttyS0 loglevel=1 panic=-1 no_timer_check cgroup_no_v1=all mitigations=off" \
     -fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=host,mount_tag=host \
     </dev/null 2>&1 | tr -d '\r' | tee "$vm/console.log" || true

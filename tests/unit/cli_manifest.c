@@ -41,6 +41,8 @@ static void all_keys(void **state)
                            "memory: 64Mi\n"
                            "timeout_ms: 5s\n"
                            "max-scale: 3\n"
+                           "keep-alive: learned\n"
+                           "idle: 5m\n"
                            "reuse: false\n"
                            "env:\n"
                            "  LEVEL: \"1\"\n"),
@@ -53,6 +55,8 @@ static void all_keys(void **state)
     assert_int_equal(spec.memory_mib, 64);
     assert_int_equal(spec.timeout_ms, 5000);
     assert_int_equal(spec.max_scale, 3);
+    assert_int_equal(spec.keep_alive, SPEC_KEEP_ALIVE_LEARNED);
+    assert_int_equal(spec.idle_ms, 300000);
     assert_false(spec.reuse);
     assert_int_equal(spec.n_env, 1);
 }

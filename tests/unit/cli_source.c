@@ -210,6 +210,21 @@ static void only_program(void **state)
     ASSERT_SAID("several executable files");
 }
 
+/* --idle makes the keep-alive fixed, also over function.yaml; --keep-alive has the last
+ * word. */
+static void idle_flag_is_fixed(void **state)
+{
+    put("function.yaml", 0644,
+        "name: named\nruntime: http\nhandler: a\nkeep-alive: learned\n");
+    assert_int_equal(OPEN("."), 0);
+    assert_int_equal(source.spec.keep_alive, SPEC_KEEP_ALIVE_LEARNED);
+    assert_int_equal(OPEN(".", "--idle", "5m"), 0);
+    assert_int_equal(source.spec.keep_alive, SPEC_KEEP_ALIVE_FIXED);
+    assert_int_equal(source.spec.idle_ms, 300000);
+    assert_int_equal(OPEN(".", "--keep-alive", "learned", "--idle", "5m"), 0);
+    assert_int_equal(source.spec.keep_alive, SPEC_KEEP_ALIVE_LEARNED);
+}
+
 /* function.yaml gives the defaults, flags win over it. */
 static void flags_win(void **state)
 {
@@ -333,6 +348,7 @@ int main(void)
         TEST(bootstrap),
         TEST(only_program),
         TEST(flags_win),
+        TEST(idle_flag_is_fixed),
         TEST(reproducible),
         TEST(built),
         TEST(ignored_are_plain_names),

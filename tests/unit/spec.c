@@ -97,6 +97,41 @@ static void knows_lambdas_runtimes(void **state)
     }
 }
 
+/* Who gives a time for idle instances means a fixed one, unless they say otherwise, in
+ * whatever order. */
+static void idle_makes_keep_alive_fixed(void **state)
+{
+    static const struct {
+        const char *json;
+        enum spec_keep_alive keep_alive;
+        uint32_t idle_ms;
+    } cases[] = {
+        {"{}", SPEC_KEEP_ALIVE_LEARNED, 60000},
+        {"{\"keep_alive\": \"fixed\"}", SPEC_KEEP_ALIVE_FIXED, 60000},
+        {"{\"idle\": \"10m\"}", SPEC_KEEP_ALIVE_FIXED, 600000},
+        {"{\"idle_ms\": 0}", SPEC_KEEP_ALIVE_FIXED, 0},
+        {"{\"keep_alive\": \"learned\", \"idle_ms\": 7}", SPEC_KEEP_ALIVE_LEARNED, 7},
+        {"{\"idle_ms\": 7, \"keep-alive\": \"learned\"}", SPEC_KEEP_ALIVE_LEARNED, 7},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct function_spec s, again;
+        struct error err;
+        json_t *json;
+
+        function_spec_init(&s);
+        function_spec_init(&again);
+        assert_int_equal(parse(&s, cases[i].json, &err), 0);
+        assert_int_equal(s.keep_alive, cases[i].keep_alive);
+        assert_int_equal(s.idle_ms, cases[i].idle_ms);
+        json = function_spec_to_json(&s);
+        assert_int_equal(function_spec_from_json(&again, json, &err), 0);
+        assert_int_equal(again.keep_alive, cases[i].keep_alive);
+        json_decref(json);
+    }
+}
+
 /* A refusal names the key, and leaves the spec as it was. */
 static void refuses_by_name(void **state)
 {
@@ -118,6 +153,8 @@ static void refuses_by_name(void **state)
         {"{\"window\": \"2h\"}", "window_ms"},
         {"{\"scale-down-delay\": \"soon\"}", "scale_down_delay_ms"},
         {"{\"reuse\": 1}", "reuse"},
+        {"{\"keep_alive\": \"forever\"}", "keep_alive"},
+        {"{\"keep-alive\": 1}", "keep_alive"},
         {"{\"handler\": 1}", "handler"},
         {"{\"env\": []}", "env"},
         {"{\"env\": {\"A\": 1}}", "env.A"},
@@ -266,6 +303,7 @@ int main(void)
         cmocka_unit_test(has_defaults),
         cmocka_unit_test(takes_numbers_and_units),
         cmocka_unit_test(knows_lambdas_runtimes),
+        cmocka_unit_test(idle_makes_keep_alive_fixed),
         cmocka_unit_test(refuses_by_name),
         cmocka_unit_test(validates),
         cmocka_unit_test(knows_names),

@@ -3,7 +3,7 @@
  * Azure Functions Invocation Trace 2021 (app,func,end_timestamp,duration; seconds). Run
  * by hand:
  *
- *     keepalive_eval [TRACE.csv]
+ *     bench_keepalive [TRACE.csv]
  *
  * As in the paper, a function has an instance or has none: a call that comes while
  * another runs is warm. */
@@ -35,6 +35,7 @@ static const struct policy {
     {"fixed 1 min", 60000, false},
     {"fixed 10 min", 600000, false},
     {"fixed 60 min", 3600000, false},
+    {"learned, else 1 min", 60000, true}, /* the default */
     {"learned, else 10 min", 600000, true},
 };
 #define N_POLICIES (sizeof(policies) / sizeof(policies[0]))
