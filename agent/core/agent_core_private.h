@@ -7,6 +7,7 @@
  *   catalog_peer.c      other agents
  *   catalog_place.c     which of them gets a call: what is known of their room
  *   pool.c              instances: their states, how many there should be
+ *   pool_slots.c        calls in them
  *   pool_idle.c         idle ones: for how long, frozen, started ahead of calls
  *   pool_room.c         memory admission: room now, room later (claims), eviction
  *   router.c            calls: which way they go and how they end
@@ -315,21 +316,14 @@ enum obstacle {
 uint32_t pool_slots(const struct version *v);  /* calls at once in an instance */
 uint64_t pool_supply(const struct version *v); /* slots that are coming */
 uint64_t pool_memory(const struct version *v); /* bytes of an instance */
-struct instance *pool_free_instance(const struct version *v); /* or NULL */
-/* The same, for a call that takes it at once: thawed if need be. */
-struct instance *pool_wake(struct version *v);
-uint32_t pool_ready(const struct version *v); /* instances that take calls */
-uint32_t pool_idle(const struct version *v);  /* of them without any, frozen or not */
+uint32_t pool_ready(const struct version *v);  /* instances that take calls */
+uint32_t pool_idle(const struct version *v);   /* of them without any, frozen or not */
 enum obstacle pool_obstacle(const struct version *v); /* to one more, but for room */
 /* An instance, or the claim to one. */
 enum obstacle pool_start(struct version *v);
 /* Queued calls go to free slots; as many instances start as calls and `warm` want. */
 void pool_pump(struct version *v);
 uint64_t pool_starts_wanted(const struct version *v); /* claims included */
-void pool_take_slot(struct instance *in, struct call *c);
-/* The call is off in->calls. usable false: the instance takes no more calls, and is
- * stopped when it has none. */
-void pool_release_slot(struct instance *in, bool usable, enum stop_reason why);
 void pool_stop(struct instance *in, enum stop_reason why);
 void pool_drain(struct version *v, enum stop_reason why); /* all of them */
 void pool_shrink(struct version *v);                      /* to the grant */
@@ -338,9 +332,18 @@ void pool_feed(struct agent_core *a);                     /* from agent_leave() 
 void pool_instance_free(struct instance *in);
 bool pool_invariant(const struct version *v);
 
-/* For pool_idle.c. */
+/* For the other parts of it. */
 void pool_move(struct instance *in, enum instance_state to);
 enum obstacle pool_start_now(struct version *v);
+
+/* --- pool_slots.c ------------------------------------------------------------------- */
+struct instance *pool_free_instance(const struct version *v); /* or NULL */
+/* The same, for a call that takes it at once: thawed if need be. */
+struct instance *pool_wake(struct version *v);
+void pool_take_slot(struct instance *in, struct call *c);
+/* The call is off in->calls. usable false: the instance takes no more calls, and is
+ * stopped when it has none. */
+void pool_release_slot(struct instance *in, bool usable, enum stop_reason why);
 
 /* --- pool_idle.c -------------------------------------------------------------------- */
 struct instance *pool_coldest(const struct version *v); /* of the idle; NULL: none */

@@ -25,6 +25,7 @@
 #include "agent/warden/warden_proto.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/freezer.h"
 #include "tests/lib/sandbox.h"
 
 #define WAIT_MS 15000
@@ -189,6 +190,28 @@ static void ends_when_told(void **state)
     assert_true(wait_lost(&b));
     assert_int_equal(b.exit_id, s.id);
     (void)close(s.control);
+    sandbox_bench_close(&b);
+    assert_int_equal(b.warden_status, 0);
+    assert_int_equal(count_groups(b.cgroup), 0);
+}
+
+/* The frozen end as well, although no signal reaches them: the warden thaws them. */
+static void ends_the_frozen_when_told(void **state)
+{
+    struct bench_sandbox s;
+    struct sandbox_bench b;
+    (void)state;
+
+    sandbox_bench_open(&b);
+    make(&b, &s);
+    if (s.freezer != -ENOTSUP) {
+        assert_int_equal(freezer_set(s.freezer, true), 0);
+    }
+    (void)kill(b.warden_pid, SIGTERM);
+    assert_true(wait_lost(&b));
+    assert_int_equal(b.exit_id, s.id);
+    (void)close(s.control);
+    (void)close(s.freezer);
     sandbox_bench_close(&b);
     assert_int_equal(b.warden_status, 0);
     assert_int_equal(count_groups(b.cgroup), 0);
@@ -424,6 +447,7 @@ int main(void)
         cmocka_unit_test(ends_with_the_agent),
         cmocka_unit_test(sandboxes_end_with_the_warden),
         cmocka_unit_test(ends_when_told),
+        cmocka_unit_test(ends_the_frozen_when_told),
         cmocka_unit_test(clears_away_a_predecessors_sandboxes),
         cmocka_unit_test(keeps_its_name_to_itself),
         cmocka_unit_test(short_messages_end_it),
