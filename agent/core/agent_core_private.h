@@ -192,6 +192,7 @@ struct function {
      * that while there are none. */
     struct keepalive keepalive;
     struct keepalive_plan plan;
+    uint64_t plan_ms; /* when it is made: not on the path of calls; UINT64_MAX: it is */
     bool prewarmed;   /* what the plan says was done, or could not be */
     uint32_t n_calls; /* in instances here */
     char names[];

@@ -88,6 +88,7 @@ static struct function *function_new(struct agent_core *a, const char *namespace
     list_init(&f->versions);
     list_init(&f->queue);
     keepalive_init(&f->keepalive, 0, false);
+    f->plan_ms = UINT64_MAX;
     name_map_insert(&a->by_name, &f->by_name, hash(a, namespace_, name));
     list_push_back(&a->functions, &f->all);
     return f;

@@ -94,21 +94,31 @@ void pool_idle_plan(struct function *f)
     if (v == NULL) {
         return;
     }
+    f->plan_ms = UINT64_MAX;
     f->keepalive.fixed_ms = v->spec.idle_ms;
     f->keepalive.learn = v->spec.keep_alive == SPEC_KEEP_ALIVE_LEARNED;
     keepalive_plan(&f->keepalive, &f->plan);
     catalog_version_arm(v);
 }
 
-/* With calls in the queue the next one is here already: that is no time of idleness. */
+/* With calls in the queue the next one is here already: that is no time of idleness. The
+ * plan, which says nothing for the grace, is made when that is over: most often a call
+ * has come by then. */
 void pool_idle_ended(struct function *f)
 {
-    if (f->n_calls > 0 || (f->target != NULL && f->target->n_queued > 0)) {
+    struct version *v = f->target;
+
+    if (f->n_calls > 0 || (v != NULL && v->n_queued > 0)) {
         return;
     }
     keepalive_idle(&f->keepalive, f->core->now_ms);
     f->prewarmed = false;
-    pool_idle_plan(f);
+    if (v != NULL && v->spec.idle_ms > CORE_IDLE_GRACE_MS) {
+        f->plan_ms = f->core->now_ms + CORE_IDLE_GRACE_MS;
+        catalog_version_arm(v);
+    } else {
+        pool_idle_plan(f);
+    }
 }
 
 /* --- what is due ----------------------------------------------------------------------
@@ -174,6 +184,11 @@ static void prewarm(struct version *v)
 
 void pool_idle_expire(struct version *v)
 {
+    struct function *f = v->function;
+
+    if (v == f->target && f->plan_ms <= f->core->now_ms) {
+        pool_idle_plan(f);
+    }
     drop(v);
     freeze(v);
     prewarm(v);
@@ -192,6 +207,9 @@ uint64_t pool_idle_next_ms(const struct version *v)
     if (a->freeze_after_ms > 0 && warm != NULL) {
         due_ms = min_ms(due_ms,
                         max_ms(warm->idle_since_ms + a->freeze_after_ms, v->freeze_ms));
+    }
+    if (v == f->target) {
+        due_ms = min_ms(due_ms, f->plan_ms);
     }
     if (is_planned(v) && !f->prewarmed) {
         due_ms = min_ms(due_ms, f->plan.prewarm_ms);

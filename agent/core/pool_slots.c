@@ -49,6 +49,7 @@ void pool_take_slot(struct instance *in, struct call *c)
     if (f->n_calls++ == 0) {
         keepalive_call(&f->keepalive, f->core->now_ms);
         f->plan.basis = KEEPALIVE_FIXED;
+        f->plan_ms = UINT64_MAX;
     }
     CHECK(in->state == INSTANCE_BUSY && in->n_calls < pool_slots(v));
     in->n_calls++;

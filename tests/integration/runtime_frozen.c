@@ -223,7 +223,7 @@ static void ends_while_frozen(void **state)
 }
 
 /* Frozen and thawed, over and over: no call is lost, and it is quick. */
-static void many_times(void **state)
+static void exec_many_times(void **state)
 {
     uint64_t best_us = UINT64_MAX, best_call_us = UINT64_MAX, began_us, us;
     struct bench_instance i;
@@ -266,7 +266,8 @@ static int close_bench(void **state)
     return 0;
 }
 
-int main(void)
+/* runtime_frozen [PATTERN]: only tests of such names. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_stands_still),
@@ -274,12 +275,15 @@ int main(void)
         cmocka_unit_test(what_exec_left_stands_still),
         cmocka_unit_test(not_while_it_works),
         cmocka_unit_test(ends_while_frozen),
-        cmocka_unit_test(many_times),
+        cmocka_unit_test(exec_many_times),
     };
     int failed;
 
     if (!sandbox_bench_possible()) {
         return 77;
+    }
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
     failed = cmocka_run_group_tests(tests, open_bench, close_bench);
