@@ -65,8 +65,9 @@ static const char *put(char **at, const char *text)
 }
 
 /* Without memory for it the event is not told: it is for people. */
-static void add(struct controller_core *c, const struct journal_event *like,
-                const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void add(struct controller_core *c,
+                                                      const struct journal_event *like,
+                                                      const char *fmt, va_list args)
 {
     char raw[JOURNAL_TEXT_MAX], text[JOURNAL_TEXT_MAX];
     struct journal_event **place = &c->journal.events[c->journal.n % JOURNAL_MAX];
