@@ -2,10 +2,12 @@
 
 #include "common/check.h"
 #include "controller/core/core_private.h"
+#include "controller/core/journal.h"
 #include "controller/core/scaling_config.h"
 #include "controller/core/scheduler.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
+#define EVENT_MS     30000 /* between two events of one movement */
 #define BEAT_MS      1000  /* agents report what changed in this time */
 #define SQUEEZE_MS   10000
 #define AWAY_MS      2000 /* heard of before that: nothing changed, until just now */
@@ -65,6 +67,25 @@ static void note(struct core_target *t, uint32_t to, enum scaling_reason reason,
     scaling_records_add(&s->records, &r);
 }
 
+/* Steps of one movement are one event: there is room for some thousands in the cluster.
+ */
+static void tell(struct core_target *t, uint32_t to, enum scaling_reason reason)
+{
+    struct controller_core *c = t->f->core;
+    struct scaling *s = &t->scaling;
+    bool up = to > s->desired;
+
+    if (up == s->told_up && s->told_ms != 0 && to != 0 &&
+        core_now_ms(c) - s->told_ms < EVENT_MS) {
+        return;
+    }
+    s->told_ms = core_now_ms(c) > 0 ? core_now_ms(c) : 1;
+    s->told_up = up;
+    journal_function(c, EVENT_SCALED, t->f, t->number,
+                     "scales from %u to %u instances: %s", s->desired, to,
+                     scaling_reason_text(reason));
+}
+
 static void set_desired(struct core_target *t, uint32_t to, enum scaling_reason reason,
                         const struct autoscaler_decision *d)
 {
@@ -75,6 +96,7 @@ static void set_desired(struct core_target *t, uint32_t to, enum scaling_reason 
         return;
     }
     note(t, to, reason, d);
+    tell(t, to, reason);
     *(to > s->desired ? &c->scaling.ups : &c->scaling.downs) += 1;
     c->scaling.desired = c->scaling.desired - s->desired + to;
     s->desired = to;

@@ -43,6 +43,8 @@ struct scaling {
     uint32_t desired;
     uint32_t no_room; /* warm ones that no node had room for, at the last placement */
     bool panicking;
+    bool told_up; /* of the latest event, and when that was */
+    uint64_t told_ms;
     bool counted;           /* the count that it begins with was settled */
     uint64_t warm_until_ms; /* a candidate waits for its warm ones until then */
     uint64_t ready, queued, in_flight; /* sums over the nodes' last reports */

@@ -555,6 +555,31 @@ static void records_are_bounded(void **state)
     assert_string_equal(scaling_reason_name(SCALING_NO_ROOM), "no_room");
 }
 
+/* One movement is one event, however many steps it has. */
+static void a_movement_is_one_event(void **state)
+{
+    struct fixture *f = *state;
+    struct core_event_query q = {.namespace_ = "default", .name = "hello"};
+    struct function_spec spec;
+    struct load l;
+    unsigned scaled = 0;
+    uint64_t after;
+    json_t *e;
+
+    defaults(&spec);
+    l = one(&f->w, &spec);
+    after = controller_core_event_last(f->w.core);
+    for (uint32_t calls = 1; calls <= 15; calls++) {
+        steady(&f->w, &l, calls, 1);
+    }
+    assert_true(world_number(&f->w, "hello", "desired") > 10);
+    while ((e = controller_core_event_next(f->w.core, &q, &after)) != NULL) {
+        scaled += strcmp(json_string_value(json_object_get(e, "kind")), "scaled") == 0;
+        json_decref(e);
+    }
+    assert_int_equal(scaled, 1);
+}
+
 /* What is kept for load that may come makes room for what must be: a new function proves
  * itself though the nodes are full of warm instances. What runs calls is not touched. */
 static void makes_room_for_a_deploy(void **state)
@@ -687,6 +712,7 @@ int main(void)
         TEST(activation_and_delay),
         TEST(what_is_kept_alive_does_not_count),
         TEST(records_are_bounded),
+        TEST(a_movement_is_one_event),
         TEST(makes_room_for_a_deploy),
         TEST(only_holders_hear_of_warm),
         TEST(goes_with_its_function),
