@@ -16,7 +16,8 @@
 
 static struct version_state version(void)
 {
-    static const struct grant grants[] = {{"node1", 3, 1, 2}, {"node-2.example", 2, 0, 0}};
+    static const struct grant grants[] = {{"node1", 3, 1, 2},
+                                          {"node-2.example", 2, 0, 0}};
     struct version_state v = {.number = 7, .grants = grants, .n_grants = 2};
 
     function_spec_init(&v.spec);
