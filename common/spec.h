@@ -158,7 +158,7 @@ const char *spec_placement_name(enum spec_placement p); /* "binpack" */
 int spec_placement_parse(const char *name);             /* or -EINVAL */
 const char *spec_keep_alive_name(enum spec_keep_alive k); /* "learned", "fixed" */
 int spec_keep_alive_parse(const char *name);              /* or -EINVAL */
-const char *spec_format_name(enum spec_format f);   /* "zip", "tar", "file" */
+const char *spec_format_name(enum spec_format f); /* "zip", "tar", "file" */
 int spec_format_parse(const char *name);
 
 /* spec.c's, in spec_placement.c. */

@@ -11,7 +11,7 @@ static const struct option deploy_options[] = {
     {"runtime", 0, "RUNTIME", "how the program is run (default: guessed, and said)",
      "python*|node*|http|exec|provided*"},
     {"handler", 0, "CMD",
-     "the program in the package, with arguments; of python and node module.function", NULL},
+     "the program in the package, with arguments; python, node: module.function", NULL},
     {"env", 'e', "K=V", "an environment variable; may be repeated", NULL},
 #define X(member, key, flag, min, max, dflt, unit, help) \
     {flag, 0, "N", help " (" unit ", " #min " to " #max "; default: " #dflt ")", NULL},
