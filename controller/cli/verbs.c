@@ -145,6 +145,7 @@ static const struct verb verbs[] = {
                   "an archive", "mayfly deploy . --memory 256 --env LEVEL=debug",
                   "with settings", "mayfly deploy . --constraint disk=ssd --reserved 10",
                   "on nodes with this label, with room for ten calls always"),
+         "mayfly deploy app.py", "a function: def handler(event, context)",
      OPTIONS(deploy_options),
      .run = verb_deploy},
     {.name = "invoke",

@@ -112,13 +112,22 @@ def _fault(kind, message, cause=None):
     return fault
 
 
+def _put(text=""):
+    """To the log; the function may have closed or replaced what it goes through."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except Exception:
+        pass
+
+
 def _leave(status):
     """At once, whatever threads the function has: SystemExit would wait for them."""
     atexit = sys.modules.get("atexit")
     try:
         if atexit is not None:
             atexit._run_exitfuncs()
-        sys.stdout.flush()
+        _put()
         sys.stderr.flush()
     finally:
         os._exit(status)
@@ -139,8 +148,7 @@ def _report(api, path, error, request_id):
     import mayfly_errors
 
     doc = mayfly_errors.document(error, request_id)
-    sys.stdout.write(mayfly_errors.text(doc))
-    sys.stdout.flush()
+    _put(mayfly_errors.text(doc))
     kind = doc["errorType"].encode("ascii", "replace").decode()
     api.request("POST", path, "Content-Type: application/vnd.aws.lambda.error+json\r\n"
                 f"Lambda-Runtime-Function-Error-Type: {kind}\r\n", mayfly_json.dumps(doc))
@@ -171,7 +179,7 @@ def _serve(api, handler, headers, body):
     except BaseException as e:
         _report(api, to + "error", e, request_id)
     else:
-        sys.stdout.flush()
+        _put()
         api.request("POST", to + "response", "Content-Type: application/json\r\n", result)
 
 

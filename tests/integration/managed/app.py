@@ -72,7 +72,13 @@ def loops(event, context):
     return value
 
 
+def closes(event, context):
+    sys.stdout.close()
+    return "closed"
+
+
 ACTIONS = {
+    "close": closes,
     "echo": lambda event, context: event["value"],
     "context": context,
     "decimals": decimals,
