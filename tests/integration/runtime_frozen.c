@@ -213,6 +213,7 @@ static void ends_while_frozen(void **state)
     runtime_instance_stop(i.in, 10000);
     WAIT_FOR(&bench, i.n_gone == 1);
     bench_log_has(&bench, "asked to end");
+    function_spec_free(&i.spec);
 
     bench_instance_init(&i, SPEC_RUNTIME_HTTP, "server.py");
     bench_instance_run(&bench, &i);
