@@ -209,6 +209,9 @@ void router_enqueue_early(struct function *f, struct call *c)
         c->queue_deadline_ms =
             (c->arrived_us + 999) / 1000 + newest->spec.queue_timeout_ms;
     }
+    if (c->queue_deadline_ms > c->queue_limit_ms) {
+        c->queue_deadline_ms = c->queue_limit_ms;
+    }
     c->state = CALL_QUEUED;
     insert(&f->queue, c);
     f->n_queued++;

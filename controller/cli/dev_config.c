@@ -272,6 +272,7 @@ static json_t *agent_config(const struct dev *d, const char *host)
     rc |= json_object_set_new(json, "user", json_sprintf("%d", AGENT_UID));
     rc |= json_object_set_new(json, "cgroup", json_string(d->cgroup));
     rc |= json_object_set_new(json, "uid_base", json_integer(uid_base(d->dir)));
+    rc |= json_object_set_new(json, "stop_notice", json_string("0s")); /* no balancer */
     rc |= json_object_set_new(json, "stop_grace", json_string(STOP_GRACE));
     return whole(json, rc);
 }

@@ -1,5 +1,6 @@
 set(lib ${CMAKE_SOURCE_DIR}/tests/lib)
-add_library(test_agents STATIC ${lib}/agents.c ${lib}/agents_call.c ${lib}/agents_guard.c)
+add_library(test_agents STATIC ${lib}/agents.c ${lib}/agents_function.c
+  ${lib}/agents_call.c ${lib}/agents_guard.c)
 target_link_libraries(test_agents PUBLIC controller_hub mayfly_http PkgConfig::CRYPTO)
 target_compile_definitions(test_agents PRIVATE
   MAYFLY_AGENT="${CMAKE_BINARY_DIR}/agent/mayfly-agent")

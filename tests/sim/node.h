@@ -1,5 +1,5 @@
-/* Shared by node.c (process, runtime) and node_link.c (the session with the controller).
- */
+/* Shared by node.c (process, runtime), node_call.c (calls, also between nodes) and
+ * node_link.c (the session with the controller). */
 #ifndef TESTS_SIM_NODE_H
 #define TESTS_SIM_NODE_H
 
@@ -92,6 +92,14 @@ struct sim_call *sim_call_new(struct sim_node *n, const char *function,
 unsigned sim_node_index(const struct sim *s, const char *name);
 bool sim_package_is_ready(struct sim_node *n, const char *digest);
 void sim_node_arm(struct sim_node *n);
+
+/* node_call.c */
+void sim_call_over(struct sim_call *sc, enum cause cause);
+void sim_call_dispatch(void *ctx, struct call *c);
+void sim_call_forward(void *ctx, struct call *c, const char *node, const char *gateway);
+void sim_call_reject(void *ctx, struct call *c, enum cause cause, const char *text,
+                     uint32_t retry_after_s);
+void sim_call_timeout(void *ctx, struct call *c);
 
 /* node_link.c */
 void sim_node_dial(struct sim_node *n);
