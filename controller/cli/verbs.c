@@ -141,11 +141,11 @@ static const struct verb verbs[] = {
      .examples =
          EXAMPLES("mayfly deploy ./thumbnail", "a folder with a function.yaml",
                   "mayfly deploy hello.sh --runtime exec", "one script",
+                  "mayfly deploy app.py", "a function: def handler(event, context)",
                   "mayfly deploy app.zip --name app --runtime http --handler server",
                   "an archive", "mayfly deploy . --memory 256 --env LEVEL=debug",
                   "with settings", "mayfly deploy . --constraint disk=ssd --reserved 10",
                   "on nodes with this label, with room for ten calls always"),
-         "mayfly deploy app.py", "a function: def handler(event, context)",
      OPTIONS(deploy_options),
      .run = verb_deploy},
     {.name = "invoke",
