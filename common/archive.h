@@ -1,9 +1,9 @@
 /* Unpacking and packing function packages with libarchive.
  *
  * What is refused, naming the entry: absolute paths, "..", backslash or NUL in a name, a
- * name component over 255 bytes, entries written through a symlink, hard links or symlinks
- * leading outside the root, device nodes, fifos, sockets, setuid/setgid/sticky bits,
- * the same name twice, a wrong CRC, and anything past the limits (entries, bytes
+ * name component over 255 bytes, entries written through a symlink, hard links or
+ * symlinks leading outside the root, device nodes, fifos, sockets, setuid/setgid/sticky
+ * bits, the same name twice, a wrong CRC, and anything past the limits (entries, bytes
  * unpacked, ratio, depth). Symlinks inside the root and permission bits are kept. */
 #ifndef COMMON_ARCHIVE_H
 #define COMMON_ARCHIVE_H
@@ -33,8 +33,9 @@ int archive_unpack(const char *path, enum spec_format format, const char *file_n
                    const char *dest, const struct archive_limits *limits,
                    struct error *err);
 
-/* Packs a folder as a reproducible zip-free tar.gz (sorted, mtime 0, uid 0): same content,
- * same digest. `exclude`: NULL-terminated names (".git") skipped at any depth. */
+/* Packs a folder as a reproducible zip-free tar.gz (sorted, mtime 0, uid 0): same
+ * content, same digest. `exclude`: NULL-terminated names (".git") skipped at any depth.
+ */
 int archive_pack_folder(const char *folder, const char *dest_path,
                         const char *const *exclude, struct error *err);
 

@@ -14,10 +14,11 @@
 #include "common/cleanup.h"
 #include "common/random.h"
 
-#define IO_SIZE         (64 * 1024)
-#define RATIO_FREE      (8ULL << 20) /* unpacked bytes that need no ratio */
-#define TAR_ENTRY_BYTES 2048 /* of heads and padding that an entry may add to a stream \
-                              */
+#define IO_SIZE    (64 * 1024)
+#define RATIO_FREE (8ULL << 20) /* unpacked bytes that need no ratio */
+#define TAR_ENTRY_BYTES                                            \
+    2048 /* of heads and padding that an entry may add to a stream \
+          */
 
 /* One pass over an archive: every entry is judged, then written if root >= 0. */
 struct reader {

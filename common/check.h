@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECK(cond)                                                                      \
-    do {                                                                                 \
-        if (__builtin_expect(!(cond), 0)) {                                              \
-            (void)fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__,       \
-                          #cond);                                                        \
-            abort();                                                                     \
-        }                                                                                \
+#define CHECK(cond)                                                                \
+    do {                                                                           \
+        if (__builtin_expect(!(cond), 0)) {                                        \
+            (void)fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, \
+                          #cond);                                                  \
+            abort();                                                               \
+        }                                                                          \
     } while (0)
 
 #endif /* COMMON_CHECK_H */

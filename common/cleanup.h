@@ -52,12 +52,12 @@ static inline int steal_fd(int *fd)
     return stolen;
 }
 
-#define steal(ptr)                                                                       \
-    __extension__({                                                                      \
-        __typeof__(ptr) *steal_p_ = &(ptr);                                              \
-        __typeof__(ptr) steal_v_ = *steal_p_;                                            \
-        *steal_p_ = NULL;                                                                \
-        steal_v_;                                                                        \
+#define steal(ptr)                            \
+    __extension__({                           \
+        __typeof__(ptr) *steal_p_ = &(ptr);   \
+        __typeof__(ptr) steal_v_ = *steal_p_; \
+        *steal_p_ = NULL;                     \
+        steal_v_;                             \
     })
 
 #endif /* COMMON_CLEANUP_H */

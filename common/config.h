@@ -5,7 +5,8 @@
  *         ...
  *     };
  *     rc = config_load(path, keys, n, &cfg, &err);
- *     // err: "/etc/mayfly/agent.yaml:12: gateway.prot: no such key; did you mean gateway.port?"
+ *     // err: "/etc/mayfly/agent.yaml:12: gateway.prot: no such key; did you mean
+ * gateway.port?"
  *
  * Keys that are not known, given twice, or of the wrong type or range are refused with
  * file, line and key, and a file that is refused changes nothing. Values keep what they
@@ -52,8 +53,8 @@ int config_set(const char *name, const char *assignment, const struct config_key
                size_t n_keys, void *target, struct error *err);
 void config_free_strings(const struct config_key *keys, size_t n_keys, void *target);
 
-/* YAML document (one mapping) as JSON with the same limits and refusals: for function.yaml.
- * Scalars are typed by the YAML 1.2 core schema. Errors name name:line. */
+/* YAML document (one mapping) as JSON with the same limits and refusals: for
+ * function.yaml. Scalars are typed by the YAML 1.2 core schema. Errors name name:line. */
 int config_yaml_to_json(const char *name, const char *text, size_t len, json_t **ret,
                         struct error *err);
 

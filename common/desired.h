@@ -63,7 +63,7 @@ struct version_load {
     uint64_t load_us; /* sum over time of (queued + in_flight), since boot */
     uint64_t begun;   /* calls given to an instance, since boot */
     uint32_t grant_max, grant_warm, grant_reserved; /* what the node has for it */
-    uint32_t frozen;                /* instances without calls, not counted as idle */
+    uint32_t frozen; /* instances without calls, not counted as idle */
 };
 
 struct node_report {

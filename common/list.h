@@ -43,12 +43,12 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
-#define LIST_FOREACH(it, head)                                                           \
+#define LIST_FOREACH(it, head) \
     for (struct list *it = (head)->next; it != (head); it = it->next)
 
 /* Also safe when the body removes or frees `it` (but not its successor). */
-#define LIST_FOREACH_SAFE(it, head)                                                      \
-    for (struct list *it = (head)->next, *it##_next = it->next; it != (head);            \
+#define LIST_FOREACH_SAFE(it, head)                                           \
+    for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
          it = it##_next, it##_next = it->next)
 
 #endif /* COMMON_LIST_H */

@@ -95,9 +95,10 @@ static void json(struct line *l, enum log_level level, const char *ts, const cha
     char head[128];
 
     put(l, head,
-        (size_t)snprintf(head, sizeof(head),
-                         "{\"ts\":\"%s\",\"level\":\"%s\",\"component\":\"%s\",\"msg\":\"",
-                         ts, level_names[level], state.component));
+        (size_t)snprintf(
+            head, sizeof(head),
+            "{\"ts\":\"%s\",\"level\":\"%s\",\"component\":\"%s\",\"msg\":\"", ts,
+            level_names[level], state.component));
     put_escaped(l, msg);
     puts_raw(l, "\"");
     for (size_t i = 0; i < n; i++) {

@@ -21,9 +21,8 @@ struct log_field {
     int64_t num;
 };
 
-#define LOG_STR(k, v)                                                                    \
-    ((struct log_field){.key = (k), .type = LOG_FIELD_STR, .str = (v)})
-#define LOG_INT(k, v)                                                                    \
+#define LOG_STR(k, v) ((struct log_field){.key = (k), .type = LOG_FIELD_STR, .str = (v)})
+#define LOG_INT(k, v) \
     ((struct log_field){.key = (k), .type = LOG_FIELD_INT, .num = (int64_t)(v)})
 
 /* component is "controller", "agent" or "warden"; it must stay valid. */
@@ -32,13 +31,13 @@ void log_init(const char *component, enum log_level level, enum log_format forma
 void log_write(enum log_level level, const char *msg, const struct log_field *fields,
                size_t n_fields);
 
-#define LOG_AT_(level, msg, ...)                                                         \
-    log_write((level), (msg),                                                            \
-              (const struct log_field[]){__VA_OPT__(__VA_ARGS__, ){.key = NULL}},        \
-              sizeof((const struct log_field[]){                                         \
-                  __VA_OPT__(__VA_ARGS__, ){.key = NULL}}) /                             \
-                      sizeof(struct log_field) -                                         \
-                  1)
+#define LOG_AT_(level, msg, ...)                                                     \
+    log_write(                                                                       \
+        (level), (msg),                                                              \
+        (const struct log_field[]){__VA_OPT__(__VA_ARGS__, ){.key = NULL}},          \
+        sizeof((const struct log_field[]){__VA_OPT__(__VA_ARGS__, ){.key = NULL}}) / \
+                sizeof(struct log_field) -                                           \
+            1)
 #define log_debug(msg, ...) LOG_AT_(LOG_LEVEL_DEBUG, msg __VA_OPT__(, ) __VA_ARGS__)
 #define log_info(msg, ...)  LOG_AT_(LOG_LEVEL_INFO, msg __VA_OPT__(, ) __VA_ARGS__)
 #define log_warn(msg, ...)  LOG_AT_(LOG_LEVEL_WARN, msg __VA_OPT__(, ) __VA_ARGS__)

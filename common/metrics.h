@@ -24,9 +24,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 int metrics_new(struct metrics **ret);
 struct metrics *metrics_free(struct metrics *m); /* takes NULL; returns NULL */
 
-/* name and help are copied. label_names: n_labels names. Histogram buckets are the classic
- * ones of the project in seconds: .0001 … 60. A NULL family (out of memory) is safe to use:
- * every call on it is then without effect. */
+/* name and help are copied. label_names: n_labels names. Histogram buckets are the
+ * classic ones of the project in seconds: .0001 … 60. A NULL family (out of memory) is
+ * safe to use: every call on it is then without effect. */
 struct metric_family *metrics_family(struct metrics *m, enum metric_type type,
                                      const char *name, const char *help,
                                      const char *const *label_names, size_t n_labels);

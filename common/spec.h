@@ -14,12 +14,12 @@
 #include "common/constraint.h"
 #include "common/error.h"
 
-#define SPEC_NAME_MAX    63  /* namespace and function: [a-z0-9]([-a-z0-9]*[a-z0-9])? */
-#define SPEC_NODE_MAX    63
-#define SPEC_HANDLER_MAX 1023
-#define SPEC_DIGEST_LEN  64  /* SHA-256 in lower-case hex */
-#define SPEC_ENV_BYTES_MAX (4 * 1024 * 8) /* names and values together: 32 KiB */
-#define SPEC_ENV_MAX     256
+#define SPEC_NAME_MAX        63 /* namespace and function: [a-z0-9]([-a-z0-9]*[a-z0-9])? */
+#define SPEC_NODE_MAX        63
+#define SPEC_HANDLER_MAX     1023
+#define SPEC_DIGEST_LEN      64             /* SHA-256 in lower-case hex */
+#define SPEC_ENV_BYTES_MAX   (4 * 1024 * 8) /* names and values together: 32 KiB */
+#define SPEC_ENV_MAX         256
 #define SPEC_CONSTRAINTS_MAX 16
 
 enum spec_runtime {
@@ -38,13 +38,19 @@ enum spec_metric {
     SPEC_METRIC_COUNT
 };
 
-enum spec_keep_alive { /* of an idle instance */
-    SPEC_KEEP_ALIVE_LEARNED, /* as calls are used to come; idle_ms while that is unknown */
-    SPEC_KEEP_ALIVE_FIXED,   /* idle_ms */
-    SPEC_KEEP_ALIVE_COUNT
+enum spec_keep_alive {                          /* of an idle instance */
+                       SPEC_KEEP_ALIVE_LEARNED, /* as calls are used to come; idle_ms
+                                                   while that is unknown */
+                       SPEC_KEEP_ALIVE_FIXED,   /* idle_ms */
+                       SPEC_KEEP_ALIVE_COUNT
 };
 
-enum spec_format { SPEC_FORMAT_ZIP, SPEC_FORMAT_TAR, SPEC_FORMAT_FILE, SPEC_FORMAT_COUNT };
+enum spec_format {
+    SPEC_FORMAT_ZIP,
+    SPEC_FORMAT_TAR,
+    SPEC_FORMAT_FILE,
+    SPEC_FORMAT_COUNT
+};
 
 /* Which of the nodes that fit come first. */
 enum spec_placement {
@@ -61,31 +67,63 @@ struct spec_env {
 
 /* Numeric fields: X(member, "json_key", "flag", min, max, default, "unit", "help") */
 #define SPEC_NUMBERS(X)                                                                  \
-    X(memory_mib, "memory_mib", "memory", 16, 32768, 128, "MiB", "memory limit of an instance") \
-    X(cpu_millis, "cpu_millis", "cpu", 10, 256000, 1000, "millicores", "CPU limit of an instance") \
-    X(timeout_ms, "timeout_ms", "timeout", 10, 5400000, 30000, "ms", "a call is killed after this") \
-    X(init_timeout_ms, "init_timeout_ms", "init-timeout", 10, 600000, 10000, "ms", "an instance must be ready within this") \
-    X(concurrency, "concurrency", "concurrency", 1, 1000, 1, "calls", "calls at once in one instance") \
-    X(max_scale, "max_scale", "max-scale", 0, 100000, 0, "instances", "most instances in the cluster; 0: no limit but capacity") \
-    X(min_scale, "min_scale", "min-scale", 0, 10000, 0, "instances", "instances kept ready") \
-    X(target, "target", "target", 0, 1000000, 0, "calls or calls/s", "load of an instance to aim for; 0: concurrency, or the cluster's default") \
-    X(target_utilization, "target_utilization", "target-utilization", 0, 100, 0, "%", "share of the target that is used; 0: the cluster's default, 70") \
-    X(window_ms, "window_ms", "window", 0, 3600000, 0, "ms", "load is averaged over this; 0: the cluster's default, 60s") \
-    X(panic_window, "panic_window", "panic-window", 0, 100, 0, "%", "of the window: averaged over this in a burst; 0: the cluster's default, 10") \
-    X(panic_threshold, "panic_threshold", "panic-threshold", 0, 1000, 0, "%", "instances wanted, of those ready, that make a burst; 0: the cluster's default, 200") \
-    X(initial_scale, "initial_scale", "initial-scale", 0, 10000, 0, "instances", "instances that a new version takes over with; 0: the cluster's default, 1") \
-    X(activation_scale, "activation_scale", "activation-scale", 0, 10000, 0, "instances", "fewest instances while there is load; 0: the cluster's default, 1") \
-    X(scale_down_delay_ms, "scale_down_delay_ms", "scale-down-delay", 0, 3600000, 0, "ms", "fewer instances must have been wanted for so long; 0: the cluster's default, none") \
-    X(max_scale_up_rate, "max_scale_up_rate", "max-scale-up-rate", 0, 1000000, 0, "times", "most instances wanted at once, of those ready; 0: the cluster's default, 1000") \
-    X(max_scale_down_rate, "max_scale_down_rate", "max-scale-down-rate", 0, 1000000, 0, "times", "those ready are at most divided by this at once; 0: the cluster's default, 2") \
-    X(retention_ms, "scale_to_zero_retention_ms", "scale-to-zero-retention", 0, 3600000, 0, "ms", "the last instance stays so long after load ended; 0: the cluster's default, none") \
-    X(reserved, "reserved", "reserved", 0, 100000, 0, "calls", "calls at once that there is always room for, and no more; 0: neither") \
-    X(pids_max, "pids_max", "pids", 1, 32768, 256, "processes", "processes and threads of an instance") \
-    X(tmp_mib, "tmp_mib", "tmp", 1, 10240, 64, "MiB", "size of /tmp") \
-    X(idle_ms, "idle_ms", "idle", 0, 86400000, 60000, "ms", "an idle instance is dropped after this; with keep_alive learned, until there is a pattern") \
-    X(queue_max, "queue_max", "queue-max", 0, 100000, 1000, "calls", "calls that may wait on one node") \
-    X(queue_timeout_ms, "queue_timeout_ms", "queue-timeout", 0, 600000, 10000, "ms", "a call waits so long for an instance") \
-    X(body_max_kib, "body_max_kib", "body-max", 1, 1048576, 6144, "KiB", "largest request body")
+    X(memory_mib, "memory_mib", "memory", 16, 32768, 128, "MiB",                         \
+      "memory limit of an instance")                                                     \
+    X(cpu_millis, "cpu_millis", "cpu", 10, 256000, 1000, "millicores",                   \
+      "CPU limit of an instance")                                                        \
+    X(timeout_ms, "timeout_ms", "timeout", 10, 5400000, 30000, "ms",                     \
+      "a call is killed after this")                                                     \
+    X(init_timeout_ms, "init_timeout_ms", "init-timeout", 10, 600000, 10000, "ms",       \
+      "an instance must be ready within this")                                           \
+    X(concurrency, "concurrency", "concurrency", 1, 1000, 1, "calls",                    \
+      "calls at once in one instance")                                                   \
+    X(max_scale, "max_scale", "max-scale", 0, 100000, 0, "instances",                    \
+      "most instances in the cluster; 0: no limit but capacity")                         \
+    X(min_scale, "min_scale", "min-scale", 0, 10000, 0, "instances",                     \
+      "instances kept ready")                                                            \
+    X(target, "target", "target", 0, 1000000, 0, "calls or calls/s",                     \
+      "load of an instance to aim for; 0: concurrency, or the cluster's default")        \
+    X(target_utilization, "target_utilization", "target-utilization", 0, 100, 0, "%",    \
+      "share of the target that is used; 0: the cluster's default, 70")                  \
+    X(window_ms, "window_ms", "window", 0, 3600000, 0, "ms",                             \
+      "load is averaged over this; 0: the cluster's default, 60s")                       \
+    X(panic_window, "panic_window", "panic-window", 0, 100, 0, "%",                      \
+      "of the window: averaged over this in a burst; 0: the cluster's default, 10")      \
+    X(panic_threshold, "panic_threshold", "panic-threshold", 0, 1000, 0, "%",            \
+      "instances wanted, of those ready, that make a burst; 0: the cluster's default, "  \
+      "200")                                                                             \
+    X(initial_scale, "initial_scale", "initial-scale", 0, 10000, 0, "instances",         \
+      "instances that a new version takes over with; 0: the cluster's default, 1")       \
+    X(activation_scale, "activation_scale", "activation-scale", 0, 10000, 0,             \
+      "instances", "fewest instances while there is load; 0: the cluster's default, 1")  \
+    X(scale_down_delay_ms, "scale_down_delay_ms", "scale-down-delay", 0, 3600000, 0,     \
+      "ms",                                                                              \
+      "fewer instances must have been wanted for so long; 0: the cluster's default, "    \
+      "none")                                                                            \
+    X(max_scale_up_rate, "max_scale_up_rate", "max-scale-up-rate", 0, 1000000, 0,        \
+      "times",                                                                           \
+      "most instances wanted at once, of those ready; 0: the cluster's default, 1000")   \
+    X(max_scale_down_rate, "max_scale_down_rate", "max-scale-down-rate", 0, 1000000, 0,  \
+      "times",                                                                           \
+      "those ready are at most divided by this at once; 0: the cluster's default, 2")    \
+    X(retention_ms, "scale_to_zero_retention_ms", "scale-to-zero-retention", 0, 3600000, \
+      0, "ms",                                                                           \
+      "the last instance stays so long after load ended; 0: the cluster's default, "     \
+      "none")                                                                            \
+    X(reserved, "reserved", "reserved", 0, 100000, 0, "calls",                           \
+      "calls at once that there is always room for, and no more; 0: neither")            \
+    X(pids_max, "pids_max", "pids", 1, 32768, 256, "processes",                          \
+      "processes and threads of an instance")                                            \
+    X(tmp_mib, "tmp_mib", "tmp", 1, 10240, 64, "MiB", "size of /tmp")                    \
+    X(idle_ms, "idle_ms", "idle", 0, 86400000, 60000, "ms",                              \
+      "an idle instance is dropped after this; with keep_alive learned, until there is " \
+      "a pattern")                                                                       \
+    X(queue_max, "queue_max", "queue-max", 0, 100000, 1000, "calls",                     \
+      "calls that may wait on one node")                                                 \
+    X(queue_timeout_ms, "queue_timeout_ms", "queue-timeout", 0, 600000, 10000, "ms",     \
+      "a call waits so long for an instance")                                            \
+    X(body_max_kib, "body_max_kib", "body-max", 1, 1048576, 6144, "KiB",                 \
+      "largest request body")
 
 struct function_spec {
     enum spec_runtime runtime;
@@ -126,8 +164,8 @@ uint32_t function_spec_reserved_instances(const struct function_spec *s);
 uint32_t function_spec_instances_max(const struct function_spec *s);
 /* Where idle_ms is given (here, or in JSON without keep_alive) keep_alive becomes fixed:
  * who names a time means it. */
-/* One of the table's numbers, by key or flag name, from a person's text: a plain number in
- * the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
+/* One of the table's numbers, by key or flag name, from a person's text: a plain number
+ * in the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
 int function_spec_set(struct function_spec *s, const char *name, const char *text,
                       struct error *err);
 
@@ -137,7 +175,8 @@ int function_spec_set(struct function_spec *s, const char *name, const char *tex
 int function_spec_from_json(struct function_spec *s, const json_t *json,
                             struct error *err);
 json_t *function_spec_to_json(const struct function_spec *s); /* NULL: out of memory */
-/* Rules between fields (min_scale within max_scale, what reuse=false excludes) and of env. */
+/* Rules between fields (min_scale within max_scale, what reuse=false excludes) and of
+ * env. */
 int function_spec_validate(const struct function_spec *s, struct error *err);
 
 int package_ref_from_json(struct package_ref *p, const json_t *json, struct error *err);
@@ -154,11 +193,11 @@ int spec_runtime_parse(const char *name);
 bool spec_runtime_takes_events(enum spec_runtime r);
 const char *spec_metric_name(enum spec_metric m); /* "concurrency", "rps" */
 int spec_metric_parse(const char *name);
-const char *spec_placement_name(enum spec_placement p); /* "binpack" */
-int spec_placement_parse(const char *name);             /* or -EINVAL */
+const char *spec_placement_name(enum spec_placement p);   /* "binpack" */
+int spec_placement_parse(const char *name);               /* or -EINVAL */
 const char *spec_keep_alive_name(enum spec_keep_alive k); /* "learned", "fixed" */
 int spec_keep_alive_parse(const char *name);              /* or -EINVAL */
-const char *spec_format_name(enum spec_format f); /* "zip", "tar", "file" */
+const char *spec_format_name(enum spec_format f);         /* "zip", "tar", "file" */
 int spec_format_parse(const char *name);
 
 /* spec.c's, in spec_placement.c. */

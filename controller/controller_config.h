@@ -37,7 +37,7 @@ struct controller_config {
         uint32_t max_scale_up_rate, max_scale_down_rate;
         uint32_t window_ms, scale_down_delay_ms, grace_ms, retention_ms;
         bool scale_to_zero;
-    } autoscaler; /* of functions that do not say it */
+    } autoscaler;           /* of functions that do not say it */
     char *placement_policy; /* "binpack" or "spread" */
     uint32_t placement_homes;
     uint32_t placement_cpu_overcommit; /* percent; 0: CPU does not count */

@@ -55,7 +55,8 @@ void session_reset(struct session *s); /* a new session: nothing queued, numbers
 int session_queue(struct session *s, const char *key, struct session_body *body);
 
 /* What is queued from now on replaces nothing that was queued before: a message that must
- * stand behind another (a snapshot's beginning) would otherwise be moved in front of it. */
+ * stand behind another (a snapshot's beginning) would otherwise be moved in front of it.
+ */
 void session_barrier(struct session *s);
 
 /* Drops the keyed items that have no number yet: something will make up for them. */

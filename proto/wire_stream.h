@@ -24,7 +24,8 @@ struct wire_conn_ops {
 };
 
 int wire_new(struct wire **ret, uv_loop_t *loop);
-/* All connections must be closed before, and listeners closing; freed before on_closed. */
+/* All connections must be closed before, and listeners closing; freed before on_closed.
+ */
 void wire_close_all(struct wire *w, void (*on_closed)(void *data), void *data);
 
 /* url: "tcp://host:port"; port 0 takes a free one. */

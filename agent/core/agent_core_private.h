@@ -21,8 +21,8 @@
 
 #include "agent/core/agent_core.h"
 #include "agent/core/due_heap.h"
-#include "agent/core/load_meter.h"
 #include "agent/core/keepalive.h"
+#include "agent/core/load_meter.h"
 #include "agent/core/name_map.h"
 #include "common/backoff.h"
 

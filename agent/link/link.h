@@ -1,8 +1,8 @@
 /* Link: the agent's end of the stream to the controller.
  *
- * Dials with nng, reconnects for ever with exponential back-off and full jitter (100 ms to
- * 2 s), resumes the session or starts a new one and then takes the snapshot. Silence for
- * three heartbeats ends a connection. Everything runs on the loop's thread. */
+ * Dials with nng, reconnects for ever with exponential back-off and full jitter (100 ms
+ * to 2 s), resumes the session or starts a new one and then takes the snapshot. Silence
+ * for three heartbeats ends a connection. Everything runs on the loop's thread. */
 #ifndef AGENT_LINK_H
 #define AGENT_LINK_H
 
@@ -15,7 +15,8 @@
 struct link;
 
 struct link_options {
-    const char *const *controllers; /* "tcp://host:8091", NULL-terminated, tried in turn */
+    const char *const
+        *controllers; /* "tcp://host:8091", NULL-terminated, tried in turn */
     /* Fills in node, gateway, capacity, labels, token; the link adds the session. Called
      * before each dial; strings must stay valid until the next call. */
     void (*fill_hello)(void *data, Mayfly__V1__Hello *hello);
@@ -31,7 +32,8 @@ int link_new(struct link **ret, uv_loop_t *loop, const struct link_options *opti
 void link_close(struct link *l, void (*on_closed)(void *data), void *data);
 
 /* Queues a copy; kept until acknowledged or until a new session starts (then dropped: the
- * owner sends a full report after on_welcome with resumed = false). -ENOBUFS when full. */
+ * owner sends a full report after on_welcome with resumed = false). -ENOBUFS when full.
+ */
 int link_send(struct link *l, const Mayfly__V1__Envelope *m);
 bool link_is_up(const struct link *l);
 

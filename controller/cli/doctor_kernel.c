@@ -54,8 +54,8 @@ static int try_namespaces(void)
                : errno;
 }
 
-/* What the root of sandboxes is made with (agent/warden/rootfs.c), in a mount namespace of
- * its own; all of it ends with the process. */
+/* What the root of sandboxes is made with (agent/warden/rootfs.c), in a mount namespace
+ * of its own; all of it ends with the process. */
 static int try_mounts(void)
 {
     if (unshare(CLONE_NEWNS) < 0 ||

@@ -257,8 +257,8 @@ struct core_counts {
     uint64_t nodes_ready,
         nodes_lost; /* ready: also those that are cordoned or draining */
     uint64_t memory_capacity_bytes, memory_reserved_bytes; /* of ready nodes */
-    uint64_t desired;       /* instances, of all versions */
-    uint64_t scaled;        /* versions that have load, or had lately */
+    uint64_t desired; /* instances, of all versions */
+    uint64_t scaled;  /* versions that have load, or had lately */
     uint64_t scale_ups, scale_downs, panics, decisions; /* since the start */
 };
 struct core_counts controller_core_counts(const struct controller_core *c);

@@ -105,6 +105,12 @@ struct core_totals {
     uint64_t invocations, cold_starts, errors;
 };
 
+/* Instances that take calls, frozen ones as well. */
+static inline uint64_t totals_ready(const struct core_totals *t)
+{
+    return t->idle + t->frozen + t->busy;
+}
+
 /* Exists while anything of it is in the store, is asked for or runs. */
 struct core_function {
     struct keymap_entry entry; /* c->functions_by_name */

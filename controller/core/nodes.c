@@ -168,8 +168,7 @@ static void take_load(struct controller_core *c, struct core_node *n,
         scheduler_adopt(n, f, v->version, v->grant_max, v->grant_warm, v->grant_reserved);
     }
     scaling_report(c, l, v);
-    if (v->idle + v->frozen + v->busy >
-        0) { /* it said so to a controller that is no more */
+    if (v->idle + v->frozen + v->busy > 0) { /* as it told a controller that is no more */
         scheduler_proof(c, n, f, v->version, true, CAUSE_NONE, NULL);
     }
 }

@@ -227,8 +227,8 @@ static void look(struct core_target *t)
 void scaling_gauges(struct core_load *l, const struct version_load *v)
 {
     struct core_target *t = target_of(l);
-    uint64_t ready = (uint64_t)v->idle + v->busy;
-    uint64_t was_ready = l->last.idle + l->last.busy;
+    uint64_t ready = (uint64_t)v->idle + v->frozen + v->busy;
+    uint64_t was_ready = totals_ready(&l->last);
 
     if (t == NULL) {
         return;
@@ -345,7 +345,7 @@ void scaling_open(struct core_target *t)
         const struct core_load *l = container_of(it, struct core_load, of_function);
 
         if (l->version == t->number) {
-            t->scaling.ready += l->last.idle + l->last.busy;
+            t->scaling.ready += totals_ready(&l->last);
             t->scaling.queued += l->last.queued;
             t->scaling.in_flight += l->last.in_flight;
         }
@@ -499,7 +499,7 @@ void scaling_invariant(const struct controller_core *c, const struct core_target
         const struct core_load *l = container_of(it, struct core_load, of_function);
 
         if (l->version == t->number) {
-            ready += l->last.idle + l->last.busy;
+            ready += totals_ready(&l->last);
             queued += l->last.queued;
             in_flight += l->last.in_flight;
         }

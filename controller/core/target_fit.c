@@ -50,7 +50,7 @@ static bool runs_there(const struct core_grant *g)
         const struct core_load *l = container_of(it, struct core_load, of_function);
 
         if (l->node == g->node && l->version == g->target->number) {
-            return l->last.starting + l->last.idle + l->last.busy > 0;
+            return l->last.starting + totals_ready(&l->last) > 0;
         }
     }
     return false;

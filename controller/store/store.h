@@ -1,15 +1,16 @@
 /* Store: where definitions and policy live. One interface, three engines (etcd, SQLite,
  * memory); tests/integration has one conformance suite that all of them pass.
  *
- * The model is etcd v3's: a map of byte strings with a cluster-wide revision that grows by
- * one with each changing transaction; every key knows the revision that created it and the
- * one that changed it last. A missing key has revision 0.
+ * The model is etcd v3's: a map of byte strings with a cluster-wide revision that grows
+ * by one with each changing transaction; every key knows the revision that created it and
+ * the one that changed it last. A missing key has revision 0.
  *
  * All calls are asynchronous: the callback comes later on the loop's thread, never from
- * within the call, exactly once, also when the store is closed (-ECANCELED). Requests time
- * out (-ETIMEDOUT); a store that cannot be reached gives -EHOSTUNREACH; a transaction
- * whose outcome is not known gives -EINPROGRESS, and the caller reads again before it
- * decides. Durable: a transaction that succeeded survives a crash right after it. */
+ * within the call, exactly once, also when the store is closed (-ECANCELED). Requests
+ * time out (-ETIMEDOUT); a store that cannot be reached gives -EHOSTUNREACH; a
+ * transaction whose outcome is not known gives -EINPROGRESS, and the caller reads again
+ * before it decides. Durable: a transaction that succeeded survives a crash right after
+ * it. */
 #ifndef CONTROLLER_STORE_H
 #define CONTROLLER_STORE_H
 
@@ -76,11 +77,13 @@ struct store_engine {
     void (*range)(struct store *s, const char *prefix, store_range_cb cb, void *data);
     void (*txn)(struct store *s, const struct store_compare *compares, size_t n_compares,
                 const struct store_op *ops, size_t n_ops, store_txn_cb cb, void *data);
-    struct store_watch *(*watch)(struct store *s, const char *prefix, int64_t from_revision,
-                                 const struct store_watch_ops *ops, void *data);
+    struct store_watch *(*watch)(struct store *s, const char *prefix,
+                                 int64_t from_revision, const struct store_watch_ops *ops,
+                                 void *data);
     void (*unwatch)(struct store *s, struct store_watch *w);
     void (*lease_grant)(struct store *s, uint32_t ttl_s, store_lease_cb cb, void *data);
-    void (*lease_keepalive)(struct store *s, int64_t lease, store_lease_cb cb, void *data);
+    void (*lease_keepalive)(struct store *s, int64_t lease, store_lease_cb cb,
+                            void *data);
     void (*lease_revoke)(struct store *s, int64_t lease, store_lease_cb cb, void *data);
     void (*close)(struct store *s, void (*on_closed)(void *data), void *data);
 };
@@ -95,8 +98,9 @@ struct store { /* first member of each engine's own struct */
 void store_range(struct store *s, const char *prefix, store_range_cb cb, void *data);
 void store_txn(struct store *s, const struct store_compare *compares, size_t n_compares,
                const struct store_op *ops, size_t n_ops, store_txn_cb cb, void *data);
-struct store_watch *store_watch(struct store *s, const char *prefix, int64_t from_revision,
-                                const struct store_watch_ops *ops, void *data);
+struct store_watch *store_watch(struct store *s, const char *prefix,
+                                int64_t from_revision, const struct store_watch_ops *ops,
+                                void *data);
 void store_unwatch(struct store *s, struct store_watch *w);
 void store_lease_grant(struct store *s, uint32_t ttl_s, store_lease_cb cb, void *data);
 void store_lease_keepalive(struct store *s, int64_t lease, store_lease_cb cb, void *data);
@@ -109,8 +113,9 @@ int store_memory_new(struct store **ret, uv_loop_t *loop, struct error *err);
 int store_sqlite_new(struct store **ret, uv_loop_t *loop, const char *path,
                      struct error *err);
 struct store_etcd_options {
-    const char *const *endpoints; /* "http://127.0.0.1:2379", NULL-terminated; tried in turn */
-    uint32_t request_timeout_ms;  /* default 5 s */
+    const char *const
+        *endpoints; /* "http://127.0.0.1:2379", NULL-terminated; tried in turn */
+    uint32_t request_timeout_ms; /* default 5 s */
 };
 int store_etcd_new(struct store **ret, uv_loop_t *loop,
                    const struct store_etcd_options *options, struct error *err);

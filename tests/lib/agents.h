@@ -108,7 +108,7 @@ bool agents_is_busy(void *fn);
 bool agents_is_idle(void *fn);
 bool agents_is_leaving(void *node);
 bool agents_has_body(void *reply); /* a part of it has come */
-bool agents_is_frozen(void *fn); /* all of it that is there */
+bool agents_is_frozen(void *fn);   /* all of it that is there */
 
 struct agents_reply {
     struct agents *bench;

@@ -31,8 +31,8 @@ struct bench_instance {
 struct bench_call {
     struct runtime_call *c; /* NULL: over */
     char id[40];
-    int status;         /* 0: no response */
-    struct buf headers; /* "Name: value\n" each */
+    int status;                /* 0: no response */
+    struct buf headers;        /* "Name: value\n" each */
     enum cause response_cause; /* when the response began */
     uint64_t content_length;
     struct buf body; /* unless discarding */

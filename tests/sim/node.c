@@ -15,7 +15,7 @@
 #define NOTICE_MS 200
 #define LEAVE_MS  3000
 #define GRACE_MS  30000
-#define THAW_US    300
+#define THAW_US   300
 
 static void timer_arm(struct sim_node *n);
 
