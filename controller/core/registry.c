@@ -206,7 +206,7 @@ void registry_collect(struct controller_core *c, struct core_function *f)
         !list_empty(&f->waits) || !list_empty(&f->loads) || f->published) {
         return;
     }
-    CHECK(f->serving == NULL && f->candidate == NULL);
+    CHECK(f->serving == NULL && f->candidate == NULL && list_empty(&f->others));
     list_remove(&f->dirty);
     scheduler_forget(c, f);
     alarms_clear(&c->alarms, &f->alarm);
@@ -274,6 +274,11 @@ const struct core_body *registry_body(const struct core_function *f, uint64_t nu
         }
     }
     return NULL;
+}
+
+struct core_body *registry_body_of(struct core_function *f, uint64_t number)
+{
+    return (struct core_body *)(uintptr_t)registry_body(f, number);
 }
 
 static void remove_body(struct controller_core *c, struct core_function *f,

@@ -12,7 +12,10 @@
 #include "controller/core/publish.h"
 #include "controller/core/registry.h"
 #include "controller/core/requests.h"
+#include "controller/core/rollout.h"
+#include "controller/core/rollouts.h"
 #include "controller/core/targets.h"
+#include "controller/core/traffic.h"
 
 #define THIN_WAIT_MS      1000
 #define THIN_PAUSE_MS     20
@@ -20,6 +23,7 @@
 #define UNMET_RETRY_MS    1000 /* after memory became free */
 #define NO_MEMORY_MS      1000 /* out of memory: another try */
 #define NAMESPACE_HEAL_MS 5000
+#define RECENT_MS         300000 /* what served before can be called back warm so long */
 #define DECIDE_MIN_MS     200
 #define DECIDE_MAX_MS     10000
 
@@ -81,17 +85,28 @@ static void look_for_homes(struct controller_core *c)
     }
 }
 
-static bool is_thin(const struct controller_core *c, const struct core_target *t)
+static bool is_thin_target(const struct controller_core *c, const struct core_target *t)
 {
     uint32_t homes = c->options.homes_max;
 
-    if (t == NULL || t->body == NULL) {
+    if (t->body == NULL) {
         return false;
     }
     if (t->body->spec.max_scale > 0 && t->body->spec.max_scale < homes) {
         homes = t->body->spec.max_scale;
     }
     return t->n_grants < homes;
+}
+
+static bool is_thin(const struct controller_core *c, const struct core_function *f)
+{
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        if (t != f->candidate && is_thin_target(c, t)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void settle_alarm(struct controller_core *c, struct alarm *a);
@@ -113,6 +128,8 @@ void scheduler_init_function(struct core_function *f)
     list_init(&f->unmet);
     list_init(&f->undecided);
     list_init(&f->thin);
+    list_init(&f->others);
+    rollout_init(f);
     f->alarm.fire = function_alarm;
     f->decide_backoff =
         (struct backoff){.min_ms = DECIDE_MIN_MS, .max_ms = DECIDE_MAX_MS};
@@ -139,6 +156,11 @@ static void release(struct core_function *f)
 {
     drop_target(&f->serving);
     drop_target(&f->candidate);
+    LIST_FOREACH_SAFE(it, &f->others)
+    {
+        target_free(container_of(it, struct core_target, link));
+    }
+    f->served = f->recent = 0;
 }
 
 void scheduler_free(struct controller_core *c)
@@ -152,35 +174,104 @@ void scheduler_free(struct controller_core *c)
     }
 }
 
-static void want_target(struct core_function *f, struct core_target **t, uint64_t number)
+/* The function's target for this version, which goes on with the grants that it has
+ * whatever it was before, or a new one; NULL: out of memory, until the next look. */
+static struct core_target *claim(struct core_function *f, struct list *pool,
+                                 uint64_t number)
 {
-    if (*t != NULL && (*t)->number != number) {
-        drop_target(t);
+    struct core_target *t = NULL;
+
+    LIST_FOREACH(it, pool)
+    {
+        if (container_of(it, struct core_target, link)->number == number) {
+            t = container_of(it, struct core_target, link);
+            break;
+        }
     }
-    if (*t == NULL && number != 0) {
-        *t = target_new(f, number); /* or, out of memory, at the next look */
+    if (t != NULL) {
+        list_remove(&t->link);
+    } else if (number != 0) {
+        t = target_new(f, number);
     }
+    if (t != NULL) {
+        target_set_body(t, registry_body(f, number));
+    }
+    return t;
+}
+
+/* What served before stays for a while: whoever goes back to it finds it warm. */
+static void note_recent(const struct controller_core *c, struct core_function *f,
+                        uint64_t serving)
+{
+    if (f->served != serving) {
+        f->recent = f->served;
+        f->recent_until_ms = core_now_ms(c) + RECENT_MS;
+        f->served = serving;
+    }
+    if (f->recent != 0 && core_now_ms(c) >= f->recent_until_ms) {
+        f->recent = 0;
+    }
+}
+
+static bool may_be_named(const struct core_function *f, const struct record_version *v)
+{
+    return v->was_ready && (v->number == f->recent || rollout_share(f, v->number) > 0 ||
+                            traffic_is_named(&f->record, v->number));
+}
+
+static void claim_others(struct core_function *f, struct list *pool)
+{
+    for (size_t i = 0; f->present && i < f->record.n_versions; i++) {
+        const struct record_version *v = &f->record.versions[i];
+        struct core_target *t;
+
+        if (v->number == f->record.serving || !may_be_named(f, v)) {
+            continue;
+        }
+        t = claim(f, pool, v->number);
+        if (t != NULL) {
+            list_push_back(&f->others, &t->link);
+        }
+    }
+}
+
+static void pool_up(struct list *pool, struct core_target **t)
+{
     if (*t != NULL) {
-        target_set_body(*t, registry_body(f, number));
+        list_push_back(pool, &(*t)->link);
+        *t = NULL;
     }
 }
 
 /* Brings the targets in line with the record. */
-static void follow_record(struct core_function *f)
+static void follow_record(const struct controller_core *c, struct core_function *f)
 {
     const struct record_version *v = f->present ? record_candidate(&f->record) : NULL;
     uint64_t serving = f->present ? f->record.serving : 0;
+    struct list pool;
 
     if (f->recreated) {
         release(f);
     }
-    if (f->candidate != NULL && f->candidate->number == serving) {
-        drop_target(&f->serving);
-        f->serving = steal(f->candidate); /* it goes on where it has proved itself */
+    note_recent(c, f, serving);
+    list_init(&pool);
+    pool_up(&pool, &f->serving);
+    pool_up(&pool, &f->candidate);
+    LIST_FOREACH_SAFE(it, &f->others)
+    {
+        list_remove(it);
+        list_push_back(&pool, it);
+    }
+    f->serving = claim(f, &pool, serving);
+    if (f->serving != NULL) {
         f->serving->n_tried = 0;
     }
-    want_target(f, &f->serving, serving);
-    want_target(f, &f->candidate, v != NULL ? v->number : 0);
+    f->candidate = claim(f, &pool, v != NULL ? v->number : 0);
+    claim_others(f, &pool);
+    LIST_FOREACH_SAFE(it, &pool)
+    {
+        target_free(container_of(it, struct core_target, link));
+    }
     if (f->candidate != NULL && f->candidate->body == NULL) {
         target_fail(f->candidate, CAUSE_INTERNAL,
                     "the store's copy of this version cannot be read; deploy it again");
@@ -194,6 +285,14 @@ void scheduler_body_gone(struct core_function *f, const struct core_body *b)
     }
     if (f->candidate != NULL && f->candidate->body == b) {
         drop_target(&f->candidate);
+    }
+    LIST_FOREACH_SAFE(it, &f->others)
+    {
+        struct core_target *t = container_of(it, struct core_target, link);
+
+        if (t->body == b) {
+            target_free(t);
+        }
     }
 }
 
@@ -289,8 +388,12 @@ static uint64_t warm_bytes(const struct core_target *t)
 /* Memory that is kept warm no more may be what another function waits for. */
 static void note_freed(struct controller_core *c, struct core_function *f)
 {
-    uint64_t now = warm_bytes(f->serving) + warm_bytes(f->candidate);
+    uint64_t now = 0;
 
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        now += warm_bytes(t);
+    }
     if (now < f->warm_bytes && !list_empty(&c->unmet) && !c->unmet_alarm.set) {
         alarms_set(&c->alarms, &c->unmet_alarm, core_now_ms(c) + UNMET_RETRY_MS);
     }
@@ -321,7 +424,24 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Gives both versions their grants; *ret_met: all that they want. When to look again. */
+/* Those that calls may name scale from zero; one that is rolled out keeps its share of
+ * min_scale ready, and one at least. */
+static enum target_outcome place_other(struct controller_core *c, struct core_target *t)
+{
+    uint32_t share = rollout_share(t->f, t->number), warm = 0;
+
+    if (t->body == NULL) {
+        return TARGET_MET;
+    }
+    if (share > 0) {
+        warm = (uint32_t)(((uint64_t)t->body->spec.min_scale * share + ALIAS_WHOLE - 1) /
+                          ALIAS_WHOLE);
+        warm = warm > 0 ? warm : 1;
+    }
+    return target_place(c, t, warm);
+}
+
+/* Gives all versions their grants; *ret_met: all that they want. When to look again. */
 static uint64_t place(struct controller_core *c, struct core_function *f, bool *ret_met)
 {
     uint64_t due_ms = UINT64_MAX;
@@ -343,6 +463,14 @@ static uint64_t place(struct controller_core *c, struct core_function *f, bool *
         }
         due_ms = earlier(due_ms, target_due_ms(f->candidate));
     }
+    LIST_FOREACH(it, &f->others)
+    {
+        outcome = place_other(c, container_of(it, struct core_target, link));
+        *ret_met = *ret_met && outcome == TARGET_MET;
+        if (outcome == TARGET_NO_MEMORY) {
+            due_ms = earlier(due_ms, core_now_ms(c) + NO_MEMORY_MS);
+        }
+    }
     return due_ms;
 }
 
@@ -362,14 +490,18 @@ static void look_at(struct controller_core *c, struct core_function *f)
             return;
         }
     }
-    follow_record(f);
+    follow_record(c, f);
+    if (f->recent != 0) {
+        due_ms = f->recent_until_ms;
+    }
     keys_namespace(f->ns->name, key);
     if (!f->ns->present && registry_damaged_revision(c, key) == 0 && c->epoch != 0) {
         /* Made in the moment when its namespace was deleted: it was acknowledged. */
         requests_heal_namespace(c, f->ns->name);
-        due_ms = core_now_ms(c) + NAMESPACE_HEAL_MS;
+        due_ms = earlier(due_ms, core_now_ms(c) + NAMESPACE_HEAL_MS);
     }
     if (core_placing(c) && f->ns->present) {
+        due_ms = earlier(due_ms, rollout_look(c, f));
         due_ms = earlier(due_ms, place(c, f, &met));
         if (publish(c, f) < 0) {
             due_ms = earlier(due_ms, core_now_ms(c) + NO_MEMORY_MS);
@@ -381,7 +513,7 @@ static void look_at(struct controller_core *c, struct core_function *f)
     if (!met) {
         list_push_back(&c->unmet, &f->unmet);
     }
-    set_thin(c, f, core_placing(c) && is_thin(c, f->serving));
+    set_thin(c, f, core_placing(c) && is_thin(c, f));
     if (due_ms != UINT64_MAX) {
         alarms_set(&c->alarms, &f->alarm, due_ms);
     } else {
@@ -453,16 +585,16 @@ void scheduler_begin(struct controller_core *c)
     alarms_set(&c->alarms, &c->settle_alarm, core_now_ms(c) + c->options.settle_ms);
 }
 
-void scheduler_adopt(struct core_node *n, struct core_function *f, uint64_t version,
-                     uint32_t max, uint32_t warm)
+void scheduler_adopt(struct controller_core *c, struct core_node *n,
+                     struct core_function *f, uint64_t version, uint32_t max,
+                     uint32_t warm)
 {
-    struct core_target *t;
-
-    follow_record(f);
-    t = f->serving != NULL && f->serving->number == version ? f->serving : f->candidate;
-    if (t != NULL && t->number == version && t->body != NULL &&
-        t->proof != PROOF_FAILED) {
-        (void)target_adopt(t, n, max, warm); /* out of memory: it is placed anew */
+    follow_record(c, f);
+    for (struct core_target *t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
+        if (t->number == version && t->body != NULL &&
+            (t != f->candidate || t->proof != PROOF_FAILED)) {
+            (void)target_adopt(t, n, max, warm); /* out of memory: it is placed anew */
+        }
     }
 }
 
@@ -507,11 +639,13 @@ static void check_function(const struct controller_core *c, const struct core_fu
     CHECK(f->candidate == NULL || f->candidate->f == f);
     CHECK(f->serving == NULL || f->candidate == NULL ||
           f->serving->number != f->candidate->number);
-    if (f->serving != NULL) {
-        target_invariant(c, f->serving);
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        CHECK(t->f == f);
+        CHECK(list_empty(&t->link) == (t == f->serving || t == f->candidate));
+        target_invariant(c, t);
     }
     if (f->candidate != NULL) {
-        target_invariant(c, f->candidate);
         CHECK(f->candidate->proof == PROOF_WANTED || !list_empty(&f->undecided));
     }
 }

@@ -33,8 +33,27 @@ struct core_target *target_new(struct core_function *f, uint64_t number)
         t->f = f;
         t->number = number;
         list_init(&t->grants);
+        list_init(&t->link);
     }
     return t;
+}
+
+struct core_target *target_next(const struct core_function *f,
+                                const struct core_target *t)
+{
+    const struct list *at = &f->others;
+
+    if (t == NULL && f->serving != NULL) {
+        return f->serving;
+    }
+    if ((t == NULL || t == f->serving) && f->candidate != NULL) {
+        return f->candidate;
+    }
+    if (t != NULL && t != f->serving && t != f->candidate) {
+        at = &t->link;
+    }
+    return at->next != &f->others ? container_of(at->next, struct core_target, link)
+                                  : NULL;
 }
 
 static void drop_grants(struct core_target *t)
@@ -49,6 +68,7 @@ static void drop_grants(struct core_target *t)
 void target_free(struct core_target *t)
 {
     drop_grants(t);
+    list_remove(&t->link);
     free(t->tried);
     free(t);
 }
