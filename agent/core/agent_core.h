@@ -80,7 +80,9 @@ struct call {
     enum call_state state;
     bool forwarded_here; /* came from another agent: must not hop again */
     bool cold;           /* an instance was started for it */
-    bool pinned;         /* private: its caller named the version */
+    bool failed;         /* the edge's: its reply tells of an error (a status over 499) */
+    bool pinned;         /* private: its caller named the version, or an alias */
+    bool picked;         /* it was picked by weight: ask again, and another may be */
     uint64_t arrived_us; /* monotonic, set by agent_core_call */
     uint64_t dispatched_us;
     uint64_t deadline_ms;       /* monotonic: kill when running past it */
@@ -168,6 +170,16 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in); /* fre
  * 0 serving, else that number. */
 void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
                      const char *name, uint64_t version, bool forwarded_here);
+/* The same for a call that names an alias, a version's number ("3") or nothing (NULL, "",
+ * "$LATEST"). While the serving version is rolled out, or an alias is split, the version
+ * is picked by weight. picked: the version that the node which forwarded it has picked,
+ * or 0: it holds as long as there is that version. */
+void agent_core_call_named(struct agent_core *a, struct call *c, const char *namespace_,
+                           const char *name, const char *qualifier, uint64_t picked,
+                           bool forwarded_here);
+/* The version that was published under this number; 0: there is none here. */
+uint64_t agent_core_published(const struct agent_core *a, const char *namespace_,
+                              const char *name, uint64_t published);
 /* A dispatched or forwarded call has ended. cause: CAUSE_NONE or why it failed. Calls
  * that waited may be dispatched before this returns; c itself is not looked at again. */
 void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause,

@@ -2,6 +2,7 @@
  *
  *   agent_core.c        life, time, drain, reading
  *   catalog.c           functions as the controller streams them; snapshots
+ *   catalog_alias.c     names for versions, and for splits over several
  *   catalog_version.c   versions: what they are, grants, when they are due, their end
  *   catalog_package.c   packages that versions need here
  *   catalog_peer.c      other agents, and which of them gets a call
@@ -90,10 +91,17 @@ struct usage {
     uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
 };
 
+struct alias {
+    char name[ALIAS_NAME_MAX + 1]; /* "": the calls that name nothing */
+    struct alias_weight weights[ALIAS_SPLIT_MAX];
+    size_t n_weights;
+};
+
 struct version {
     struct function *function;
     struct list link; /* in function.versions */
     uint64_t number;
+    uint64_t published; /* its number as a published one; 0: none */
     struct function_spec spec;
     struct package *package;
     struct list package_link;
@@ -150,7 +158,9 @@ struct function {
     bool deleted;
     struct list versions;   /* wanted ones and those that drain; oldest first */
     struct version *target; /* takes the calls that name no version; NULL: none yet */
-    struct list queue;      /* calls that wait for there to be a target */
+    struct alias *aliases;
+    size_t n_aliases;
+    struct list queue; /* calls that wait for there to be a target */
     uint32_t n_queued;
     struct trouble trouble; /* of a version that never was the target */
     struct timer timer;     /* of queue */
@@ -213,6 +223,13 @@ struct function *catalog_find(const struct agent_core *a, const char *namespace_
 struct version *catalog_wanted(const struct function *f, uint64_t number); /* or NULL */
 struct version *catalog_newest(const struct function *f); /* wanted; or NULL */
 void catalog_function_free(struct function *f);
+
+/* --- catalog_alias.c ---------------------------------------------------------------- */
+/* *ret: the caller's to free; s->n_aliases of them. 0 or -ENOMEM. */
+int catalog_aliases_copy(struct alias **ret, const struct function_state *s);
+const struct alias *catalog_alias(const struct function *f, const char *name);
+/* By weight, of those that are here and have a place; NULL: none of them is here. */
+struct version *catalog_alias_pick(const struct function *f, const struct alias *alias);
 
 /* --- catalog_version.c -------------------------------------------------------------- */
 int catalog_version_new(struct version **ret, struct function *f,
@@ -286,6 +303,7 @@ void pool_unclaim(struct version *v);
 void router_dispatch(struct version *v, struct instance *in, struct call *c, bool cold);
 /* Also out of v's queue. false: no other node takes it; it is where it was. */
 bool router_forward(struct version *v, struct call *c);
+void router_count_failing(struct version *v, enum cause cause);
 void router_expire(struct version *v); /* calls whose time is over */
 void router_reject(struct agent_core *a, struct call *c, enum cause cause,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));

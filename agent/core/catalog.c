@@ -100,6 +100,7 @@ void catalog_function_free(struct function *f)
     agent_timer_drop(a, &f->timer);
     name_map_remove(&a->by_name, &f->by_name);
     list_remove(&f->all);
+    free(f->aliases);
     free(f);
 }
 
@@ -146,6 +147,7 @@ struct plan {
     struct grant *others;
     size_t n_others;
     struct grant ours;
+    uint64_t published;
 };
 
 static void plans_free(struct plan *plans, size_t n)
@@ -189,6 +191,7 @@ static int prepare(struct function *f, const struct function_state *s,
             break;
         }
         n++;
+        p->published = vs->published;
         p->version = catalog_wanted(f, vs->number);
         if (p->version == NULL || !catalog_version_same(p->version, vs)) {
             p->version = NULL;
@@ -222,6 +225,7 @@ static void adopt(struct function *f, struct plan *p)
     v->n_grants = p->n_others;
     v->grant_max = p->ours.max;
     v->grant_warm = p->ours.warm;
+    v->published = p->published;
 }
 
 /* The serving version, as soon as it has a place anywhere; until then the one that served
@@ -272,12 +276,18 @@ static void commit(struct function *f, const struct function_state *s, struct pl
 static int apply(struct agent_core *a, struct function *f, const struct function_state *s)
 {
     struct plan *plans;
+    struct alias *aliases;
     size_t n;
-    int rc = prepare(f, s, &plans, &n);
+    int rc = catalog_aliases_copy(&aliases, s);
 
+    rc = rc < 0 ? rc : prepare(f, s, &plans, &n);
     if (rc < 0) {
+        free(aliases);
         return rc;
     }
+    free(f->aliases);
+    f->aliases = aliases;
+    f->n_aliases = s->n_aliases;
     if (f->deleted) {
         f->deleted = false;
         a->n_tombstones--;

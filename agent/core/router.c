@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/check.h"
 
@@ -87,6 +88,7 @@ static void route(struct version *v, struct call *c)
         router_reject(a, c, CAUSE_NO_CAPACITY, "node %s takes no new calls: it drains",
                       a->node);
     } else if ((t = catalog_version_failing(v)) != NULL) {
+        router_count_failing(v, t->cause);
         router_reject(a, c, t->cause, "%s", t->text);
     } else {
         router_enqueue(v, c);
@@ -95,35 +97,114 @@ static void route(struct version *v, struct call *c)
     CHECK(pool_invariant(v));
 }
 
-void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
-                     const char *name, uint64_t version, bool forwarded_here)
+/* What a call asks for. */
+struct wish {
+    const char *qualifier; /* "": nothing */
+    uint64_t number;       /* of a version; 0: none is named by its number */
+    uint64_t picked;       /* elsewhere; or 0 */
+};
+
+/* The version for the call; NULL: it waits for one (*ret_wait), or there is none. */
+static struct version *choose(struct function *f, struct call *c, const struct wish *w,
+                              bool *ret_wait)
+{
+    const struct alias *alias = catalog_alias(f, w->qualifier);
+    struct version *v = w->picked != 0 ? catalog_wanted(f, w->picked) : NULL;
+
+    *ret_wait = false;
+    c->pinned = w->number != 0 || *w->qualifier != '\0';
+    if (w->number != 0) {
+        return catalog_wanted(f, w->number);
+    }
+    if (v != NULL) {
+        c->picked = true;
+        return v;
+    }
+    if (alias != NULL) {
+        c->picked = true;
+        return catalog_alias_pick(f, alias);
+    }
+    *ret_wait = *w->qualifier == '\0';
+    return *ret_wait ? f->target : NULL;
+}
+
+static void reject_unknown(struct agent_core *a, struct call *c, const struct function *f,
+                           const struct wish *w)
+{
+    if (w->number != 0) {
+        router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no version %" PRIu64,
+                      f->namespace_, f->name, w->number);
+    } else if (catalog_alias(f, w->qualifier) != NULL) {
+        router_reject(a, c, CAUSE_NO_CAPACITY,
+                      "no version of alias %s of function %s/%s is known here yet",
+                      w->qualifier, f->namespace_, f->name);
+    } else {
+        router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no alias %.128s",
+                      f->namespace_, f->name, w->qualifier);
+    }
+}
+
+static void take_call(struct agent_core *a, struct call *c, const char *namespace_,
+                      const char *name, const struct wish *w, bool forwarded_here)
 {
     const char *ns = namespace_ != NULL ? namespace_ : "default";
     struct function *f = catalog_find(a, ns, name);
     struct version *v;
+    bool wait;
 
     agent_enter(a);
-    *c = (struct call){.state = CALL_NEW,
-                       .forwarded_here = forwarded_here,
-                       .pinned = version != 0,
-                       .arrived_us = a->now_us};
+    *c = (struct call){
+        .state = CALL_NEW, .forwarded_here = forwarded_here, .arrived_us = a->now_us};
     list_init(&c->link);
     list_init(&c->timer_link);
     if (f == NULL || f->deleted) {
         router_reject(a, c, CAUSE_NOT_FOUND, "there is no function %s/%s", ns, name);
     } else {
         c->function = f;
-        v = version != 0 ? catalog_wanted(f, version) : f->target;
+        v = choose(f, c, w, &wait);
         if (v != NULL) {
             route(v, c);
-        } else if (version != 0) {
-            router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no version %" PRIu64,
-                          ns, name, version);
-        } else {
+        } else if (wait) {
             router_enqueue_early(f, c);
+        } else {
+            reject_unknown(a, c, f, w);
         }
     }
     agent_leave(a);
+}
+
+void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
+                     const char *name, uint64_t version, bool forwarded_here)
+{
+    take_call(a, c, namespace_, name, &(struct wish){.qualifier = "", .number = version},
+              forwarded_here);
+}
+
+/* 0: it is no number of a version, but perhaps an alias. */
+static uint64_t read_number(const char *qualifier)
+{
+    uint64_t n = 0;
+
+    for (const char *at = qualifier; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9' || n > UINT64_MAX / 10 - 1) {
+            return 0;
+        }
+        n = n * 10 + (uint64_t)(*at - '0');
+    }
+    return n;
+}
+
+void agent_core_call_named(struct agent_core *a, struct call *c, const char *namespace_,
+                           const char *name, const char *qualifier, uint64_t picked,
+                           bool forwarded_here)
+{
+    struct wish w = {.qualifier = qualifier != NULL ? qualifier : "", .picked = picked};
+
+    if (strcmp(w.qualifier, "$LATEST") == 0) {
+        w.qualifier = "";
+    }
+    w.number = read_number(w.qualifier);
+    take_call(a, c, namespace_, name, &w, forwarded_here);
 }
 
 /* --- ends -----------------------------------------------------------------------------
@@ -139,6 +220,16 @@ static void account(struct version *v, const struct call *c, bool error, uint64_
     v->usage->errors += error;
     v->usage->cpu_us += cpu_us;
     v->usage->gb_ms += (took_us * v->spec.memory_mib + 999) / 1000;
+}
+
+/* A call that the version's own failure kept from running is one of its failed calls:
+ * whoever rolls it out must see that. */
+void router_count_failing(struct version *v, enum cause cause)
+{
+    if (catalog_cause_is_own(cause)) {
+        v->usage->invocations++;
+        v->usage->errors++;
+    }
 }
 
 static void unlink_call(struct version *v, struct call *c)
@@ -163,7 +254,7 @@ void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause
     agent_enter(a);
     in = c->instance;
     if (c->state == CALL_DISPATCHED) {
-        account(v, c, cause != CAUSE_NONE, cpu_us);
+        account(v, c, cause != CAUSE_NONE || c->failed, cpu_us);
         if (cause == CAUSE_NONE) {
             backoff_reset(&v->backoff);
         }

@@ -265,6 +265,9 @@ void router_reroute(struct version *v)
                        a->node);
         router_reject_queued(v, CAUSE_NO_CAPACITY, text);
     } else if (failing != NULL) {
+        for (uint32_t i = 0; i < v->n_queued; i++) {
+            router_count_failing(v, failing->cause);
+        }
         router_reject_queued(v, failing->cause, failing->text);
     }
     pool_pump(v); /* fewer wait: fewer starts are wanted */
@@ -304,7 +307,8 @@ static void take_unpinned(struct version *v, struct list *calls)
     {
         struct call *c = container_of(it, struct call, link);
 
-        if (!c->pinned) {
+        if (!c->pinned && (!c->picked || !v->wanted)) {
+            c->picked = false;
             router_unqueue(c);
             list_push_back(calls, &c->link);
         }
