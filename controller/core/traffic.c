@@ -87,8 +87,8 @@ static int check_room(const struct record *r, struct traffic_error *err)
                ? 0
                : traffic_refuse(err, CAUSE_CONFLICT, NULL,
                                 "%d versions of a function may be published or have an "
-                                "alias; delete one of them first: `mayfly versions`, "
-                                "`mayfly versions delete`",
+                                "alias; delete one of them first: `mayfly versions NAME "
+                                "--delete N`",
                                 TRAFFIC_KEPT_MAX);
 }
 
