@@ -99,7 +99,8 @@ int main(int argc, char **argv)
     (void)printf(
         "%lu seeds, %lu failed: %llu calls (%llu answered, %llu failed of which %llu "
         "rejected, %llu canceled, %llu cold, %llu forwarded), %llu deploys, %llu "
-        "deletes, %llu orders, %llu controller and %llu agent crashes, %llu cuts, %llu "
+        "deletes, %llu orders, %llu rollouts, %llu traffic changes, %llu controller and "
+        "%llu agent crashes, %llu cuts, %llu "
         "store "
         "outages\n",
         runs, failed, (unsigned long long)total.calls, (unsigned long long)total.ok,
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
         (unsigned long long)total.canceled, (unsigned long long)total.cold,
         (unsigned long long)total.forwarded, (unsigned long long)total.deploys,
         (unsigned long long)total.deletes, (unsigned long long)total.orders,
+        (unsigned long long)total.rollouts, (unsigned long long)total.traffic,
         (unsigned long long)total.controller_crashes,
         (unsigned long long)total.agent_crashes, (unsigned long long)total.cuts,
         (unsigned long long)total.store_outages);

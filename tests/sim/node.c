@@ -271,7 +271,7 @@ static void hop_arrives(void *data)
         forward_over(origin);
         return;
     }
-    sim_call_new(to, origin->function, origin);
+    sim_call_new(to, origin->function, origin->qualifier, origin);
 }
 
 static void call_forward(void *ctx, struct call *c, const char *node, const char *gateway)
@@ -322,7 +322,7 @@ static void caller_leaves(void *data)
 }
 
 struct sim_call *sim_call_new(struct sim_node *n, const char *function,
-                              struct sim_call *origin)
+                              const char *qualifier, struct sim_call *origin)
 {
     struct sim_call *sc = calloc(1, sizeof(*sc));
     struct sim_clock *clock = &n->sim->clock;
@@ -332,7 +332,11 @@ struct sim_call *sim_call_new(struct sim_node *n, const char *function,
     sc->origin = origin;
     (void)snprintf(sc->function, sizeof(sc->function), "%s", function);
     list_push_back(&n->calls, &sc->link);
-    agent_core_call(n->core, &sc->call, NULL, sc->function, 0, origin != NULL);
+    sc->qualifier = qualifier;
+    agent_core_call_named(
+        n->core, &sc->call, NULL, sc->function, qualifier,
+        origin != NULL && origin->call.picked ? version_number(origin->call.version) : 0,
+        origin != NULL);
     if (origin == NULL && n->sim->options.faults && !n->sim->quiet &&
         sim_chance(clock, 20)) {
         sim_after(clock, sim_spread(clock, SERVICE_US), caller_leaves, NULL, sc,
@@ -349,7 +353,9 @@ void sim_node_call(struct sim_node *n, unsigned function)
     if (n->core != NULL) {
         sim_function_name(function, name);
         n->sim->counts.calls++;
-        (void)sim_call_new(n, name, NULL);
+        (void)sim_call_new(
+            n, name, !n->sim->quiet && sim_chance(&n->sim->clock, 150) ? "live" : "",
+            NULL);
     }
 }
 

@@ -6,7 +6,7 @@
 #include "tests/sim/sim.h"
 
 #define SIM_PACKAGES_MAX 256
-#define SIM_GRANTS_MAX   256
+#define SIM_GRANTS_MAX   1024
 
 struct sim_instance {
     struct list link;
@@ -25,7 +25,8 @@ struct sim_call {
     struct sim_call *origin; /* it was forwarded here from */
     struct sim_instance *on;
     char function[16];
-    unsigned over; /* how often it ended */
+    const char *qualifier; /* the alias that it names; "": none */
+    unsigned over;         /* how often it ended */
     enum cause cause;
     enum cause forward_cause;
     char text[128];
@@ -75,7 +76,7 @@ struct sim_node {
 };
 
 struct sim_call *sim_call_new(struct sim_node *n, const char *function,
-                              struct sim_call *origin);
+                              const char *qualifier, struct sim_call *origin);
 bool sim_package_is_ready(struct sim_node *n, const char *digest);
 void sim_node_arm(struct sim_node *n);
 

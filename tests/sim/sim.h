@@ -84,8 +84,8 @@ struct sim_node;
 
 struct sim_counts {
     uint64_t calls, ok, failed, rejected, canceled, cold, forwarded;
-    uint64_t deploys, deletes, orders, controller_crashes, agent_crashes, cuts,
-        store_outages;
+    uint64_t deploys, deletes, orders, rollouts, traffic, controller_crashes,
+        agent_crashes, cuts, store_outages;
 };
 
 struct sim {
@@ -105,7 +105,8 @@ struct sim {
         bool there;     /* put was acknowledged last, not delete */
         bool uncertain; /* the last answer was that it is not known */
         uint32_t memory_mib, max_scale, min_scale;
-        bool bad; /* its instances cannot start */
+        bool bad;   /* its instances cannot start */
+        bool moved; /* by a rollback, or a rollout that may go back: another may serve */
         uint64_t version;
     } functions[SIM_FUNCTIONS_MAX];
 };
