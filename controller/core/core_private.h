@@ -2,6 +2,7 @@
  *
  *   registry   what the store holds          requests   what shall be changed in it
  *   nodes      who is there, and its loads   scheduler  which version is granted where
+ *   traffic    which versions take calls     rollout    how one takes over step by step
  *   views      the same as JSON              placement  the choice of nodes
  *
  * Each door (a function of controller_core.h) changes state, marks the functions that

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/follow.h"
 #include "controller/core/journal.h"
 #include "controller/core/keys.h"
 #include "controller/core/node_order.h"
@@ -284,7 +285,7 @@ struct core_body *registry_body_of(struct core_function *f, uint64_t number)
 static void remove_body(struct controller_core *c, struct core_function *f,
                         struct core_body *b)
 {
-    scheduler_body_gone(f, b);
+    follow_body_gone(f, b);
     uncount_package(c, b->counted);
     list_remove(&b->link);
     f->n_bodies--;

@@ -21,7 +21,6 @@ void scheduler_forget(struct controller_core *c, struct core_function *f);
 
 void scheduler_touch(struct controller_core *c, struct core_function *f);
 void scheduler_run(struct controller_core *c);
-void scheduler_body_gone(struct core_function *f, const struct core_body *b);
 
 /* The epoch is taken: listen first, if there is anything that nodes may be running. */
 void scheduler_begin(struct controller_core *c);
