@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/alias.h"
 #include "common/cause.h"
 #include "common/cleanup.h"
 #include "common/config.h"
-#include "common/alias.h"
 #include "common/spec.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/print.h"

@@ -18,7 +18,8 @@ static const struct option deploy_options[] = {
 #undef X
         {"no-reuse", 0, NULL, "a fresh sandbox for every call (exec and provided)", NULL},
     {"canary", 0, "PERCENT", "give it this share of the calls first, then all", NULL},
-    {"steps", 0, "P,P,...", "give it these shares of the calls one after the other", NULL},
+    {"steps", 0, "P,P,...", "give it these shares of the calls one after the other",
+     NULL},
     {"step-time", 0, "TIME", "each step lasts at least so long (default: 60s)", NULL},
     {"min-calls", 0, "N", "and so many calls of the new version (default: 20)", NULL},
     {"max-error-rate", 0, "PERCENT",
@@ -147,7 +148,8 @@ static const struct verb verbs[] = {
          "the folder gives the defaults for all options: name, runtime, handler, memory, "
          "cpu, timeout, concurrency, env and so on; build is a shell command that is run "
          "in the folder first. Times are written 500ms or 30s, memory 128 or 1Gi, CPU "
-         "500 (thousandths) or 0.5. With --canary or --steps the new version takes the calls "
+         "500 (thousandths) or 0.5. With --canary or --steps the new version takes the "
+         "calls "
          "step by step, and goes back by itself when too many of them fail; deploy waits "
          "and says what happens.",
      .examples = EXAMPLES(
@@ -185,9 +187,10 @@ static const struct verb verbs[] = {
      .operand = OPERAND_FUNCTION,
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
      .summary = "list a function's versions, or delete one",
-     .text = "Every deploy makes a version with the next number. The latest 100 are kept, "
-             "and those that are published, have an alias or serve. PUBLISHED is the number "
-             "that Lambda's clients know a version by.",
+     .text =
+         "Every deploy makes a version with the next number. The latest 100 are kept, "
+         "and those that are published, have an alias or serve. PUBLISHED is the number "
+         "that Lambda's clients know a version by.",
      .examples = EXAMPLES("mayfly versions hello", "all versions",
                           "mayfly versions hello --delete 3", "delete one"),
      OPTIONS(versions_options),
@@ -214,13 +217,14 @@ static const struct verb verbs[] = {
      .operand_choices = "set|list|delete",
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
      .summary = "names for versions, and for splits over several",
-     .text = "NAME:ALIAS is called like a function. An alias stays with its versions "
-             "whatever is deployed; setting it moves all its calls at once. The percentages "
-             "of a split add up to 100.",
+     .text =
+         "NAME:ALIAS is called like a function. An alias stays with its versions "
+         "whatever is deployed; setting it moves all its calls at once. The percentages "
+         "of a split add up to 100.",
      .examples = EXAMPLES("mayfly alias set hello live 3", "one version",
                           "mayfly alias set hello live v1=90,v2=10", "a split",
-                          "mayfly invoke hello:live", "call it", "mayfly alias list hello",
-                          "what there is"),
+                          "mayfly invoke hello:live", "call it",
+                          "mayfly alias list hello", "what there is"),
      OPTIONS(alias_options),
      .run = verb_alias},
     {.name = "rollback",
