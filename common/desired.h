@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/alias.h"
 #include "common/cause.h"
 #include "common/spec.h"
 
@@ -24,8 +25,16 @@ struct version_state {
     uint64_t number;
     struct function_spec spec;
     struct package_ref package;
+    uint64_t published; /* its number as a published version; 0: it is not published */
     const struct grant *grants;
     size_t n_grants;
+};
+
+/* A name for a split over versions. name "": the calls that name nothing. */
+struct alias_state {
+    const char *name;
+    const struct alias_weight *weights;
+    size_t n_weights;
 };
 
 /* All that agents know of a function. A higher revision replaces a lower one. */
@@ -36,8 +45,11 @@ struct function_state {
     bool deleted;             /* only the three above count */
     uint32_t namespace_index; /* unique per namespace in the cluster: the sandbox's uid */
     uint64_t serving; /* number of the version that takes the calls; 0: none yet */
-    const struct version_state *versions; /* serving and candidate; others are retired */
+    /* Serving, candidate and all that may be named; others are retired. */
+    const struct version_state *versions;
     size_t n_versions;
+    const struct alias_state *aliases;
+    size_t n_aliases;
 };
 
 /* A node as other nodes need to know it. */

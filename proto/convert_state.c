@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "proto/convert.h"
+#include "proto/convert_alias.h"
 
 #define GRANTS_MAX   10000  /* nodes a version may be granted to */
-#define VERSIONS_MAX 16     /* serving and candidate, with room for more kinds */
+#define VERSIONS_MAX 100    /* as many as a controller keeps of a function */
 #define LOADS_MAX    100000 /* in a report; a frame has no room for more */
 
 /* protobuf-c's structs have no const; nothing here writes through these. */
@@ -87,6 +88,7 @@ static int version_to_wire(Mayfly__V1__Version **ret, const struct version_state
     }
     mayfly__v1__version__init(v);
     v->number = from->number;
+    v->published = from->published;
     v->spec = calloc(1, sizeof(*v->spec));
     v->package = calloc(1, sizeof(*v->package));
     if (v->spec == NULL || v->package == NULL ||
@@ -112,11 +114,16 @@ int convert_function_to_wire(Mayfly__V1__FunctionState *ret,
     }
     ret->namespace_index = from->namespace_index;
     ret->serving = from->serving;
+    if (convert_aliases_to_wire(ret, from) < 0) {
+        convert_function_free(ret);
+        return -ENOMEM;
+    }
     if (from->n_versions == 0) {
         return 0;
     }
     ret->versions = calloc(from->n_versions, sizeof(*ret->versions));
     if (ret->versions == NULL) {
+        convert_function_free(ret);
         return -ENOMEM;
     }
     for (; ret->n_versions < from->n_versions; ret->n_versions++) {
@@ -137,6 +144,7 @@ void convert_function_free(Mayfly__V1__FunctionState *m)
     free(m->versions);
     m->versions = NULL;
     m->n_versions = 0;
+    convert_aliases_free(m);
 }
 
 static int grants_from_wire(struct version_state *ret, const Mayfly__V1__Version *from,
@@ -183,6 +191,7 @@ static int version_from_wire(struct version_state *ret, const Mayfly__V1__Versio
         return error_set(err, -EINVAL, "a version lacks its number, spec or package");
     }
     ret->number = from->number;
+    ret->published = from->published;
     rc = convert_spec_from_wire(&ret->spec, from->spec, err);
     rc = rc < 0 ? rc : convert_package_from_wire(&ret->package, from->package, err);
     return rc < 0 ? rc : grants_from_wire(ret, from, err);
@@ -221,6 +230,7 @@ int convert_function_from_wire(struct function_state *ret,
         ret->n_versions++;
         rc = version_from_wire(&versions[i], from->versions[i], err);
     }
+    rc = rc < 0 ? rc : convert_aliases_from_wire(ret, from, err);
     if (rc < 0) {
         convert_function_release(ret);
         return error_wrap(err, rc, "function %s/%s", from->namespace_, from->name);
@@ -239,6 +249,7 @@ void convert_function_release(struct function_state *f)
     free(versions);
     f->versions = NULL;
     f->n_versions = 0;
+    convert_aliases_release(f);
 }
 
 /* --- nodes -----------------------------------------------------------------------------

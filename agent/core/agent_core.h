@@ -79,6 +79,8 @@ struct instance {
 struct call_hop {           /* what an agent that forwards says of the call */
     bool may_wait;          /* into the queue with it if nothing is free */
     uint64_t queue_left_ms; /* until it is no use any more; UINT64_MAX: not known */
+    const char *qualifier;  /* as the caller named it; as for agent_core_call_named() */
+    uint64_t picked;
 };
 
 enum call_verdict {
@@ -106,12 +108,16 @@ struct call {
     bool may_wait; /* FORWARDED: the other agent may queue it; else it gives it back */
     enum call_verdict verdict; /* read it in call_reject */
     bool cold;                 /* an instance was started for it */
-    bool pinned;               /* private: its caller named the version */
-    bool returnable;           /* private: the agent before takes it back */
-    unsigned n_hops;           /* private: times that it was forwarded */
-    enum cause returned;       /* private: why the last agent gave it back */
-    uint64_t queue_limit_ms;   /* private: the agent before waits no longer; UINT64_MAX */
-    uint64_t arrived_us;       /* monotonic, set by agent_core_call */
+    bool failed; /* the edge's: its reply tells of an error (a status over 499) */
+    bool picked; /* its version was picked by weight: ask again, and another may be */
+    bool pinned; /* private: its caller named the version, or an alias */
+    const char *qualifier;   /* private: what the caller named; the edge keeps it */
+    uint64_t number;         /* private: of the version that it named; 0: none */
+    bool returnable;         /* private: the agent before takes it back */
+    unsigned n_hops;         /* private: times that it was forwarded */
+    enum cause returned;     /* private: why the last agent gave it back */
+    uint64_t queue_limit_ms; /* private: the agent before waits no longer; UINT64_MAX */
+    uint64_t arrived_us;     /* monotonic, set by agent_core_call */
     uint64_t dispatched_us;
     uint64_t deadline_ms;       /* monotonic: kill when running past it */
     uint64_t queue_deadline_ms; /* monotonic: give up waiting */
@@ -230,6 +236,16 @@ void agent_core_call_returned(struct agent_core *a, struct call *c, const char *
 uint64_t agent_core_queue_left_ms(const struct agent_core *a, const struct call *c);
 /* For v NULL there is no room. */
 struct hop_room agent_core_room(const struct agent_core *a, const struct version *v);
+/* The same for a call that names an alias, a version's number ("3") or nothing (NULL, "",
+ * "$LATEST"). While the serving version is rolled out, or an alias is split, the version
+ * is picked by weight. picked: the version that the node which forwarded it has picked,
+ * or 0: it holds as long as there is that version. */
+void agent_core_call_named(struct agent_core *a, struct call *c, const char *namespace_,
+                           const char *name, const char *qualifier, uint64_t picked,
+                           bool forwarded_here);
+/* The version that was published under this number; 0: there is none here. */
+uint64_t agent_core_published(const struct agent_core *a, const char *namespace_,
+                              const char *name, uint64_t published);
 /* A dispatched or forwarded call has ended. cause: CAUSE_NONE or why it failed. Calls
  * that waited may be dispatched before this returns; c itself is not looked at again. */
 void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause,

@@ -2,6 +2,7 @@
  *
  *   agent_core.c        life, time, drain, reading
  *   catalog.c           functions as the controller streams them; snapshots
+ *   catalog_alias.c     names for versions, and for splits over several
  *   catalog_version.c   versions: what they are, grants, when they are due, their end
  *   catalog_package.c   packages that versions need here
  *   catalog_peer.c      other agents
@@ -116,10 +117,17 @@ struct usage {
     struct load_meter load; /* its level: calls that wait or run here */
 };
 
+struct alias {
+    char name[ALIAS_NAME_MAX + 1]; /* "": the calls that name nothing */
+    struct alias_weight weights[ALIAS_SPLIT_MAX];
+    size_t n_weights;
+};
+
 struct version {
     struct function *function;
     struct list link; /* in function.versions */
     uint64_t number;
+    uint64_t published; /* its number as a published one; 0: none */
     struct function_spec spec;
     struct package *package;
     struct list package_link;
@@ -184,7 +192,9 @@ struct function {
      */
     uint64_t reserved_bytes, used_bytes, kept_bytes;
     uint64_t held_bytes; /* its idle ones leave so much to nobody, were they to go */
-    struct list queue;   /* calls that wait for there to be a target */
+    struct alias *aliases;
+    size_t n_aliases;
+    struct list queue; /* calls that wait for there to be a target */
     uint32_t n_queued;
     struct trouble trouble; /* of a version that never was the target */
     struct timer timer;     /* of queue */
@@ -259,6 +269,13 @@ struct function *catalog_find(const struct agent_core *a, const char *namespace_
 struct version *catalog_wanted(const struct function *f, uint64_t number); /* or NULL */
 struct version *catalog_newest(const struct function *f); /* wanted; or NULL */
 void catalog_function_free(struct function *f);
+
+/* --- catalog_alias.c ---------------------------------------------------------------- */
+/* *ret: the caller's to free; s->n_aliases of them. 0 or -ENOMEM. */
+int catalog_aliases_copy(struct alias **ret, const struct function_state *s);
+const struct alias *catalog_alias(const struct function *f, const char *name);
+/* By weight, of those that are here and have a place; NULL: none of them is here. */
+struct version *catalog_alias_pick(const struct function *f, const struct alias *alias);
 
 /* --- catalog_version.c -------------------------------------------------------------- */
 int catalog_version_new(struct version **ret, struct function *f,
@@ -372,7 +389,8 @@ void router_dispatch(struct version *v, struct instance *in, struct call *c, boo
  * no other node takes it; it is where it was. */
 bool router_forward(struct version *v, struct call *c, bool wait);
 bool router_waits_here(
-    const struct version *v);          /* an instance will take those that wait */
+    const struct version *v); /* an instance will take those that wait */
+void router_count_failing(struct version *v, enum cause cause);
 void router_expire(struct version *v); /* calls whose time is over */
 void router_reject(struct agent_core *a, struct call *c, enum cause cause,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -102,6 +102,7 @@ void catalog_function_free(struct function *f)
     agent_timer_drop(a, &f->timer);
     name_map_remove(&a->by_name, &f->by_name);
     list_remove(&f->all);
+    free(f->aliases);
     free(f);
 }
 
@@ -148,6 +149,7 @@ struct plan {
     struct place *places;
     size_t n_places;
     struct grant ours;
+    uint64_t published;
 };
 
 static void plans_free(struct plan *plans, size_t n)
@@ -191,6 +193,7 @@ static int prepare(struct function *f, const struct function_state *s,
             break;
         }
         n++;
+        p->published = vs->published;
         p->version = catalog_wanted(f, vs->number);
         if (p->version == NULL || !catalog_version_same(p->version, vs)) {
             p->version = NULL;
@@ -224,6 +227,7 @@ static void adopt(struct function *f, struct plan *p)
     v->told_warm = p->ours.warm;
     v->told_reserved = p->ours.reserved;
     catalog_version_grant(v);
+    v->published = p->published;
 }
 
 /* The serving version, as soon as it has a place anywhere; until then the one that served
@@ -275,12 +279,18 @@ static void commit(struct function *f, const struct function_state *s, struct pl
 static int apply(struct agent_core *a, struct function *f, const struct function_state *s)
 {
     struct plan *plans;
+    struct alias *aliases;
     size_t n;
-    int rc = prepare(f, s, &plans, &n);
+    int rc = catalog_aliases_copy(&aliases, s);
 
+    rc = rc < 0 ? rc : prepare(f, s, &plans, &n);
     if (rc < 0) {
+        free(aliases);
         return rc;
     }
+    free(f->aliases);
+    f->aliases = aliases;
+    f->n_aliases = s->n_aliases;
     if (f->deleted) {
         f->deleted = false;
         a->n_tombstones--;

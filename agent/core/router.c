@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/check.h"
 
@@ -181,6 +182,7 @@ static void route(struct version *v, struct call *c)
         router_reject(a, c, CAUSE_NO_CAPACITY, "node %s takes no new calls: it drains",
                       a->node);
     } else if ((t = catalog_version_failing(v)) != NULL) {
+        router_count_failing(v, t->cause);
         router_reject(a, c, t->cause, "%s", t->text);
     } else if (c->returnable) {
         wait_or_return(v, c);
@@ -191,20 +193,65 @@ static void route(struct version *v, struct call *c)
     CHECK(pool_invariant(v));
 }
 
-/* Where it goes is open: the call is new, or came back. */
-static void take(struct function *f, struct call *c, uint64_t version)
+/* The version for the call; NULL: it waits for one (*ret_wait), or there is none. picked:
+ * the one that was picked by weight before; it holds as long as there is that version. */
+static struct version *choose(struct function *f, struct call *c, uint64_t picked,
+                              bool *ret_wait)
+{
+    const struct alias *alias = catalog_alias(f, c->qualifier);
+    struct version *v = picked != 0 ? catalog_wanted(f, picked) : NULL;
+
+    *ret_wait = false;
+    c->picked = false;
+    if (c->number != 0) {
+        return catalog_wanted(f, c->number);
+    }
+    if (v != NULL) {
+        c->picked = true;
+        return v;
+    }
+    if (alias != NULL) {
+        c->picked = true;
+        return catalog_alias_pick(f, alias);
+    }
+    *ret_wait = *c->qualifier == '\0';
+    return *ret_wait ? f->target : NULL;
+}
+
+static void reject_unknown(const struct function *f, struct call *c)
 {
     struct agent_core *a = f->core;
-    struct version *v = version != 0 ? catalog_wanted(f, version) : f->target;
+
+    if (c->number != 0) {
+        router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no version %" PRIu64,
+                      f->namespace_, f->name, c->number);
+    } else if (catalog_alias(f, c->qualifier) != NULL) {
+        router_reject(a, c, CAUSE_NO_CAPACITY,
+                      "no version of alias %s of function %s/%s is known here yet",
+                      c->qualifier, f->namespace_, f->name);
+    } else {
+        router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no alias %.128s",
+                      f->namespace_, f->name, c->qualifier);
+    }
+}
+
+/* Where it goes is open: the call is new, or came back. */
+static void take(struct function *f, struct call *c, uint64_t picked)
+{
+    struct agent_core *a = f->core;
+    struct version *v;
+    bool wait;
 
     if (f->deleted) {
         router_reject(a, c, CAUSE_NOT_FOUND, "there is no function %s/%s", f->namespace_,
                       f->name);
-    } else if (v != NULL) {
+        return;
+    }
+    v = choose(f, c, picked, &wait);
+    if (v != NULL) {
         route(v, c);
-    } else if (version != 0) {
-        router_reject(a, c, CAUSE_NOT_FOUND, "function %s/%s has no version %" PRIu64,
-                      f->namespace_, f->name, version);
+    } else if (!wait) {
+        reject_unknown(f, c);
     } else if (c->returnable && !c->may_wait) {
         router_reject(a, c, CAUSE_NO_CAPACITY, "node %s has no version of %s/%s yet",
                       a->node, f->namespace_, f->name);
@@ -214,13 +261,15 @@ static void take(struct function *f, struct call *c, uint64_t version)
 }
 
 static void take_new(struct agent_core *a, struct call *c, const char *namespace_,
-                     const char *name, uint64_t version)
+                     const char *name, uint64_t picked)
 {
     const char *ns = namespace_ != NULL ? namespace_ : "default";
     struct function *f = catalog_find(a, ns, name);
 
     agent_enter(a);
+    c->state = CALL_NEW;
     c->arrived_us = a->now_us;
+    c->pinned = c->number != 0 || *c->qualifier != '\0';
     list_init(&c->link);
     list_init(&c->timer_link);
     if (c->queue_limit_ms != UINT64_MAX) {
@@ -230,7 +279,7 @@ static void take_new(struct agent_core *a, struct call *c, const char *namespace
     if (f == NULL) {
         router_reject(a, c, CAUSE_NOT_FOUND, "there is no function %s/%s", ns, name);
     } else {
-        take(f, c, version);
+        take(f, c, picked);
     }
     agent_leave(a);
 }
@@ -238,11 +287,41 @@ static void take_new(struct agent_core *a, struct call *c, const char *namespace
 void agent_core_call(struct agent_core *a, struct call *c, const char *namespace_,
                      const char *name, uint64_t version, bool forwarded_here)
 {
-    *c = (struct call){.state = CALL_NEW,
-                       .forwarded_here = forwarded_here,
+    *c = (struct call){.forwarded_here = forwarded_here,
                        .queue_limit_ms = UINT64_MAX,
-                       .pinned = version != 0};
-    take_new(a, c, namespace_, name, version);
+                       .qualifier = "",
+                       .number = version};
+    take_new(a, c, namespace_, name, 0);
+}
+
+/* 0: it is no number of a version, but perhaps an alias. */
+static uint64_t read_number(const char *qualifier)
+{
+    uint64_t n = 0;
+
+    for (const char *at = qualifier; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9' || n > UINT64_MAX / 10 - 1) {
+            return 0;
+        }
+        n = n * 10 + (uint64_t)(*at - '0');
+    }
+    return n;
+}
+
+static void set_qualifier(struct call *c, const char *qualifier)
+{
+    c->qualifier =
+        qualifier == NULL || strcmp(qualifier, "$LATEST") == 0 ? "" : qualifier;
+    c->number = read_number(c->qualifier);
+}
+
+void agent_core_call_named(struct agent_core *a, struct call *c, const char *namespace_,
+                           const char *name, const char *qualifier, uint64_t picked,
+                           bool forwarded_here)
+{
+    *c = (struct call){.forwarded_here = forwarded_here, .queue_limit_ms = UINT64_MAX};
+    set_qualifier(c, qualifier);
+    take_new(a, c, namespace_, name, picked);
 }
 
 #define QUEUE_LEFT_MAX_MS (24ull * 3600 * 1000)
@@ -250,14 +329,14 @@ void agent_core_call(struct agent_core *a, struct call *c, const char *namespace
 void agent_core_call_hop(struct agent_core *a, struct call *c, const char *namespace_,
                          const char *name, const struct call_hop *hop)
 {
-    *c = (struct call){.state = CALL_NEW,
-                       .forwarded_here = true,
+    *c = (struct call){.forwarded_here = true,
                        .returnable = true,
                        .may_wait = hop->may_wait,
                        .queue_limit_ms = hop->queue_left_ms <= QUEUE_LEFT_MAX_MS
                                              ? hop->queue_left_ms
                                              : UINT64_MAX};
-    take_new(a, c, namespace_, name, 0);
+    set_qualifier(c, hop->qualifier);
+    take_new(a, c, namespace_, name, hop->picked);
 }
 
 /* --- ends -----------------------------------------------------------------------------
@@ -273,6 +352,16 @@ static void account(struct version *v, const struct call *c, bool error, uint64_
     v->usage->errors += error;
     v->usage->cpu_us += cpu_us;
     v->usage->gb_ms += (took_us * v->spec.memory_mib + 999) / 1000;
+}
+
+/* A call that the version's own failure kept from running is one of its failed calls:
+ * whoever rolls it out must see that. */
+void router_count_failing(struct version *v, enum cause cause)
+{
+    if (catalog_cause_is_own(cause)) {
+        v->usage->invocations++;
+        v->usage->errors++;
+    }
 }
 
 static void unlink_call(struct version *v, struct call *c)
@@ -298,7 +387,7 @@ void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause
     agent_enter(a);
     in = c->instance;
     if (c->state == CALL_DISPATCHED) {
-        account(v, c, cause != CAUSE_NONE, cpu_us);
+        account(v, c, cause != CAUSE_NONE || c->failed, cpu_us);
         if (cause == CAUSE_NONE) {
             backoff_reset(&v->backoff);
         }
@@ -334,7 +423,7 @@ void agent_core_call_returned(struct agent_core *a, struct call *c, const char *
                               enum call_verdict verdict, enum cause cause)
 {
     struct version *v = c->version;
-    uint64_t pinned = c->pinned ? v->number : 0;
+    uint64_t picked = c->picked ? v->number : 0;
 
     CHECK(c->state == CALL_FORWARDED && verdict != VERDICT_FINAL);
     agent_enter(a);
@@ -346,7 +435,7 @@ void agent_core_call_returned(struct agent_core *a, struct call *c, const char *
         router_give_up(v, c);
     } else {
         c->version = NULL; /* it may go to another, or wait for there to be one */
-        take(v->function, c, pinned);
+        take(v->function, c, picked);
     }
     catalog_version_arm(v);
     catalog_version_settle(v);

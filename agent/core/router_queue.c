@@ -345,6 +345,9 @@ void router_reroute(struct version *v)
             router_reject_queued(v, CAUSE_NO_CAPACITY, text);
         }
     } else if (failing != NULL) {
+        for (uint32_t i = 0; i < v->n_queued; i++) {
+            router_count_failing(v, failing->cause);
+        }
         router_reject_queued(v, failing->cause, failing->text);
     } else {
         give_back(v);
@@ -382,7 +385,8 @@ static void take_unpinned(struct version *v, struct list *calls)
     {
         struct call *c = container_of(it, struct call, link);
 
-        if (!c->pinned) {
+        if (!c->pinned && (!c->picked || !v->wanted)) {
+            c->picked = false;
             router_unqueue(c);
             list_push_back(calls, &c->link);
         }

@@ -238,12 +238,14 @@ static void ask(struct gateway_call *c)
     c->core_open = c->asking = true;
     if (c->trust == MARK_TRUSTED && (c->n_again == 0 || c->body_seen == 0)) {
         const struct call_hop hop = {.may_wait = c->mark.may_wait,
-                                     .queue_left_ms = c->mark.wait_ms};
+                                     .queue_left_ms = c->mark.wait_ms,
+                                     .qualifier = t->qualifier,
+                                     .picked = c->picked};
 
         agent_core_call_hop(c->gateway->core, &c->call, t->namespace_, t->name, &hop);
     } else { /* of a body that was asked for, the other agent has nothing left */
-        agent_core_call(c->gateway->core, &c->call, t->namespace_, t->name, 0,
-                        c->trust != MARK_NONE);
+        agent_core_call_named(c->gateway->core, &c->call, t->namespace_, t->name,
+                              t->qualifier, c->picked, c->trust != MARK_NONE);
     }
     c->asking = false;
     if (c->core_open) {
@@ -341,6 +343,12 @@ static void fail_unknown(struct gateway_call *c)
 {
     const struct route_target *first = &c->route.targets[0];
 
+    if (*first->qualifier != '\0') {
+        call_fail_later(c, CAUSE_NOT_FOUND,
+                        "there is no function %s/%s, or it has no alias or version %s",
+                        first->namespace_, first->name, first->qualifier);
+        return;
+    }
     if (strcmp(first->namespace_, "default") == 0) {
         call_fail_later(c, CAUSE_NOT_FOUND, "there is no function %s/%s",
                         first->namespace_, first->name);
@@ -357,6 +365,12 @@ void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
 
     CHECK(c->core_open);
     c->core_open = false;
+    if (cause == CAUSE_NOT_FOUND && call->picked && c->n_again == 0) {
+        /* The version that was picked went while the call waited: another is. */
+        c->picked = 0;
+        call_again_later(c, 1, cause, "%s", text);
+        return;
+    }
     if (cause == CAUSE_NOT_FOUND && c->reading + 1 < c->route.n) {
         c->reading++;
         call_later(c, TODO_ASK);
@@ -462,6 +476,22 @@ static const struct http_exchange_ops exchange_ops = {on_body, on_end, on_drain,
 /* --- begin
  * ----------------------------------------------------------------------------------- */
 
+/* The version that the agent which forwards the call has picked. */
+static void read_picked(struct gateway_call *c)
+{
+    const struct http_header *h =
+        http_headers_find(http_exchange_headers(c->exchange), HEADER_PICKED);
+    uint64_t n = 0;
+
+    for (size_t i = 0; h != NULL && i < h->value.len; i++) {
+        if (h->value.at[i] < '0' || h->value.at[i] > '9' || i >= 18) {
+            return;
+        }
+        n = n * 10 + (uint64_t)(h->value.at[i] - '0');
+    }
+    c->picked = n;
+}
+
 static void read_mark(struct gateway_call *c)
 {
     struct http_exchange *x = c->exchange;
@@ -475,6 +505,7 @@ static void read_mark(struct gateway_call *c)
     if (c->trust == MARK_TRUSTED) {
         memcpy(c->request_id, c->mark.request_id, sizeof(c->request_id));
         c->route.n = 1; /* another agent names the function whole */
+        read_picked(c);
     } else {
         random_uuid(c->request_id);
         c->mark = (struct mark){.left_ms = MARK_LEFT_NONE, .wait_ms = MARK_LEFT_NONE};

@@ -207,7 +207,8 @@ static int make_target(const struct gateway_call *c, struct buf *b)
 {
     const struct route_target *t = call_target(c);
     struct http_str query = http_exchange_query(c->exchange);
-    int rc = buf_printf(b, "/fn/%s/%s", t->namespace_, t->name);
+    int rc = buf_printf(b, "/fn/%s/%s%s%s", t->namespace_, t->name,
+                        *t->qualifier != '\0' ? ":" : "", t->qualifier);
 
     rc = rc < 0 ? rc : buf_append(b, t->path.at, t->path.len);
     if (rc == 0 && query.len > 0) {
@@ -240,17 +241,22 @@ static int start(struct gateway_call *c, struct http_client *client)
     bool whole = c->hop_whole;
     struct buf target = {0};
     struct headers pass = {0};
-    char mark[MARK_SIZE];
+    char mark[MARK_SIZE], picked[24];
     int rc = make_target(c, &target);
 
     rc = rc < 0
              ? rc
-             : headers_pass(&pass, http_exchange_headers(x), HEADERS_BETWEEN_AGENTS, 2);
+             : headers_pass(&pass, http_exchange_headers(x), HEADERS_BETWEEN_AGENTS, 3);
     rc = rc < 0 ? rc : make_mark(c, mark, (struct http_str){target.data, target.len});
     if (rc == 0) {
         headers_add(&pass, MARK_HEADER, mark);
         if (!whole) { /* it may yet give the call back: the body stays here until then */
             headers_add(&pass, "Expect", "100-continue");
+        }
+        if (c->call.picked) {
+            (void)snprintf(picked, sizeof(picked), "%llu",
+                           (unsigned long long)version_number(c->call.version));
+            headers_add(&pass, HEADER_PICKED, picked);
         }
         rc = http_call_start(
             client, &c->hop, http_exchange_method(x),

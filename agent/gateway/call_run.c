@@ -18,6 +18,7 @@ static void on_response(struct runtime_call *run, int status, struct http_header
     c->timing.run_us = clock_mono_us() - c->dispatched_us;
     c->timing.ran = true;
     c->reply_cause = runtime_call_cause(run);
+    c->call.failed = status >= 500;
     if (reply_head(c, status, headers, content_length) == -EINVAL) {
         call_fail_later(c, CAUSE_FUNCTION_ERROR,
                         "the reply's head cannot be sent: status %d, or a header with a "

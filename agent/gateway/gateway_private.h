@@ -65,6 +65,7 @@ struct gateway_call {
     unsigned reading;   /* of the path: index in route.targets */
     unsigned n_again;   /* times that it was tried once more */
     bool instance_lost; /* the instance that it was on: it shall take no more calls */
+    uint64_t picked;    /* version that the agent which forwarded it has picked; or 0 */
     enum mark_trust trust;
     struct mark mark; /* of a trusted forward, else of our own making */
     char request_id[RANDOM_UUID_SIZE];

@@ -13,6 +13,10 @@ struct headers {
     size_t capacity;
 };
 
+/* Between agents: the number of the version that was picked by weight. Believed only
+ * beside a trusted mark. */
+#define HEADER_PICKED "X-Mayfly-Picked"
+
 enum headers_direction {
     HEADERS_TO_FUNCTION,   /* nothing that begins with X-Mayfly-: those are ours to say */
     HEADERS_FROM_FUNCTION, /* neither */

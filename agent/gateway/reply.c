@@ -30,9 +30,9 @@ static int respond(struct gateway_call *c, int status, const struct headers *h,
 int reply_head(struct gateway_call *c, int status, struct http_headers headers,
                uint64_t content_length)
 {
-    char timing[TIMING_SIZE], said[MARK_REPLY_SIZE];
+    char timing[TIMING_SIZE], said[MARK_REPLY_SIZE], version[24];
     struct headers h;
-    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 5);
+    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 6);
 
     if (rc < 0) {
         return rc;
@@ -40,6 +40,8 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
     timing_format(timing, &c->timing);
     headers_add(&h, "X-Mayfly-Request-Id", c->request_id);
     headers_add(&h, "X-Mayfly-Node", c->gateway->node);
+    (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)c->version);
+    headers_add(&h, "X-Mayfly-Version", version);
     headers_add(&h, "Server-Timing", timing);
     if (c->reply_cause != CAUSE_NONE) {
         headers_add(&h, "X-Mayfly-Error", cause_name(c->reply_cause));

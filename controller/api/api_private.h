@@ -114,6 +114,7 @@ void api_core_gone(void *data, const struct core_reply *reply);
 bool api_namespace_param(struct api_request *r, const char **ret);
 bool api_function_params(struct api_request *r, const char **ret_ns,
                          const char **ret_name);
+bool api_if_match(struct api_request *r, uint64_t *ret); /* the revision in it, or 0 */
 
 /* --- the server ------------------------------------------------------------------------
  */
@@ -175,6 +176,14 @@ void api_get_function(struct api_request *r);
 void api_put_function(struct api_request *r);
 void api_delete_function(struct api_request *r);
 void api_get_function_version(struct api_request *r);
+void api_list_versions(struct api_request *r);
+void api_publish_version(struct api_request *r);
+void api_delete_version(struct api_request *r);
+void api_list_aliases(struct api_request *r);
+void api_get_alias(struct api_request *r);
+void api_put_alias(struct api_request *r);
+void api_delete_alias(struct api_request *r);
+void api_rollback(struct api_request *r);
 void api_get_logs(struct api_request *r);
 
 void api_get_events(struct api_request *r);

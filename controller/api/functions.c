@@ -64,8 +64,7 @@ void api_get_function(struct api_request *r)
 
 /* --- changing ----------------------------------------------------------------- */
 
-/* The revision in If-Match, or 0. */
-static bool if_match(struct api_request *r, uint64_t *ret)
+bool api_if_match(struct api_request *r, uint64_t *ret)
 {
     const struct http_header *h =
         http_headers_find(http_exchange_headers(r->x), "If-Match");
@@ -151,6 +150,20 @@ static bool read_package(struct api_request *r, struct package_ref *ret)
     return true;
 }
 
+/* Without steps: there is none. */
+static bool read_rollout(struct api_request *r, struct rollout_plan *ret)
+{
+    const json_t *json = json_object_get(r->json, "rollout");
+    struct error err;
+
+    ret->n_steps = 0;
+    if (json != NULL && rollout_plan_from_json(ret, json, &err) < 0) {
+        refuse_spec(r, "rollout", &err);
+        return false;
+    }
+    return true;
+}
+
 /* The package is pinned until the core has answered: from then on the core knows it. */
 struct put {
     char digest[SPEC_DIGEST_LEN + 1];
@@ -184,7 +197,8 @@ static void function_put(void *data, const struct core_reply *reply)
 
 void api_put_function(struct api_request *r)
 {
-    static const char *const known[] = {"spec", "package", NULL};
+    static const char *const known[] = {"spec", "package", "rollout", NULL};
+    struct rollout_plan plan;
     char field[INPUT_FIELD_MAX];
     struct function_spec spec;
     struct package_ref package;
@@ -193,14 +207,14 @@ void api_put_function(struct api_request *r)
     uint64_t revision;
     struct put *p;
 
-    if (!api_function_params(r, &ns, &name) || !if_match(r, &revision)) {
+    if (!api_function_params(r, &ns, &name) || !api_if_match(r, &revision)) {
         return;
     }
     if (input_json_keys(r->json, known, "", field, &err) < 0) {
         api_refuse(r, field, &err);
         return;
     }
-    if (!read_package(r, &package) || !read_spec(r, &spec)) {
+    if (!read_rollout(r, &plan) || !read_package(r, &package) || !read_spec(r, &spec)) {
         return;
     }
     p = calloc(1, sizeof(*p));
@@ -214,8 +228,13 @@ void api_put_function(struct api_request *r)
     r->state = p;
     r->ops = &put_ops;
     r->asked_core = true;
-    controller_core_put_function(r->api->core, ns, name, &spec, &package, revision,
+    if (plan.n_steps > 0) {
+        controller_core_roll_out(r->api->core, ns, name, &spec, &package, &plan, revision,
                                  function_put, r);
+    } else {
+        controller_core_put_function(r->api->core, ns, name, &spec, &package, revision,
+                                     function_put, r);
+    }
     function_spec_free(&spec);
 }
 
@@ -224,7 +243,7 @@ void api_delete_function(struct api_request *r)
     const char *ns, *name;
     uint64_t revision;
 
-    if (api_function_params(r, &ns, &name) && if_match(r, &revision)) {
+    if (api_function_params(r, &ns, &name) && api_if_match(r, &revision)) {
         r->asked_core = true;
         controller_core_delete_function(r->api->core, ns, name, revision, api_core_gone,
                                         r);

@@ -74,6 +74,7 @@ int cli_exit_of(const char *cause, long status);
 int cli_main(int argc, char **argv);
 
 /* One function a verb (verbs.c). */
+int verb_alias(struct cli *c);
 int verb_completion(struct cli *c);
 int verb_delete(struct cli *c);
 int verb_deploy(struct cli *c);
@@ -88,8 +89,12 @@ int verb_logs(struct cli *c);
 int verb_namespaces(struct cli *c);
 int verb_node(struct cli *c);
 int verb_nodes(struct cli *c);
+int verb_publish(struct cli *c);
+int verb_rollback(struct cli *c);
+int verb_rollout(struct cli *c);
 int verb_status(struct cli *c);
 int verb_top(struct cli *c);
 int verb_version(struct cli *c);
+int verb_versions(struct cli *c);
 
 #endif /* CLI_CLI_H */

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/random.h"
+#include "controller/cli/canary.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/print.h"
 #include "controller/cli/rest.h"
@@ -32,6 +33,7 @@ struct deploy {
     char what[SPEC_NAME_MAX + 20]; /* deploy "NAME" */
     char *path;                    /* of the function in the API */
     int64_t version;
+    json_t *rollout; /* what is asked for; or NULL */
 };
 
 /* --- the package -------------------------------------------------------------- */
@@ -122,7 +124,9 @@ static int record(struct deploy *d, json_t **ret_function)
                              "package", package_ref_to_json(&d->source.package));
     int rc;
 
-    if (body == NULL) {
+    if (body == NULL ||
+        (d->rollout != NULL && json_object_set(body, "rollout", d->rollout) < 0)) {
+        json_decref(body);
         return cli_fail(d->c, EXIT_CODE_FAILED, NULL, NULL, "out of memory");
     }
     rc = rest_call(d->c, d->what, "PUT", body, ret_function, "%s", d->path);
@@ -364,6 +368,9 @@ static int deploy(struct deploy *d, bool waits)
     if (rc == EXIT_CODE_OK && waits) {
         rc = wait_ready(d);
     }
+    if (rc == EXIT_CODE_OK && waits && d->rollout != NULL) {
+        rc = canary_wait(d->c, d->what, d->path, d->version);
+    }
     if (rc == EXIT_CODE_OK) {
         rc = print_result(d, function, waits);
     }
@@ -377,6 +384,7 @@ int verb_deploy(struct cli *c)
     bool waits;
     int rc = settle_wait(&d, &waits);
 
+    rc = rc != EXIT_CODE_OK ? rc : canary_read(c, &d.rollout);
     if (rc != EXIT_CODE_OK) {
         return rc;
     }
@@ -386,6 +394,7 @@ int verb_deploy(struct cli *c)
         rc = deploy(&d, waits);
     }
     source_close(&d.source);
+    json_decref(d.rollout);
     free(d.path);
     return rc;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/alias.h"
 #include "common/cause.h"
 #include "common/cleanup.h"
 #include "common/config.h"
@@ -139,6 +140,23 @@ static int take_body(struct invoke *v)
     return EXIT_CODE_OK;
 }
 
+/* "hello", "hello:live", "hello:3" */
+static bool is_callable(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    size_t len = colon != NULL ? (size_t)(colon - text) : strlen(text);
+    char name[SPEC_NAME_MAX + 1];
+
+    if (len > SPEC_NAME_MAX) {
+        return false;
+    }
+    memcpy(name, text, len);
+    name[len] = '\0';
+    return spec_name_valid(name) &&
+           (colon == NULL || alias_name_valid(colon + 1, strlen(colon + 1)) ||
+            (colon[1] != '\0' && strspn(colon + 1, "0123456789") == strlen(colon + 1)));
+}
+
 static int take_arguments(struct invoke *v)
 {
     const struct args *a = v->c->args;
@@ -146,8 +164,9 @@ static int take_arguments(struct invoke *v)
     const char *method = args_get(a, "method");
     int rc;
 
-    if (!spec_name_valid(v->name)) {
-        return usage(v, "mayfly list", "\"%.70s\" is no function's name", v->name);
+    if (!is_callable(v->name)) {
+        return usage(v, "mayfly list; mayfly invoke NAME, NAME:ALIAS or NAME:VERSION",
+                     "\"%.70s\" is no function's name", v->name);
     }
     (void)snprintf(v->what, sizeof(v->what), "invoke \"%s\"", v->name);
     v->max_time_ms = MAX_TIME_MS;

@@ -30,11 +30,35 @@ static const struct option deploy_options[] = {
      "which of the nodes that fit come first (default: default)",
      "binpack|spread|default"},
     {"no-reuse", 0, NULL, "a fresh sandbox for every call (not http)", NULL},
+    {"canary", 0, "PERCENT", "give it this share of the calls first, then all", NULL},
+    {"steps", 0, "P,P,...", "give it these shares of the calls one after the other",
+     NULL},
+    {"step-time", 0, "TIME", "each step lasts at least so long (default: 60s)", NULL},
+    {"min-calls", 0, "N", "and so many calls of the new version (default: 20)", NULL},
+    {"max-error-rate", 0, "PERCENT",
+     "go back when over so many of its calls failed (default: 1%)", NULL},
     {"no-build", 0, NULL, "do not run the build command of function.yaml", NULL},
     {"wait", 0, NULL, "wait until the version serves or has failed (this is the default)",
      NULL},
     {"no-wait", 0, NULL, "return as soon as the version is recorded", NULL},
     {"wait-timeout", 0, "TIME", "wait so long (default: 120s)", NULL},
+};
+
+static const struct option publish_options[] = {
+    {"version", 0, "N", "that version (default: the latest)", NULL},
+    {"description", 0, "TEXT", "said of it in lists", NULL},
+};
+
+static const struct option versions_options[] = {
+    {"delete", 0, "N", "delete that version", NULL},
+};
+
+static const struct option alias_options[] = {
+    {"description", 0, "TEXT", "set: said of it in lists", NULL},
+};
+
+static const struct option rollback_options[] = {
+    {"to", 0, "N", "to that version (default: the one that served before)", NULL},
 };
 
 static const struct option invoke_options[] = {
@@ -137,7 +161,10 @@ static const struct verb verbs[] = {
          "the folder gives the defaults for all options: name, runtime, handler, memory, "
          "cpu, timeout, concurrency, env and so on; build is a shell command that is run "
          "in the folder first. Times are written 500ms or 30s, memory 128 or 1Gi, CPU "
-         "500 (thousandths) or 0.5.",
+         "500 (thousandths) or 0.5. With --canary or --steps the new version takes the "
+         "calls "
+         "step by step, and goes back by itself when too many of them fail; deploy waits "
+         "and says what happens.",
      .examples =
          EXAMPLES("mayfly deploy ./thumbnail", "a folder with a function.yaml",
                   "mayfly deploy hello.sh --runtime exec", "one script",
@@ -145,7 +172,9 @@ static const struct verb verbs[] = {
                   "mayfly deploy app.zip --name app --runtime http --handler server",
                   "an archive", "mayfly deploy . --memory 256 --env LEVEL=debug",
                   "with settings", "mayfly deploy . --constraint disk=ssd --reserved 10",
-                  "on nodes with this label, with room for ten calls always"),
+                  "on nodes with this label, with room for ten calls always",
+                  "mayfly deploy . --canary 10% --steps 10,25,50 --step-time 60s",
+                  "step by step, and back by itself when calls of it fail"),
      OPTIONS(deploy_options),
      .run = verb_deploy},
     {.name = "invoke",
@@ -167,6 +196,77 @@ static const struct verb verbs[] = {
                   "another path and method, with the reply's headers"),
      OPTIONS(invoke_options),
      .run = verb_invoke},
+    {.name = "versions",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "list a function's versions, or delete one",
+     .text =
+         "Every deploy makes a version with the next number. The latest 100 are kept, "
+         "and those that are published, have an alias or serve. PUBLISHED is the number "
+         "that Lambda's clients know a version by.",
+     .examples = EXAMPLES("mayfly versions hello", "all versions",
+                          "mayfly versions hello --delete 3", "delete one"),
+     OPTIONS(versions_options),
+     .run = verb_versions},
+    {.name = "publish",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "keep a version until it is deleted",
+     .text = "Gives it the next of the numbers 1, 2, 3 that count publications. What has "
+             "not changed since the last one is not published again.",
+     .examples = EXAMPLES("mayfly publish hello", "the latest version",
+                          "mayfly publish hello --version 3 --description 'May release'",
+                          "another one, with a text"),
+     OPTIONS(publish_options),
+     .run = verb_publish},
+    {.name = "alias",
+     .operands = "set|list|delete NAME [ALIAS] [VERSION[=PERCENT],...]",
+     .min_operands = 2,
+     .max_operands = 4,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "set|list|delete",
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "names for versions, and for splits over several",
+     .text =
+         "NAME:ALIAS is called like a function. An alias stays with its versions "
+         "whatever is deployed; setting it moves all its calls at once. The percentages "
+         "of a split add up to 100.",
+     .examples = EXAMPLES("mayfly alias set hello live 3", "one version",
+                          "mayfly alias set hello live v1=90,v2=10", "a split",
+                          "mayfly invoke hello:live", "call it",
+                          "mayfly alias list hello", "what there is"),
+     OPTIONS(alias_options),
+     .run = verb_alias},
+    {.name = "rollback",
+     .operands = "NAME",
+     .min_operands = 1,
+     .max_operands = 1,
+     .operand = OPERAND_FUNCTION,
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "serve the version before, at once",
+     .text = "What served in the last five minutes is still warm. While a version is "
+             "rolled out this ends the rollout.",
+     .examples = EXAMPLES("mayfly rollback hello", "to what served before",
+                          "mayfly rollback hello --to 3", "to a certain version"),
+     OPTIONS(rollback_options),
+     .run = verb_rollback},
+    {.name = "rollout",
+     .operands = "status NAME",
+     .min_operands = 2,
+     .max_operands = 2,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "status",
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "how far the last `deploy --canary` is",
+     .text = "The share of the calls that the new version has, and how they went.",
+     .examples = EXAMPLES("mayfly rollout status hello", "for people"),
+     .run = verb_rollout},
     {.name = "list",
      .operands = "",
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,

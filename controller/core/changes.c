@@ -11,13 +11,14 @@
 #include "controller/core/nodes.h"
 #include "controller/core/registry.h"
 #include "controller/core/requests.h"
+#include "controller/core/rollouts.h"
 #include "controller/core/scheduler.h"
 
 #define NAMESPACE_DEFAULT "default"
 
 /* --- building --------------------------------------------------------------------- */
 
-static void compare(struct change *ch, const char *key, int64_t mod_revision)
+void change_compare(struct change *ch, const char *key, int64_t mod_revision)
 {
     char *copy = strdup(key);
 
@@ -27,7 +28,7 @@ static void compare(struct change *ch, const char *key, int64_t mod_revision)
         (struct core_compare){.key = copy, .mod_revision = mod_revision};
 }
 
-static void op(struct change *ch, const char *key, char *value)
+void change_op(struct change *ch, const char *key, char *value)
 {
     char *copy = strdup(key);
 
@@ -45,18 +46,18 @@ static void op(struct change *ch, const char *key, char *value)
 }
 
 /* value: a JSON text, from now on the change's; NULL: there was no memory for it. */
-static void put(struct change *ch, const char *key, char *value)
+void change_put(struct change *ch, const char *key, char *value)
 {
     if (value == NULL) {
         ch->broken = true;
         return;
     }
-    op(ch, key, value);
+    change_op(ch, key, value);
 }
 
 static void put_json(struct change *ch, const char *key, json_t *json)
 {
-    put(ch, key, json != NULL ? json_dumps(json, JSON_COMPACT) : NULL);
+    change_put(ch, key, json != NULL ? json_dumps(json, JSON_COMPACT) : NULL);
     json_decref(json);
 }
 
@@ -73,7 +74,7 @@ void change_free(struct change *ch)
     *ch = (struct change){0};
 }
 
-static int built(struct core_request *r)
+int change_built(struct core_request *r)
 {
     if (r->change.broken) {
         return request_refuse(r, CAUSE_INTERNAL, "out of memory");
@@ -81,7 +82,7 @@ static int built(struct core_request *r)
     return 0;
 }
 
-static void now_text(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE])
+void change_now(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE])
 {
     clock_rfc3339(c->io.wall_ms(c->io.ctx), ret);
 }
@@ -103,10 +104,10 @@ static void add_namespace(struct controller_core *c, struct change *ch, const ch
     char key[KEYS_MAX];
     char now[CLOCK_RFC3339_SIZE];
 
-    now_text(c, now);
+    change_now(c, now);
     keys_namespace(name, key);
-    compare(ch, key, 0);
-    compare(ch, KEYS_INDEX, c->index_revision);
+    change_compare(ch, key, 0);
+    change_compare(ch, KEYS_INDEX, c->index_revision);
     put_json(ch, key,
              json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
     put_json(ch, KEYS_INDEX, json_pack("{s:I}", "next", (json_int_t)index + 1));
@@ -141,7 +142,7 @@ static int build_put_namespace(struct controller_core *c, struct core_request *r
     r->created = true;
     r->based_on = c->index_revision;
     add_namespace(c, &r->change, r->name, index);
-    return built(r);
+    return change_built(r);
 }
 
 static enum change_seen look_put_namespace(const struct controller_core *c,
@@ -180,9 +181,9 @@ static int build_delete_namespace(struct controller_core *c, struct core_request
                               ns->n_functions, ns->n_functions == 1 ? "" : "s",
                               ns->n_functions == 1 ? "it" : "them");
     }
-    compare(&r->change, key, r->based_on);
-    op(&r->change, key, NULL);
-    return built(r);
+    change_compare(&r->change, key, r->based_on);
+    change_op(&r->change, key, NULL);
+    return change_built(r);
 }
 
 static int64_t namespace_revision(const struct controller_core *c, const char *name)
@@ -252,9 +253,9 @@ static int build_order_node(struct controller_core *c, struct core_request *r)
     }
     r->based_on = node_order_revision(c, r->name);
     keys_node(r->name, key);
-    compare(&r->change, key, r->based_on);
-    put(&r->change, key, json_dumps(r->ordered, JSON_COMPACT));
-    return built(r);
+    change_compare(&r->change, key, r->based_on);
+    change_put(&r->change, key, json_dumps(r->ordered, JSON_COMPACT));
+    return change_built(r);
 }
 
 static enum change_seen look_order_node(const struct controller_core *c,
@@ -284,13 +285,13 @@ static int build_epoch(struct controller_core *c, struct core_request *r)
     if (r->number > CORE_EPOCH_MAX) {
         return request_refuse(r, CAUSE_INTERNAL, "all epochs are used up");
     }
-    compare(&r->change, KEYS_EPOCH, r->based_on);
+    change_compare(&r->change, KEYS_EPOCH, r->based_on);
     put_json(&r->change, KEYS_EPOCH, json_pack("{s:I}", "epoch", (json_int_t)r->number));
     keys_namespace(NAMESPACE_DEFAULT, key);
     if (namespace_revision(c, NAMESPACE_DEFAULT) == 0 && next_index(c) != 0) {
         add_namespace(c, &r->change, NAMESPACE_DEFAULT, next_index(c));
     }
-    return built(r);
+    return change_built(r);
 }
 
 /* An epoch must be this core's alone: when in doubt the next one is taken. */
@@ -321,7 +322,7 @@ const struct change_kind change_epoch = {
 
 /* --- functions -------------------------------------------------------------------- */
 
-static int check_revision(struct core_request *r)
+int change_check_revision(struct core_request *r)
 {
     const struct core_function *f = r->f;
 
@@ -362,7 +363,7 @@ static int check_put(struct controller_core *c, struct core_request *r)
     if (f->record.latest >= RECORD_NUMBER_MAX) {
         return request_refuse(r, CAUSE_INTERNAL, "all version numbers are used up");
     }
-    return check_revision(r);
+    return change_check_revision(r);
 }
 
 /* The record with one version more, and the deletion of those that this is one too many
@@ -375,10 +376,10 @@ static void add_version(struct core_request *r, struct record *next)
                            sizeof(dropped) / sizeof(dropped[0]));
 
     keys_function(r->f, key);
-    put(&r->change, key, record_format(next));
+    change_put(&r->change, key, record_format(next));
     for (size_t i = 0; i < n; i++) {
         keys_version(r->f, dropped[i], key);
-        op(&r->change, key, NULL);
+        change_op(&r->change, key, NULL);
     }
 }
 
@@ -392,9 +393,10 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
     if (check_put(c, r) < 0) {
         return -1;
     }
-    now_text(c, r->stamp);
+    change_now(c, r->stamp);
     if ((f->present && record_copy(&next, &f->record) < 0) ||
-        record_add_version(&next, r->stamp) < 0) {
+        record_add_version(&next, r->stamp) < 0 ||
+        (r->edit != NULL && rollout_plan_set(&next, &r->edit->plan, r->stamp) < 0)) {
         record_free(&next);
         return request_refuse(r, CAUSE_INTERNAL, "out of memory");
     }
@@ -403,9 +405,9 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
     r->based_on = f->present ? f->mod_revision : 0;
     r->namespace_based_on = f->ns->mod_revision;
     keys_function(f, key);
-    compare(&r->change, key, r->based_on);
+    change_compare(&r->change, key, r->based_on);
     keys_namespace(f->ns->name, key);
-    compare(&r->change, key, r->namespace_based_on);
+    change_compare(&r->change, key, r->namespace_based_on);
     add_version(r, &next);
     record_free(&next);
     body = record_body_format(&r->spec, &r->package);
@@ -413,8 +415,8 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
         r->body_hash = keymap_hash(c->seed, body, strlen(body));
     }
     keys_version(f, r->number, key);
-    put(&r->change, key, body);
-    return built(r);
+    change_put(&r->change, key, body);
+    return change_built(r);
 }
 
 /* Ours is the version with this number, this time and these contents. */
@@ -462,22 +464,22 @@ static int build_delete_function(struct controller_core *c, struct core_request 
         return request_refuse(r, CAUSE_NOT_FOUND, "there is no function %s/%s",
                               f->ns->name, f->name);
     }
-    if (check_revision(r) < 0) {
+    if (change_check_revision(r) < 0) {
         return -1;
     }
     memcpy(r->stamp, f->record.created_at, sizeof(r->stamp));
     keys_function(f, key);
-    compare(&r->change, key, r->based_on);
-    op(&r->change, key, NULL);
+    change_compare(&r->change, key, r->based_on);
+    change_op(&r->change, key, NULL);
     LIST_FOREACH(it, &f->bodies)
     {
         if (r->change.n_ops == CORE_STORE_OP_MAX || r->change.broken) {
             break; /* of a damaged function there may be more; they do no harm */
         }
         keys_version(f, container_of(it, struct core_body, link)->number, key);
-        op(&r->change, key, NULL);
+        change_op(&r->change, key, NULL);
     }
-    return built(r);
+    return change_built(r);
 }
 
 static enum change_seen look_delete_function(const struct controller_core *c,
@@ -515,7 +517,7 @@ static int build_decide(struct controller_core *c, struct core_request *r)
     ready = t->proof == PROOF_READY;
     r->number = t->number;
     r->based_on = f->mod_revision;
-    now_text(c, r->stamp);
+    change_now(c, r->stamp);
     if (record_copy(&next, &f->record) < 0) {
         return request_refuse(r, CAUSE_INTERNAL, "out of memory");
     }
@@ -524,10 +526,10 @@ static int build_decide(struct controller_core *c, struct core_request *r)
         r->change.broken = true;
     }
     keys_function(f, key);
-    compare(&r->change, key, r->based_on);
-    put(&r->change, key, record_format(&next));
+    change_compare(&r->change, key, r->based_on);
+    change_put(&r->change, key, record_format(&next));
     record_free(&next);
-    return built(r);
+    return change_built(r);
 }
 
 static enum change_seen look_decide(const struct controller_core *c,

@@ -38,7 +38,19 @@ struct change_kind {
 extern const struct change_kind change_epoch, change_put_namespace,
     change_delete_namespace, change_order_node, change_put_function,
     change_delete_function, change_decide;
+/* edits.c: what changes a function's record only */
+extern const struct change_kind change_publish, change_delete_version, change_put_alias,
+    change_delete_alias, change_rollback, change_rollout;
 
 void change_free(struct change *ch);
+
+/* For edits.c. Compares; operations, whose value (NULL: delete) is the change's from then
+ * on; the same for a text that there was perhaps no memory for. */
+void change_compare(struct change *ch, const char *key, int64_t mod_revision);
+void change_op(struct change *ch, const char *key, char *value);
+void change_put(struct change *ch, const char *key, char *value);
+int change_built(struct core_request *r); /* the last statement of build() */
+void change_now(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE]);
+int change_check_revision(struct core_request *r); /* if_revision; -1: refused */
 
 #endif /* CONTROLLER_CORE_CHANGES_H */

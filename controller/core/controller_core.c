@@ -2,6 +2,7 @@
 #include "controller/core/controller_core.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,6 +225,75 @@ void controller_core_delete_function(struct controller_core *c, const char *name
                                      core_reply_cb cb, void *data)
 {
     requests_delete_function(c, namespace_, name, if_revision, cb, data);
+    core_leave(c);
+}
+
+void controller_core_roll_out(struct controller_core *c, const char *namespace_,
+                              const char *name, const struct function_spec *spec,
+                              const struct package_ref *package,
+                              const struct rollout_plan *plan, uint64_t if_revision,
+                              core_reply_cb cb, void *data)
+{
+    requests_roll_out(c, namespace_, name, spec, package, plan, if_revision, cb, data);
+    core_leave(c);
+}
+
+void controller_core_publish(struct controller_core *c, const char *namespace_,
+                             const char *name, uint64_t number, const char *description,
+                             uint64_t if_revision, core_reply_cb cb, void *data)
+{
+    struct core_edit edit = {.description = (char *)(uintptr_t)description};
+
+    requests_edit(c, &change_publish, namespace_, name, number, &edit, if_revision, cb,
+                  data);
+    core_leave(c);
+}
+
+void controller_core_delete_version(struct controller_core *c, const char *namespace_,
+                                    const char *name, uint64_t number, core_reply_cb cb,
+                                    void *data)
+{
+    requests_edit(c, &change_delete_version, namespace_, name, number, NULL, 0, cb, data);
+    core_leave(c);
+}
+
+void controller_core_put_alias(struct controller_core *c, const char *namespace_,
+                               const char *name, const char *alias,
+                               const struct alias_weight *weights, size_t n_weights,
+                               const char *description, uint64_t if_revision,
+                               core_reply_cb cb, void *data)
+{
+    struct core_edit edit = {.description = (char *)(uintptr_t)description};
+
+    if (n_weights > ALIAS_SPLIT_MAX || strlen(alias) > ALIAS_NAME_MAX) {
+        n_weights = 0; /* refused for that */
+    }
+    (void)snprintf(edit.alias, sizeof(edit.alias), "%s", alias);
+    memcpy(edit.weights, weights, n_weights * sizeof(*weights));
+    edit.n_weights = n_weights;
+    requests_edit(c, &change_put_alias, namespace_, name, 0, &edit, if_revision, cb,
+                  data);
+    core_leave(c);
+}
+
+void controller_core_delete_alias(struct controller_core *c, const char *namespace_,
+                                  const char *name, const char *alias,
+                                  uint64_t if_revision, core_reply_cb cb, void *data)
+{
+    struct core_edit edit = {.n_weights = 0};
+
+    (void)snprintf(edit.alias, sizeof(edit.alias), "%s", alias);
+    requests_edit(c, &change_delete_alias, namespace_, name, 0, &edit, if_revision, cb,
+                  data);
+    core_leave(c);
+}
+
+void controller_core_rollback(struct controller_core *c, const char *namespace_,
+                              const char *name, uint64_t number, uint64_t if_revision,
+                              core_reply_cb cb, void *data)
+{
+    requests_edit(c, &change_rollback, namespace_, name, number, NULL, if_revision, cb,
+                  data);
     core_leave(c);
 }
 

@@ -19,7 +19,9 @@
  *   /mayfly/namespaces/<ns>                {"index", "created_at"}
  *   /mayfly/namespace-index                {"next"}: an index is never given twice
  *   /mayfly/functions/<ns>/<name>          {"created_at", "updated_at", "latest",
- * "serving", "versions": [{"number", "state", "cause", "message", "created_at"}]}
+ * "serving", "versions": [{"number", "state", "cause", "message", "created_at",
+ * "published", "description", "was_ready"}], "previous", "published_last", "edit",
+ * "aliases": [{"name", "description", "updated_at", "weights"}], "rollout": {…}}
  *   /mayfly/versions/<ns>/<name>/<number>  {"spec", "package"}: never changed
  *   /mayfly/nodes/<node>                   {"state", "labels"}: what an operator said of
  * it
@@ -32,8 +34,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/alias.h"
 #include "common/cause.h"
 #include "common/desired.h"
+#include "common/error.h"
 #include "common/spec.h"
 #include "controller/core/autoscaler_config.h"
 
@@ -152,8 +156,27 @@ struct core_reply {
     const char *text;  /* when it failed */
     const char *field; /* or NULL */
     bool created;      /* put: it was not there before */
-    uint64_t version;  /* put function: the number it got */
+    uint64_t version;  /* put function: the number it got; publish, rollback: the one
+                          that is meant */
 };
+
+/* A rollout: the new version gets a share of the calls that name none, step by step. */
+#define ROLLOUT_STEPS_MAX 20
+struct rollout_plan {
+    uint32_t steps[ROLLOUT_STEPS_MAX]; /* ascending, below all; units of 0.01 % */
+    size_t n_steps;
+    uint32_t step_ms;   /* each lasts at least so long … */
+    uint32_t min_calls; /* … and so many calls of the new version */
+    uint32_t max_error; /* goes back when over so many of them failed; units of 0.01 % */
+};
+/* {"steps": [10, 25], "step_ms", "min_calls", "max_error_rate"}, percentages; -EINVAL,
+ * and err begins with the key. */
+int rollout_plan_from_json(struct rollout_plan *ret, const json_t *json,
+                           struct error *err);
+json_t *rollout_plan_to_json(const struct rollout_plan *p); /* NULL: no memory */
+/* 0 … 100, with two decimals, from and to units of 0.01 %. -EINVAL. */
+int core_percent_from_json(uint32_t *ret, const json_t *json);
+json_t *core_percent_to_json(uint32_t weight);
 
 /* Called once, also from within the request; never after controller_core_cancel(). */
 typedef void (*core_reply_cb)(void *data, const struct core_reply *r);
@@ -178,6 +201,12 @@ void controller_core_put_function(struct controller_core *c, const char *namespa
                                   const char *name, const struct function_spec *spec,
                                   const struct package_ref *package, uint64_t if_revision,
                                   core_reply_cb cb, void *data);
+/* The same; once it is ready it takes the calls step by step (docs/versions.md). */
+void controller_core_roll_out(struct controller_core *c, const char *namespace_,
+                              const char *name, const struct function_spec *spec,
+                              const struct package_ref *package,
+                              const struct rollout_plan *plan, uint64_t if_revision,
+                              core_reply_cb cb, void *data);
 void controller_core_delete_function(struct controller_core *c, const char *namespace_,
                                      const char *name, uint64_t if_revision,
                                      core_reply_cb cb, void *data);
@@ -186,6 +215,29 @@ void controller_core_delete_function(struct controller_core *c, const char *name
 void controller_core_wait_version(struct controller_core *c, const char *namespace_,
                                   const char *name, uint64_t number, uint64_t wait_ms,
                                   core_reply_cb cb, void *data);
+
+/* Versions and aliases. number 0: the latest. description NULL: none, or as it was.
+ * created: it was not published, or there was no such alias. if_revision as above. */
+void controller_core_publish(struct controller_core *c, const char *namespace_,
+                             const char *name, uint64_t number, const char *description,
+                             uint64_t if_revision, core_reply_cb cb, void *data);
+/* Of the serving or latest version only the publication is deleted. */
+void controller_core_delete_version(struct controller_core *c, const char *namespace_,
+                                    const char *name, uint64_t number, core_reply_cb cb,
+                                    void *data);
+void controller_core_put_alias(struct controller_core *c, const char *namespace_,
+                               const char *name, const char *alias,
+                               const struct alias_weight *weights, size_t n_weights,
+                               const char *description, uint64_t if_revision,
+                               core_reply_cb cb, void *data);
+void controller_core_delete_alias(struct controller_core *c, const char *namespace_,
+                                  const char *name, const char *alias,
+                                  uint64_t if_revision, core_reply_cb cb, void *data);
+/* number 0: the version that served before. */
+void controller_core_rollback(struct controller_core *c, const char *namespace_,
+                              const char *name, uint64_t number, uint64_t if_revision,
+                              core_reply_cb cb, void *data);
+
 /* Whoever asked with this data is gone. What was begun is still done. */
 void controller_core_cancel(struct controller_core *c, const void *data);
 
@@ -208,6 +260,12 @@ json_t *controller_core_function(const struct controller_core *c, const char *na
                                  const char *name);
 json_t *controller_core_version(const struct controller_core *c, const char *namespace_,
                                 const char *name, uint64_t number);
+json_t *controller_core_versions(const struct controller_core *c, const char *namespace_,
+                                 const char *name); /* array */
+json_t *controller_core_aliases(const struct controller_core *c, const char *namespace_,
+                                const char *name); /* array */
+json_t *controller_core_alias(const struct controller_core *c, const char *namespace_,
+                              const char *name, const char *alias);
 json_t *controller_core_nodes(const struct controller_core *c); /* array */
 json_t *controller_core_node(const struct controller_core *c, const char *name);
 

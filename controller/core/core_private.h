@@ -2,6 +2,7 @@
  *
  *   registry   what the store holds          requests   what shall be changed in it
  *   nodes      who is there, and its loads   scheduler  which version is granted where
+ *   traffic    which versions take calls     rollout    how one takes over step by step
  *   views      the same as JSON              placement  the choice of nodes
  *   scaling    how many instances there should be, by the autoscaler
  *
@@ -48,6 +49,7 @@ struct core_body {
     struct function_spec spec;
     struct package_ref package;
     struct core_package *counted;
+    uint64_t invocations, errors; /* since this controller began */
 };
 
 /* A package was wanted on this node. */
@@ -76,9 +78,11 @@ struct core_grant {
     struct placement_pick_why why;
 };
 
-/* A version that may run: the serving one, or the candidate that shall prove itself. */
+/* A version that may run: the serving one, the candidate that shall prove itself, or one
+ * that calls may name or a rollout sends them to. */
 struct core_target {
     struct core_function *f;
+    struct list link; /* core_function.others, if it is one of those */
     uint64_t number;
     const struct core_body *body;
     struct list grants;
@@ -98,6 +102,17 @@ struct core_target {
     uint64_t proof_until_ms;   /* this node must have answered then */
     uint64_t trouble_until_ms; /* 0: none, or: it fails if it has no place then */
     uint64_t retry_ms;         /* 0, or: the tried nodes are asked again then */
+};
+
+/* A rollout's step as this controller watches it (rollout.h). */
+struct core_watch {
+    uint64_t version; /* 0: none */
+    uint32_t step;
+    uint64_t until_ms;
+    uint64_t invocations, errors; /* of the version when the step began */
+    bool moving;                  /* the request that goes on or back is under way */
+    uint64_t retry_ms;
+    struct backoff backoff;
 };
 
 struct core_totals {
@@ -135,6 +150,10 @@ struct core_function {
     struct list undecided; /* c->undecided: an outcome is not in the store yet */
     struct alarm alarm;
     struct core_target *serving, *candidate;
+    struct list others; /* core_target: others that may be named, ascending */
+    uint64_t served;    /* at the last look; what it was before stays for a while: */
+    uint64_t recent, recent_until_ms;
+    struct core_watch watch;
     uint64_t warm_bytes; /* booked for it at the last look */
     bool deciding;       /* the request that writes the outcome is under way */
     uint64_t decide_retry_ms;

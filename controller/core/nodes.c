@@ -12,6 +12,7 @@
 #include "controller/core/node_labels.h"
 #include "controller/core/node_order.h"
 #include "controller/core/registry.h"
+#include "controller/core/rollout.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
 
@@ -91,10 +92,28 @@ static struct core_load *want_load(struct controller_core *c, struct core_node *
 
 /* A counter of an agent's life: less than before means that it began anew. The total only
  * grows. */
-static void count(uint64_t *total, uint64_t *last, uint64_t now)
+static uint64_t count(uint64_t *total, uint64_t *last, uint64_t now)
 {
-    *total += now >= *last ? now - *last : now;
+    uint64_t more = now >= *last ? now - *last : now;
+
+    *total += more;
     *last = now;
+    return more;
+}
+
+/* The same for the version alone, by which a rollout goes on or back. */
+static void count_version(struct controller_core *c, struct core_function *f,
+                          uint64_t version, uint64_t calls, uint64_t errors)
+{
+    struct core_body *b = registry_body_of(f, version);
+
+    if (b != NULL) {
+        b->invocations += calls;
+        b->errors += errors;
+    }
+    if (rollout_share(f, version) > 0 && calls + errors > 0) {
+        scheduler_touch(c, f);
+    }
 }
 
 static void gauge(uint64_t *total, uint64_t *last, uint64_t now)
@@ -151,6 +170,7 @@ static void take_load(struct controller_core *c, struct core_node *n,
 {
     struct core_function *f = registry_function(c, v->namespace_, v->name);
     struct core_load *l;
+    uint64_t calls, errors;
 
     if (f == NULL || !f->present || v->version == 0 || v->version > f->record.latest) {
         return; /* deleted meanwhile: the node will hear of it */
@@ -161,11 +181,13 @@ static void take_load(struct controller_core *c, struct core_node *n,
     }
     l->mark = n->report_mark;
     set_gauges(l, v);
-    count(&f->totals.invocations, &l->last.invocations, v->invocations);
-    count(&f->totals.cold_starts, &l->last.cold_starts, v->cold_starts);
-    count(&f->totals.errors, &l->last.errors, v->errors);
+    calls = count(&f->totals.invocations, &l->last.invocations, v->invocations);
+    (void)count(&f->totals.cold_starts, &l->last.cold_starts, v->cold_starts);
+    errors = count(&f->totals.errors, &l->last.errors, v->errors);
+    count_version(c, f, v->version, calls, errors);
     if (c->settling && v->grant_max > 0 && !n->draining) {
-        scheduler_adopt(n, f, v->version, v->grant_max, v->grant_warm, v->grant_reserved);
+        scheduler_adopt(c, n, f, v->version, v->grant_max, v->grant_warm,
+                        v->grant_reserved);
     }
     scaling_report(c, l, v);
     if (v->idle + v->frozen + v->busy > 0) { /* as it told a controller that is no more */

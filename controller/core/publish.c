@@ -5,19 +5,14 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "controller/core/rollouts.h"
+#include "controller/core/targets.h"
+#include "controller/core/traffic.h"
 
 /* Of a failed candidate nodes need to know nothing. */
-static const struct core_target *candidate_of(const struct core_function *f)
+static bool is_told(const struct core_function *f, const struct core_target *t)
 {
-    return f->candidate != NULL && f->candidate->proof != PROOF_FAILED &&
-                   f->candidate->body != NULL
-               ? f->candidate
-               : NULL;
-}
-
-static const struct core_target *serving_of(const struct core_function *f)
-{
-    return f->serving != NULL && f->serving->body != NULL ? f->serving : NULL;
+    return t->body != NULL && (t != f->candidate || t->proof != PROOF_FAILED);
 }
 
 static uint64_t hash_number(uint64_t h, uint64_t n)
@@ -26,12 +21,17 @@ static uint64_t hash_number(uint64_t h, uint64_t n)
 }
 
 /* What concerns every node: the version, and who may run how many of it. */
+static uint64_t published_as(const struct core_target *t)
+{
+    const struct record_version *v = record_find(&t->f->record, t->number);
+
+    return v != NULL ? v->published : 0;
+}
+
 static uint64_t hash_target(uint64_t h, const struct core_target *t)
 {
-    if (t == NULL) {
-        return hash_number(h, 0);
-    }
     h = hash_number(h, t->number);
+    h = hash_number(h, published_as(t));
     h = hash_number(h, (uint64_t)t->body->mod_revision);
     LIST_FOREACH(it, &t->grants)
     {
@@ -57,19 +57,44 @@ static uint64_t hash_warm(uint64_t h, const struct core_target *t)
     return h;
 }
 
+static uint64_t hash_aliases(uint64_t h, const struct record *r)
+{
+    const struct record_rollout *o = rollout_running(r);
+
+    for (size_t i = 0; i < r->n_aliases; i++) {
+        h = keymap_hash_str(h, r->aliases[i].name);
+        h = keymap_hash(h, r->aliases[i].weights,
+                        r->aliases[i].n_weights * sizeof(r->aliases[i].weights[0]));
+    }
+    return o != NULL ? hash_number(hash_number(h, o->version), o->plan.steps[o->step])
+                     : h;
+}
+
 /* 64 bits under a secret seed instead of a copy of all that was sent: that two different
  * contents look the same is less likely than a broken memory. */
 static uint64_t content(const struct controller_core *c, const struct core_function *f)
 {
     uint64_t h = hash_number(c->seed, f->ns->index);
 
-    return hash_target(hash_target(h, serving_of(f)), candidate_of(f));
+    h = hash_number(h, f->serving != NULL && is_told(f, f->serving) ? f->serving->number
+                                                                    : 0);
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        h = is_told(f, t) ? hash_target(h, t) : h;
+    }
+    return hash_aliases(h, &f->record);
 }
 
 static uint64_t warm_content(const struct controller_core *c,
                              const struct core_function *f)
 {
-    return hash_warm(hash_warm(c->seed, serving_of(f)), candidate_of(f));
+    uint64_t h = c->seed;
+
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        h = is_told(f, t) ? hash_warm(h, t) : h;
+    }
+    return h;
 }
 
 static size_t fill_version(struct version_state *v, struct grant *grants,
@@ -89,47 +114,91 @@ static size_t fill_version(struct version_state *v, struct grant *grants,
     *v = (struct version_state){.number = t->number,
                                 .spec = t->body->spec,
                                 .package = t->body->package,
+                                .published = published_as(t),
                                 .grants = grants,
                                 .n_grants = n};
     return n;
 }
 
+/* The running rollout first, as the split of calls that name nothing. */
+static size_t fill_aliases(struct alias_state *aliases, struct alias_weight rollout[2],
+                           const struct record *r)
+{
+    const struct record_rollout *o = rollout_running(r);
+    size_t n = 0;
+
+    if (o != NULL) {
+        uint32_t share = o->plan.steps[o->step];
+
+        rollout[0] = (struct alias_weight){o->from, ALIAS_WHOLE - share};
+        rollout[1] = (struct alias_weight){o->version, share};
+        aliases[n++] =
+            (struct alias_state){.name = "", .weights = rollout, .n_weights = 2};
+    }
+    for (size_t i = 0; i < r->n_aliases; i++) {
+        aliases[n++] = (struct alias_state){.name = r->aliases[i].name,
+                                            .weights = r->aliases[i].weights,
+                                            .n_weights = r->aliases[i].n_weights};
+    }
+    return n;
+}
+
 int publish_to(struct controller_core *c, struct core_function *f, const char *node)
 {
-    const struct core_target *serving = serving_of(f), *candidate = candidate_of(f);
-    size_t n = (serving != NULL ? serving->n_grants : 0) +
-               (candidate != NULL ? candidate->n_grants : 0);
-    _cleanup_free_ struct grant *grants = calloc(n + 1, sizeof(*grants));
-    struct version_state versions[2];
+    size_t n_grants = 0, n_versions = 0, used = 0;
+    _cleanup_free_ struct grant *grants = NULL;
+    _cleanup_free_ struct version_state *versions = NULL;
+    _cleanup_free_ struct alias_state *aliases = NULL;
+    struct alias_weight rollout[2];
     struct function_state state = {.namespace_ = f->ns->name,
                                    .name = f->name,
                                    .revision = f->revision,
-                                   .namespace_index = f->ns->index,
-                                   .versions = versions};
-    size_t used = 0;
+                                   .namespace_index = f->ns->index};
 
-    if (grants == NULL) {
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        n_grants += t->n_grants;
+        n_versions++;
+    }
+    grants = calloc(n_grants + 1, sizeof(*grants));
+    versions = calloc(n_versions + 1, sizeof(*versions));
+    aliases = calloc(f->record.n_aliases + 1, sizeof(*aliases));
+    if (grants == NULL || versions == NULL || aliases == NULL) {
         return -ENOMEM;
     }
-    if (serving != NULL) {
-        state.serving = serving->number;
-        used = fill_version(&versions[state.n_versions++], grants, serving);
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        if (is_told(f, t)) {
+            used += fill_version(&versions[state.n_versions++], grants + used, t);
+            state.serving = t == f->serving ? t->number : state.serving;
+        }
     }
-    if (candidate != NULL) {
-        (void)fill_version(&versions[state.n_versions++], grants + used, candidate);
-    }
+    state.versions = versions;
+    state.n_aliases = fill_aliases(aliases, rollout, &f->record);
+    state.aliases = aliases;
     c->io.send_function(c->io.ctx, node, &state);
     return 0;
 }
 
 static bool has_grant(const struct core_target *t, const struct core_node *n)
 {
-    if (t != NULL) {
-        LIST_FOREACH(it, &t->grants)
-        {
-            if (container_of(it, struct core_grant, of_target)->node == n) {
-                return true;
-            }
+    LIST_FOREACH(it, &t->grants)
+    {
+        if (container_of(it, struct core_grant, of_target)->node == n) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a version before `last` has a grant on the node. */
+static bool was_told(const struct core_function *f, const struct core_target *last,
+                     const struct core_node *n)
+{
+    for (const struct core_target *t = target_next(f, NULL); t != last;
+         t = target_next(f, t)) {
+        if (is_told(f, t) && has_grant(t, n)) {
+            return true;
         }
     }
     return false;
@@ -139,18 +208,17 @@ static bool has_grant(const struct core_target *t, const struct core_node *n)
  * many of its own a node keeps warm is the others' matter in no way. */
 static int publish_to_holders(struct controller_core *c, struct core_function *f)
 {
-    const struct core_target *targets[] = {serving_of(f), candidate_of(f)};
-
-    for (size_t i = 0; i < 2; i++) {
-        if (targets[i] == NULL) {
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        if (!is_told(f, t)) {
             continue;
         }
-        LIST_FOREACH(it, &targets[i]->grants)
+        LIST_FOREACH(it, &t->grants)
         {
             const struct core_node *n =
                 container_of(it, struct core_grant, of_target)->node;
 
-            if ((i == 0 || !has_grant(targets[0], n)) && publish_to(c, f, n->name) < 0) {
+            if (!was_told(f, t, n) && publish_to(c, f, n->name) < 0) {
                 return -ENOMEM;
             }
         }

@@ -8,6 +8,9 @@
 
 #include "common/check.h"
 #include "controller/core/clean.h"
+#include "controller/core/records_json.h"
+#include "controller/core/rollouts.h"
+#include "controller/core/traffic.h"
 
 #define VERSIONS_PARSE_MAX 1000
 
@@ -45,7 +48,7 @@ static int load_object(const void *value, size_t len, json_t **ret)
     return 0;
 }
 
-static int get_number(const json_t *json, const char *key, uint64_t max, uint64_t *ret)
+int record_get_number(const json_t *json, const char *key, uint64_t max, uint64_t *ret)
 {
     const json_t *value = json_object_get(json, key);
 
@@ -57,8 +60,16 @@ static int get_number(const json_t *json, const char *key, uint64_t max, uint64_
     return 0;
 }
 
+int record_get_number_or_0(const json_t *json, const char *key, uint64_t max,
+                           uint64_t *ret)
+{
+    *ret = 0;
+    return json_object_get(json, key) != NULL ? record_get_number(json, key, max, ret)
+                                              : 0;
+}
+
 /* As clock_rfc3339() writes it: "2026-01-31T12:00:00.123Z". */
-static int get_time(const json_t *json, const char *key, char ret[CLOCK_RFC3339_SIZE])
+int record_get_time(const json_t *json, const char *key, char ret[CLOCK_RFC3339_SIZE])
 {
     static const char form[] = "dddd-dd-ddTdd:dd:dd.dddZ";
     const char *text = json_string_value(json_object_get(json, key));
@@ -90,12 +101,35 @@ static int get_state(const json_t *json, enum record_state *ret)
     return -EINVAL;
 }
 
-static char *clean_copy(const char *text)
+char *record_clean_copy(const char *text, size_t max)
 {
-    char clean[RECORD_MESSAGE_MAX + 1];
+    char *clean = calloc(1, max + 1);
 
-    clean_text(clean, sizeof(clean), text);
-    return strdup(clean);
+    if (clean != NULL) {
+        clean_text(clean, max + 1, text);
+    }
+    return clean;
+}
+
+/* What only a published version has; and whether it was ready, which older programs did
+ * not write: a retired one without a message had served. */
+static int parse_publication(struct record_version *v, const json_t *json)
+{
+    const json_t *was_ready = json_object_get(json, "was_ready");
+    const char *description = json_string_value(json_object_get(json, "description"));
+
+    v->was_ready =
+        v->state == RECORD_READY ||
+        (was_ready != NULL ? json_is_true(was_ready)
+                           : v->state == RECORD_RETIRED && *v->message == '\0');
+    if (record_get_number_or_0(json, "published", RECORD_NUMBER_MAX, &v->published) < 0) {
+        return -EINVAL;
+    }
+    if (v->published > 0 && description != NULL) {
+        v->description = record_clean_copy(description, TRAFFIC_DESCRIPTION_MAX);
+        return v->description != NULL ? 0 : -ENOMEM;
+    }
+    return 0;
 }
 
 static int parse_version(struct record_version *v, const json_t *json)
@@ -103,9 +137,9 @@ static int parse_version(struct record_version *v, const json_t *json)
     const char *cause = json_string_value(json_object_get(json, "cause"));
     const char *message = json_string_value(json_object_get(json, "message"));
 
-    if (get_number(json, "number", RECORD_NUMBER_MAX, &v->number) < 0 ||
+    if (record_get_number(json, "number", RECORD_NUMBER_MAX, &v->number) < 0 ||
         get_state(json, &v->state) < 0 ||
-        get_time(json, "created_at", v->created_at) < 0 || cause == NULL ||
+        record_get_time(json, "created_at", v->created_at) < 0 || cause == NULL ||
         message == NULL) {
         return -EINVAL;
     }
@@ -113,8 +147,8 @@ static int parse_version(struct record_version *v, const json_t *json)
     if (v->cause == CAUSE_COUNT) {
         return -EINVAL;
     }
-    v->message = clean_copy(message);
-    return v->message != NULL ? 0 : -ENOMEM;
+    v->message = record_clean_copy(message, RECORD_MESSAGE_MAX);
+    return v->message != NULL ? parse_publication(v, json) : -ENOMEM;
 }
 
 /* Rules between the fields. */
@@ -132,19 +166,21 @@ static bool is_sound(const struct record *r)
             return false;
         }
     }
-    return r->serving == 0 || (serving != NULL && serving->state == RECORD_READY);
+    return (r->serving == 0 || (serving != NULL && serving->state == RECORD_READY)) &&
+           traffic_is_sound(r) && rollout_is_sound(r);
 }
 
 static int parse_members(struct record *r, const json_t *json)
 {
     const json_t *versions = json_object_get(json, "versions");
     size_t n = json_array_size(versions);
+    int rc;
 
-    if (get_time(json, "created_at", r->created_at) < 0 ||
-        get_time(json, "updated_at", r->updated_at) < 0 ||
-        get_number(json, "latest", RECORD_NUMBER_MAX, &r->latest) < 0 ||
-        get_number(json, "serving", RECORD_NUMBER_MAX, &r->serving) < 0 || n == 0 ||
-        n > VERSIONS_PARSE_MAX) {
+    if (record_get_time(json, "created_at", r->created_at) < 0 ||
+        record_get_time(json, "updated_at", r->updated_at) < 0 ||
+        record_get_number(json, "latest", RECORD_NUMBER_MAX, &r->latest) < 0 ||
+        record_get_number(json, "serving", RECORD_NUMBER_MAX, &r->serving) < 0 ||
+        n == 0 || n > VERSIONS_PARSE_MAX) {
         return -EINVAL;
     }
     r->versions = calloc(n, sizeof(*r->versions));
@@ -152,14 +188,15 @@ static int parse_members(struct record *r, const json_t *json)
         return -ENOMEM;
     }
     for (size_t i = 0; i < n; i++) {
-        int rc = parse_version(&r->versions[r->n_versions], json_array_get(versions, i));
-
+        r->n_versions++;
+        rc = parse_version(&r->versions[i], json_array_get(versions, i));
         if (rc < 0) {
             return rc;
         }
-        r->n_versions++;
     }
-    return is_sound(r) ? 0 : -EINVAL;
+    rc = traffic_parse(r, json);
+    rc = rc < 0 ? rc : rollout_parse(r, json);
+    return rc < 0 ? rc : is_sound(r) ? 0 : -EINVAL;
 }
 
 int record_parse(struct record *ret, const void *value, size_t len)
@@ -221,7 +258,7 @@ int record_number_parse(uint64_t *ret, const char *key, uint64_t max, const void
     if (rc < 0) {
         return rc;
     }
-    rc = get_number(json, key, max, &n);
+    rc = record_get_number(json, key, max, &n);
     json_decref(json);
     if (rc < 0 || n == 0) {
         return -EINVAL;
@@ -240,9 +277,9 @@ int record_namespace_parse(uint32_t *ret_index, char ret_created_at[CLOCK_RFC333
     if (rc < 0) {
         return rc;
     }
-    rc = get_number(json, "index", UINT32_MAX, &index);
+    rc = record_get_number(json, "index", UINT32_MAX, &index);
     if (rc == 0 && index > 0) {
-        rc = get_time(json, "created_at", ret_created_at);
+        rc = record_get_time(json, "created_at", ret_created_at);
     }
     json_decref(json);
     if (rc < 0 || index == 0) {
@@ -262,25 +299,53 @@ static char *dump(json_t *json)
     return text;
 }
 
+static int add_publication(json_t *json, const struct record_version *v)
+{
+    int rc = 0;
+
+    if (v->was_ready && v->state != RECORD_READY) {
+        rc |= json_object_set_new(json, "was_ready", json_true());
+    }
+    if (v->state == RECORD_RETIRED && !v->was_ready && *v->message == '\0') {
+        rc |= json_object_set_new(json, "was_ready", json_false());
+    }
+    if (v->published > 0) {
+        rc |= json_object_set_new(json, "published",
+                                  json_integer((json_int_t)v->published));
+    }
+    if (v->description != NULL) {
+        rc |= json_object_set_new(json, "description", json_string(v->description));
+    }
+    return rc;
+}
+
 char *record_format(const struct record *r)
 {
-    json_t *versions = json_array();
+    json_t *versions = json_array(), *json;
 
     for (size_t i = 0; i < r->n_versions; i++) {
         const struct record_version *v = &r->versions[i];
-        json_t *json =
-            json_pack("{s:I, s:s, s:s, s:s, s:s}", "number", (json_int_t)v->number,
-                      "state", state_names[v->state], "cause", cause_name(v->cause),
-                      "message", v->message, "created_at", v->created_at);
 
+        json = json_pack("{s:I, s:s, s:s, s:s, s:s}", "number", (json_int_t)v->number,
+                         "state", state_names[v->state], "cause", cause_name(v->cause),
+                         "message", v->message, "created_at", v->created_at);
+        if (json == NULL || add_publication(json, v) < 0) {
+            json_decref(json);
+            json = NULL;
+        }
         if (json_array_append_new(versions, json) < 0) {
             json_decref(versions);
             return NULL;
         }
     }
-    return dump(json_pack("{s:s, s:s, s:I, s:I, s:o}", "created_at", r->created_at,
-                          "updated_at", r->updated_at, "latest", (json_int_t)r->latest,
-                          "serving", (json_int_t)r->serving, "versions", versions));
+    json = json_pack("{s:s, s:s, s:I, s:I, s:o}", "created_at", r->created_at,
+                     "updated_at", r->updated_at, "latest", (json_int_t)r->latest,
+                     "serving", (json_int_t)r->serving, "versions", versions);
+    if (json != NULL && (traffic_format(r, json) < 0 || rollout_format(r, json) < 0)) {
+        json_decref(json);
+        json = NULL;
+    }
+    return dump(json);
 }
 
 char *record_body_format(const struct function_spec *spec,
@@ -296,8 +361,11 @@ void record_free(struct record *r)
 {
     for (size_t i = 0; i < r->n_versions; i++) {
         free(r->versions[i].message);
+        free(r->versions[i].description);
     }
     free(r->versions);
+    traffic_free(r);
+    free(r->rollout);
     *r = (struct record){0};
 }
 
@@ -306,18 +374,30 @@ int record_copy(struct record *ret, const struct record *from)
     struct record r = *from;
 
     r.n_versions = 0;
+    r.aliases = NULL;
+    r.n_aliases = 0;
+    r.rollout = NULL;
     r.versions = calloc(from->n_versions + 1, sizeof(*r.versions));
     if (r.versions == NULL) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < from->n_versions; i++) {
-        r.versions[i] = from->versions[i];
-        r.versions[i].message = strdup(from->versions[i].message);
-        if (r.versions[i].message == NULL) {
+        const struct record_version *v = &from->versions[i];
+
+        r.versions[i] = *v;
+        r.versions[i].message = strdup(v->message);
+        r.versions[i].description =
+            v->description != NULL ? strdup(v->description) : NULL;
+        r.n_versions++;
+        if (r.versions[i].message == NULL ||
+            (r.versions[i].description == NULL) != (v->description == NULL)) {
             record_free(&r);
             return -ENOMEM;
         }
-        r.n_versions++;
+    }
+    if (traffic_copy(&r, from) < 0 || rollout_copy(&r, from) < 0) {
+        record_free(&r);
+        return -ENOMEM;
     }
     *ret = r;
     return 0;
@@ -349,10 +429,10 @@ const struct record_version *record_candidate(const struct record *r)
 
 /* --- changes ---------------------------------------------------------------------- */
 
-static int set_outcome(struct record_version *v, enum record_state state,
+int record_set_outcome(struct record_version *v, enum record_state state,
                        enum cause cause, const char *message)
 {
-    char *copy = clean_copy(message);
+    char *copy = record_clean_copy(message, RECORD_MESSAGE_MAX);
 
     if (copy == NULL) {
         return -ENOMEM;
@@ -361,6 +441,26 @@ static int set_outcome(struct record_version *v, enum record_state state,
     v->message = copy;
     v->state = state;
     v->cause = cause;
+    v->was_ready = v->was_ready || state == RECORD_READY;
+    return 0;
+}
+
+int record_serve(struct record *r, uint64_t number, const char *message)
+{
+    struct record_version *former = record_find(r, r->serving);
+    struct record_version *next = record_find(r, number);
+
+    CHECK(next != NULL);
+    if (next == former) {
+        return 0;
+    }
+    if (record_set_outcome(next, RECORD_READY, CAUSE_NONE, "") < 0 ||
+        (former != NULL &&
+         record_set_outcome(former, RECORD_RETIRED, CAUSE_NONE, message) < 0)) {
+        return -ENOMEM;
+    }
+    r->previous = r->serving;
+    r->serving = number;
     return 0;
 }
 
@@ -379,9 +479,12 @@ int record_add_version(struct record *r, const char *now)
                    (unsigned long long)(r->latest + 1));
     for (size_t i = 0; i < r->n_versions; i++) {
         if (r->versions[i].state == RECORD_DEPLOYING &&
-            set_outcome(&r->versions[i], RECORD_RETIRED, CAUSE_NONE, text) < 0) {
+            record_set_outcome(&r->versions[i], RECORD_RETIRED, CAUSE_NONE, text) < 0) {
             return -ENOMEM;
         }
+    }
+    if (rollout_end(r, text, now) < 0) {
+        return -ENOMEM;
     }
     v = &r->versions[r->n_versions];
     *v = (struct record_version){.number = r->latest + 1, .message = strdup("")};
@@ -405,9 +508,10 @@ size_t record_trim(struct record *r, size_t keep, uint64_t *dropped, size_t most
     for (size_t i = 0; i < r->n_versions; i++) {
         struct record_version *v = &r->versions[i];
 
-        if (n < over && n < most && v->number != r->serving && v->number != r->latest) {
+        if (n < over && n < most && !traffic_is_kept(r, v->number)) {
             dropped[n++] = v->number;
             free(v->message);
+            free(v->description);
         } else {
             r->versions[kept++] = *v;
         }
@@ -420,15 +524,16 @@ int record_decide(struct record *r, uint64_t number, bool ready, enum cause caus
                   const char *message, const char *now)
 {
     struct record_version *v = record_find(r, number);
-    struct record_version *former = record_find(r, r->serving);
 
-    CHECK(v != NULL && v != former);
-    if (ready && former != NULL) {
-        former->state = RECORD_RETIRED;
-    }
-    if (ready) {
-        r->serving = number;
-    }
+    CHECK(v != NULL && number != r->serving);
     (void)stpcpy(r->updated_at, now);
-    return set_outcome(v, ready ? RECORD_READY : RECORD_FAILED, cause, message);
+    if (!ready) {
+        return rollout_end(r, message, now) < 0
+                   ? -ENOMEM
+                   : record_set_outcome(v, RECORD_FAILED, cause, message);
+    }
+    if (rollout_begin(r, now)) {
+        return record_set_outcome(v, RECORD_READY, CAUSE_NONE, message);
+    }
+    return record_serve(r, number, "");
 }

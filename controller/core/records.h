@@ -17,7 +17,9 @@
 
 /*   DEPLOYING ──an instance became ready──▶ READY ──replaced──▶ RETIRED
  *      ├── could not start ──▶ FAILED
- *      └── a later one came ─▶ RETIRED                                       */
+ *      └── a later one came ─▶ RETIRED
+ * A retired one that was ready once may serve again. A ready one that does not serve is
+ * being rolled out.                                                                  */
 enum record_state {
     RECORD_DEPLOYING,
     RECORD_READY,
@@ -27,12 +29,18 @@ enum record_state {
 };
 const char *record_state_name(enum record_state s);
 
+struct record_alias;   /* traffic.h */
+struct record_rollout; /* rollouts.h */
+
 struct record_version {
     uint64_t number;
     enum record_state state;
     enum cause cause;
     char created_at[CLOCK_RFC3339_SIZE];
-    char *message; /* never NULL */
+    char *message;      /* never NULL */
+    bool was_ready;     /* it may serve, also when it was retired */
+    uint64_t published; /* its number as a published version; 0: it is not */
+    char *description;  /* of the publication; or NULL */
 };
 
 /* {0} is one of a function that is not there. */
@@ -43,6 +51,12 @@ struct record {
     uint64_t serving;                /* 0: none */
     struct record_version *versions; /* in the order of their numbers */
     size_t n_versions;
+    uint64_t previous;            /* served before `serving`; 0: none is known */
+    uint64_t published_last;      /* highest number that was given; it is given once */
+    uint64_t edit;                /* tells one change of this record from another; or 0 */
+    struct record_alias *aliases; /* in the order of their names */
+    size_t n_aliases;
+    struct record_rollout *rollout; /* the last one; or NULL */
 };
 
 /* -EINVAL, -ENOMEM; *ret is written on success only. */
@@ -57,10 +71,11 @@ const struct record_version *record_candidate(const struct record *r);
 
 /* Appends version latest + 1 as the candidate; one that was is superseded. -ENOMEM. */
 int record_add_version(struct record *r, const char *now);
-/* Drops the oldest versions over `keep` that may go, at most `most` of them, and writes
- * their numbers to dropped. Returns how many. */
+/* Drops the oldest versions over `keep` that nothing keeps (traffic.h), at most `most` of
+ * them, and writes their numbers to dropped. Returns how many. */
 size_t record_trim(struct record *r, size_t keep, uint64_t *dropped, size_t most);
-/* The candidate is decided. ready: it serves, the former one retires. -ENOMEM. */
+/* The candidate is decided. ready: it serves, the former one retires; or, if it has a
+ * rollout, that begins. -ENOMEM. */
 int record_decide(struct record *r, uint64_t number, bool ready, enum cause cause,
                   const char *message, const char *now);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/follow.h"
 #include "controller/core/journal.h"
 #include "controller/core/keys.h"
 #include "controller/core/near.h"
@@ -208,7 +209,7 @@ void registry_collect(struct controller_core *c, struct core_function *f)
         !list_empty(&f->waits) || !list_empty(&f->loads) || f->published) {
         return;
     }
-    CHECK(f->serving == NULL && f->candidate == NULL);
+    CHECK(f->serving == NULL && f->candidate == NULL && list_empty(&f->others));
     list_remove(&f->dirty);
     scheduler_forget(c, f);
     alarms_clear(&c->alarms, &f->alarm);
@@ -280,10 +281,15 @@ const struct core_body *registry_body(const struct core_function *f, uint64_t nu
     return NULL;
 }
 
+struct core_body *registry_body_of(struct core_function *f, uint64_t number)
+{
+    return (struct core_body *)(uintptr_t)registry_body(f, number);
+}
+
 static void remove_body(struct controller_core *c, struct core_function *f,
                         struct core_body *b)
 {
-    scheduler_body_gone(f, b);
+    follow_body_gone(f, b);
     uncount_package(c, b->counted);
     list_remove(&b->link);
     f->n_bodies--;

@@ -20,6 +20,8 @@ struct core_function *registry_function(const struct controller_core *c,
 struct core_function *registry_want_function(struct controller_core *c,
                                              const char *namespace_, const char *name);
 const struct core_body *registry_body(const struct core_function *f, uint64_t number);
+/* The same, to count its calls in. */
+struct core_body *registry_body_of(struct core_function *f, uint64_t number);
 /* Frees what nothing needs any more. */
 void registry_collect(struct controller_core *c, struct core_function *f);
 

@@ -63,6 +63,10 @@ void core_request_free(struct core_request *r)
     function_spec_free(&r->spec);
     json_decref(r->order_labels);
     json_decref(r->ordered);
+    if (r->edit != NULL) {
+        free(r->edit->description);
+        free(r->edit);
+    }
     free(r);
 }
 

@@ -29,6 +29,19 @@ enum request_state {
     REQUEST_ANSWERED
 };
 
+/* What shall be changed in a function's record; each kind of change reads its own. */
+struct core_edit {
+    uint64_t id; /* record.edit, when it was made */
+    char alias[ALIAS_NAME_MAX + 1];
+    struct alias_weight weights[ALIAS_SPLIT_MAX];
+    size_t n_weights;
+    char *description;                 /* or NULL */
+    struct rollout_plan plan;          /* of a version that is deployed */
+    uint32_t step;                     /* of the running rollout of r->number … */
+    bool back;                         /* … which goes back, or on */
+    char text[RECORD_MESSAGE_MAX + 1]; /* why */
+};
+
 struct core_request {
     const struct change_kind *kind; /* NULL: waits for a version */
     enum request_state state;
@@ -44,6 +57,7 @@ struct core_request {
     int order_state; /* of the node: enum node_order_state, or -1 */
     json_t *order_labels;
     json_t *ordered; /* what was built of them */
+    struct core_edit *edit;
 
     struct change change; /* what was sent */
     int64_t based_on, namespace_based_on;
@@ -86,6 +100,15 @@ void requests_put_function(struct controller_core *c, const char *namespace_,
 void requests_delete_function(struct controller_core *c, const char *namespace_,
                               const char *name, uint64_t if_revision, core_reply_cb cb,
                               void *data);
+/* Any edit. *edit is copied with its description; NULL: the number says all. */
+void requests_edit(struct controller_core *c, const struct change_kind *kind,
+                   const char *namespace_, const char *name, uint64_t number,
+                   const struct core_edit *edit, uint64_t if_revision, core_reply_cb cb,
+                   void *data);
+void requests_roll_out(struct controller_core *c, const char *namespace_,
+                       const char *name, const struct function_spec *spec,
+                       const struct package_ref *package, const struct rollout_plan *plan,
+                       uint64_t if_revision, core_reply_cb cb, void *data);
 void requests_wait_version(struct controller_core *c, const char *namespace_,
                            const char *name, uint64_t number, uint64_t wait_ms,
                            core_reply_cb cb, void *data);
@@ -97,6 +120,9 @@ void requests_txn_done(struct controller_core *c, uint64_t id, int status, bool 
 void requests_take_epoch(struct controller_core *c);
 /* Writes the candidate's outcome; scheduler_decided() follows. */
 void requests_decide(struct controller_core *c, struct core_function *f);
+/* The running rollout goes on or back; rollout_moved() follows. */
+void requests_move_rollout(struct controller_core *c, struct core_function *f,
+                           const struct core_edit *edit);
 /* A function's namespace is gone: it is made again. */
 void requests_heal_namespace(struct controller_core *c, const char *name);
 

@@ -1,12 +1,14 @@
 /* Requests: the doors, by which they are asked for; what the core asks of itself; and
  * those who only wait for a version. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/check.h"
 #include "controller/core/node_order.h"
 #include "controller/core/registry.h"
 #include "controller/core/requests.h"
+#include "controller/core/rollout.h"
 #include "controller/core/scheduler.h"
 
 #define NO_MEMORY_MS 1000 /* out of memory: another try */
@@ -123,11 +125,46 @@ void requests_order_node(struct controller_core *c, const char *name, const char
     core_request_enqueue(c, r);
 }
 
+static struct core_edit *copy_edit(const struct core_edit *edit)
+{
+    struct core_edit *copy = calloc(1, sizeof(*copy));
+
+    if (copy == NULL) {
+        return NULL;
+    }
+    *copy = *edit;
+    if (edit->description != NULL &&
+        (copy->description = strdup(edit->description)) == NULL) {
+        free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+/* What a change of a function may bring with it. */
+struct asked {
+    const struct function_spec *spec;
+    const struct package_ref *package;
+    const struct core_edit *edit;
+    uint64_t number, if_revision;
+};
+
+static bool take_asked(struct core_request *r, const struct asked *asked)
+{
+    r->number = asked->number;
+    r->if_revision = asked->if_revision;
+    if (asked->package != NULL) {
+        r->package = *asked->package;
+    }
+    if (asked->edit != NULL && (r->edit = copy_edit(asked->edit)) == NULL) {
+        return false;
+    }
+    return asked->spec == NULL || function_spec_copy(&r->spec, asked->spec) == 0;
+}
+
 static void ask_function(struct controller_core *c, const struct change_kind *kind,
                          const char *namespace_, const char *name,
-                         const struct function_spec *spec,
-                         const struct package_ref *package, uint64_t if_revision,
-                         core_reply_cb cb, void *data)
+                         const struct asked *asked, core_reply_cb cb, void *data)
 {
     struct core_request *r;
     struct core_function *f;
@@ -143,8 +180,10 @@ static void ask_function(struct controller_core *c, const struct change_kind *ki
         return;
     }
     r = f != NULL ? core_request_new(kind, cb, data) : NULL;
-    if (r == NULL || (spec != NULL && function_spec_copy(&r->spec, spec) < 0)) {
-        free(r);
+    if (r == NULL || !take_asked(r, asked)) {
+        if (r != NULL) {
+            core_request_free(r);
+        }
         if (f != NULL) {
             scheduler_touch(c, f);
         }
@@ -152,10 +191,6 @@ static void ask_function(struct controller_core *c, const struct change_kind *ki
         return;
     }
     r->f = f;
-    r->if_revision = if_revision;
-    if (package != NULL) {
-        r->package = *package;
-    }
     core_request_enqueue(c, r);
 }
 
@@ -164,15 +199,45 @@ void requests_put_function(struct controller_core *c, const char *namespace_,
                            const struct package_ref *package, uint64_t if_revision,
                            core_reply_cb cb, void *data)
 {
-    ask_function(c, &change_put_function, namespace_, name, spec, package, if_revision,
-                 cb, data);
+    ask_function(
+        c, &change_put_function, namespace_, name,
+        &(struct asked){.spec = spec, .package = package, .if_revision = if_revision}, cb,
+        data);
 }
 
 void requests_delete_function(struct controller_core *c, const char *namespace_,
                               const char *name, uint64_t if_revision, core_reply_cb cb,
                               void *data)
 {
-    ask_function(c, &change_delete_function, namespace_, name, NULL, NULL, if_revision,
+    ask_function(c, &change_delete_function, namespace_, name,
+                 &(struct asked){.if_revision = if_revision}, cb, data);
+}
+
+void requests_roll_out(struct controller_core *c, const char *namespace_,
+                       const char *name, const struct function_spec *spec,
+                       const struct package_ref *package, const struct rollout_plan *plan,
+                       uint64_t if_revision, core_reply_cb cb, void *data)
+{
+    struct core_edit edit = {.plan = *plan};
+
+    ask_function(
+        c, &change_put_function, namespace_, name,
+        &(struct asked){
+            .spec = spec, .package = package, .edit = &edit, .if_revision = if_revision},
+        cb, data);
+}
+
+void requests_edit(struct controller_core *c, const struct change_kind *kind,
+                   const char *namespace_, const char *name, uint64_t number,
+                   const struct core_edit *edit, uint64_t if_revision, core_reply_cb cb,
+                   void *data)
+{
+    static const struct core_edit none;
+
+    ask_function(c, kind, namespace_, name,
+                 &(struct asked){.edit = edit != NULL ? edit : &none,
+                                 .number = number,
+                                 .if_revision = if_revision},
                  cb, data);
 }
 
@@ -202,6 +267,24 @@ void requests_decide(struct controller_core *c, struct core_function *f)
         return;
     }
     r->f = f;
+    core_request_enqueue(c, r);
+}
+
+void requests_move_rollout(struct controller_core *c, struct core_function *f,
+                           const struct core_edit *edit)
+{
+    struct core_request *r = core_request_new(&change_rollout, NULL, NULL);
+
+    if (r != NULL && (r->edit = copy_edit(edit)) == NULL) {
+        core_request_free(r);
+        r = NULL;
+    }
+    if (r == NULL) {
+        rollout_moved(c, f, false);
+        return;
+    }
+    r->f = f;
+    r->number = f->watch.version;
     core_request_enqueue(c, r);
 }
 

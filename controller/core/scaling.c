@@ -3,8 +3,10 @@
 #include "common/check.h"
 #include "controller/core/core_private.h"
 #include "controller/core/journal.h"
+#include "controller/core/rollout.h"
 #include "controller/core/scaling_config.h"
 #include "controller/core/scheduler.h"
+#include "controller/core/targets.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
 #define EVENT_MS     30000 /* between two events of one movement */
@@ -24,21 +26,37 @@ static uint32_t count_of(uint64_t n)
 
 static struct core_target *target_of(const struct core_load *l)
 {
-    const struct core_function *f = l->f;
+    struct core_target *t = target_next(l->f, NULL);
 
-    if (f->serving != NULL && f->serving->number == l->version) {
-        return f->serving;
+    while (t != NULL && t->number != l->version) {
+        t = target_next(l->f, t);
     }
-    return f->candidate != NULL && f->candidate->number == l->version ? f->candidate
-                                                                      : NULL;
+    return t;
+}
+
+/* A candidate takes none yet: what it has is there to prove that it works. */
+static bool takes_calls(const struct core_target *t)
+{
+    return t != t->f->candidate;
 }
 
 /* What the version has at rest. */
 static uint32_t floor_of(const struct core_target *t)
 {
-    return t->body != NULL
-               ? scaling_config_floor(&t->body->spec, &t->f->core->options.autoscaler)
-               : 0;
+    const struct core_function *f = t->f;
+    uint32_t least = t->body != NULL ? scaling_config_floor(&t->body->spec,
+                                                            &f->core->options.autoscaler)
+                                     : 0;
+    uint32_t share;
+
+    if (t == f->serving || t == f->candidate) {
+        return least;
+    }
+    /* One that is rolled out has its share, and one at least; what is only named, none.
+     */
+    share = rollout_share(f, t->number);
+    least = (uint32_t)(((uint64_t)least * share + ALIAS_WHOLE - 1) / ALIAS_WHOLE);
+    return share > 0 && least == 0 ? 1 : least;
 }
 
 /* --- records ---------------------------------------------------------------------- */
@@ -199,7 +217,7 @@ static void tick(struct controller_core *c, struct alarm *a)
 
     (void)observe(t); /* what nodes said last still stands */
     decide(t);
-    if (s->scaler != NULL && t == t->f->serving && scaling_warm(t) != s->placed) {
+    if (s->scaler != NULL && takes_calls(t) && scaling_warm(t) != s->placed) {
         scheduler_touch(c, t->f); /* squeezed, or no more */
     }
 }
@@ -211,7 +229,7 @@ static void look(struct core_target *t)
     bool woke = false;
 
     if (s->scaler == NULL) {
-        if (s->in_flight + s->queued == 0 || t != t->f->serving || t->body == NULL ||
+        if (s->in_flight + s->queued == 0 || !takes_calls(t) || t->body == NULL ||
             !core_placing(t->f->core) || wake(t, 0) < 0) {
             return;
         }
@@ -269,7 +287,7 @@ static struct added added_by(const struct core_load *l, const struct version_loa
 /* Load that came and went between two reports, but is no single short call. */
 static bool wakes(const struct core_target *t, const struct added *a, uint64_t now_ms)
 {
-    return t->body != NULL && t->scaling.scaler == NULL && t == t->f->serving &&
+    return t->body != NULL && t->scaling.scaler == NULL && takes_calls(t) &&
            core_placing(t->f->core) &&
            (t->body->spec.metric == SPEC_METRIC_RPS
                 ? a->begun > 0
@@ -403,19 +421,26 @@ static uint32_t adopted(const struct core_target *t)
     return count_of(warm);
 }
 
+static void follow_calls(struct core_target *t)
+{
+    if (!t->scaling.counted) {
+        begin(t, adopted(t), SCALING_ADOPTED);
+    }
+    if (t->scaling.scaler == NULL) {
+        look(t);
+    }
+    if (t->scaling.scaler == NULL) {
+        set_desired(t, floor_of(t), SCALING_REST, NULL);
+    }
+}
+
 void scaling_follow(struct controller_core *c, struct core_function *f)
 {
-    struct core_target *t = f->serving;
+    struct core_target *t;
 
-    if (t != NULL && t->body != NULL) {
-        if (!t->scaling.counted) {
-            begin(t, adopted(t), SCALING_ADOPTED);
-        }
-        if (t->scaling.scaler == NULL) {
-            look(t);
-        }
-        if (t->scaling.scaler == NULL) {
-            set_desired(t, floor_of(t), SCALING_REST, NULL);
+    for (t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
+        if (takes_calls(t) && t->body != NULL) {
+            follow_calls(t);
         }
     }
     t = f->candidate;

@@ -7,11 +7,13 @@
 
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "controller/core/follow.h"
 #include "controller/core/keys.h"
 #include "controller/core/nodes.h"
 #include "controller/core/publish.h"
 #include "controller/core/registry.h"
 #include "controller/core/requests.h"
+#include "controller/core/rollout.h"
 #include "controller/core/targets.h"
 
 #define THIN_WAIT_MS      1000
@@ -81,11 +83,11 @@ static void look_for_homes(struct controller_core *c)
     }
 }
 
-static bool is_thin(const struct controller_core *c, const struct core_target *t)
+static bool is_thin_target(const struct controller_core *c, const struct core_target *t)
 {
     uint32_t homes = c->options.homes_max, most;
 
-    if (t == NULL || t->body == NULL) {
+    if (t->body == NULL) {
         return false;
     }
     most = function_spec_instances_max(&t->body->spec);
@@ -93,6 +95,17 @@ static bool is_thin(const struct controller_core *c, const struct core_target *t
         homes = most;
     }
     return t->n_grants < homes;
+}
+
+static bool is_thin(const struct controller_core *c, const struct core_function *f)
+{
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        if (t != f->candidate && is_thin_target(c, t)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void settle_alarm(struct controller_core *c, struct alarm *a);
@@ -115,6 +128,8 @@ void scheduler_init_function(struct core_function *f)
     list_init(&f->unmet);
     list_init(&f->undecided);
     list_init(&f->thin);
+    list_init(&f->others);
+    rollout_init(f);
     f->alarm.fire = function_alarm;
     f->decide_backoff =
         (struct backoff){.min_ms = DECIDE_MIN_MS, .max_ms = DECIDE_MAX_MS};
@@ -127,76 +142,14 @@ void scheduler_touch(struct controller_core *c, struct core_function *f)
     }
 }
 
-/* --- which versions run ----------------------------------------------------------- */
-
-static void drop_target(struct core_target **t)
-{
-    if (*t != NULL) {
-        target_free(*t);
-        *t = NULL;
-    }
-}
-
-static void release(struct core_function *f)
-{
-    drop_target(&f->serving);
-    drop_target(&f->candidate);
-}
-
 void scheduler_free(struct controller_core *c)
 {
     LIST_FOREACH(it, &c->namespaces)
     {
         LIST_FOREACH(at, &container_of(it, struct core_namespace, link)->functions)
         {
-            release(container_of(at, struct core_function, of_namespace));
+            follow_release(container_of(at, struct core_function, of_namespace));
         }
-    }
-}
-
-static void want_target(struct core_function *f, struct core_target **t, uint64_t number)
-{
-    if (*t != NULL && (*t)->number != number) {
-        drop_target(t);
-    }
-    if (*t == NULL && number != 0) {
-        *t = target_new(f, number); /* or, out of memory, at the next look */
-    }
-    if (*t != NULL) {
-        target_set_body(*t, registry_body(f, number));
-    }
-}
-
-/* Brings the targets in line with the record. */
-static void follow_record(struct core_function *f)
-{
-    const struct record_version *v = f->present ? record_candidate(&f->record) : NULL;
-    uint64_t serving = f->present ? f->record.serving : 0;
-
-    if (f->recreated) {
-        release(f);
-    }
-    if (f->candidate != NULL && f->candidate->number == serving) {
-        scaling_inherit(f->candidate, f->serving);
-        drop_target(&f->serving);
-        f->serving = steal(f->candidate); /* it goes on where it has proved itself */
-        f->serving->n_tried = 0;
-    }
-    want_target(f, &f->serving, serving);
-    want_target(f, &f->candidate, v != NULL ? v->number : 0);
-    if (f->candidate != NULL && f->candidate->body == NULL) {
-        target_fail(f->candidate, CAUSE_INTERNAL,
-                    "the store's copy of this version cannot be read; deploy it again");
-    }
-}
-
-void scheduler_body_gone(struct core_function *f, const struct core_body *b)
-{
-    if (f->serving != NULL && f->serving->body == b) {
-        drop_target(&f->serving);
-    }
-    if (f->candidate != NULL && f->candidate->body == b) {
-        drop_target(&f->candidate);
     }
 }
 
@@ -295,8 +248,12 @@ static uint64_t warm_bytes(const struct core_target *t)
 /* Memory that is kept warm no more may be what another function waits for. */
 static void note_freed(struct controller_core *c, struct core_function *f)
 {
-    uint64_t now = warm_bytes(f->serving) + warm_bytes(f->candidate);
+    uint64_t now = 0;
 
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        now += warm_bytes(t);
+    }
     if (now < f->warm_bytes && !list_empty(&c->unmet) && !c->unmet_alarm.set) {
         alarms_set(&c->alarms, &c->unmet_alarm, core_now_ms(c) + UNMET_RETRY_MS);
     }
@@ -306,7 +263,7 @@ static void note_freed(struct controller_core *c, struct core_function *f)
 /* Nothing is left of the function but what others still need. */
 static void bury(struct controller_core *c, struct core_function *f)
 {
-    release(f);
+    follow_release(f);
     scheduler_forget(c, f);
     note_freed(c, f);
     alarms_clear(&c->alarms, &f->alarm);
@@ -327,7 +284,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Gives both versions their grants; *ret_met: all that they want. When to look again. */
+/* Gives all versions their grants; *ret_met: all that they want. When to look again. */
 static uint64_t place(struct controller_core *c, struct core_function *f, bool *ret_met)
 {
     uint64_t due_ms = UINT64_MAX;
@@ -352,6 +309,20 @@ static uint64_t place(struct controller_core *c, struct core_function *f, bool *
         due_ms = earlier(due_ms, target_due_ms(f->candidate));
         due_ms = earlier(due_ms, target_leave_ms(f->candidate));
     }
+    LIST_FOREACH(it, &f->others)
+    {
+        struct core_target *t = container_of(it, struct core_target, link);
+
+        if (t->body == NULL) {
+            continue;
+        }
+        outcome = target_place(c, t, scaling_warm(t));
+        *ret_met = *ret_met && outcome == TARGET_MET;
+        if (outcome == TARGET_NO_MEMORY) {
+            due_ms = earlier(due_ms, core_now_ms(c) + NO_MEMORY_MS);
+        }
+        due_ms = earlier(due_ms, target_leave_ms(t));
+    }
     return due_ms;
 }
 
@@ -371,14 +342,18 @@ static void look_at(struct controller_core *c, struct core_function *f)
             return;
         }
     }
-    follow_record(f);
+    follow_record(c, f);
+    if (f->recent != 0) {
+        due_ms = f->recent_until_ms;
+    }
     keys_namespace(f->ns->name, key);
     if (!f->ns->present && registry_damaged_revision(c, key) == 0 && c->epoch != 0) {
         /* Made in the moment when its namespace was deleted: it was acknowledged. */
         requests_heal_namespace(c, f->ns->name);
-        due_ms = core_now_ms(c) + NAMESPACE_HEAL_MS;
+        due_ms = earlier(due_ms, core_now_ms(c) + NAMESPACE_HEAL_MS);
     }
     if (core_placing(c) && f->ns->present) {
+        due_ms = earlier(due_ms, rollout_look(c, f));
         due_ms = earlier(due_ms, place(c, f, &met));
         if (publish(c, f) < 0) {
             due_ms = earlier(due_ms, core_now_ms(c) + NO_MEMORY_MS);
@@ -390,7 +365,7 @@ static void look_at(struct controller_core *c, struct core_function *f)
     if (!met) {
         list_push_back(&c->unmet, &f->unmet);
     }
-    set_thin(c, f, core_placing(c) && is_thin(c, f->serving));
+    set_thin(c, f, core_placing(c) && is_thin(c, f));
     if (due_ms != UINT64_MAX) {
         alarms_set(&c->alarms, &f->alarm, due_ms);
     } else {
@@ -462,17 +437,17 @@ void scheduler_begin(struct controller_core *c)
     alarms_set(&c->alarms, &c->settle_alarm, core_now_ms(c) + c->options.settle_ms);
 }
 
-void scheduler_adopt(struct core_node *n, struct core_function *f, uint64_t version,
-                     uint32_t max, uint32_t warm, uint32_t reserved)
+void scheduler_adopt(struct controller_core *c, struct core_node *n,
+                     struct core_function *f, uint64_t version, uint32_t max,
+                     uint32_t warm, uint32_t reserved)
 {
-    struct core_target *t;
-
-    follow_record(f);
-    t = f->serving != NULL && f->serving->number == version ? f->serving : f->candidate;
-    if (t != NULL && t->number == version && t->body != NULL &&
-        t->proof != PROOF_FAILED) {
-        (void)target_adopt(t, n, max, warm,
-                           reserved); /* out of memory: it is placed anew */
+    follow_record(c, f);
+    for (struct core_target *t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
+        if (t->number == version && t->body != NULL &&
+            (t != f->candidate || t->proof != PROOF_FAILED)) {
+            /* Out of memory: it is placed anew. */
+            (void)target_adopt(t, n, max, warm, reserved);
+        }
     }
 }
 
@@ -518,11 +493,13 @@ static void check_function(const struct controller_core *c, const struct core_fu
     CHECK(f->candidate == NULL || f->candidate->f == f);
     CHECK(f->serving == NULL || f->candidate == NULL ||
           f->serving->number != f->candidate->number);
-    if (f->serving != NULL) {
-        target_invariant(c, f->serving);
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        CHECK(t->f == f);
+        CHECK(list_empty(&t->link) == (t == f->serving || t == f->candidate));
+        target_invariant(c, t);
     }
     if (f->candidate != NULL) {
-        target_invariant(c, f->candidate);
         CHECK(f->candidate->proof == PROOF_WANTED || !list_empty(&f->undecided));
     }
 }

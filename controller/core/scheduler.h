@@ -4,7 +4,9 @@
  *
  * While a version is deployed two exist: the serving one, and the candidate that must
  * prove itself. Each is granted its max_scale: for that time the function may have twice
- * as many instances, so that calls find the new version warm when it takes over. */
+ * as many instances, so that calls find the new version warm when it takes over. So is
+ * each version that calls may name: published ones, those that an alias names, one that
+ * is rolled out, and for a while the one that served before. */
 #ifndef CONTROLLER_CORE_SCHEDULER_H
 #define CONTROLLER_CORE_SCHEDULER_H
 
@@ -19,7 +21,6 @@ void scheduler_forget(struct controller_core *c, struct core_function *f);
 
 void scheduler_touch(struct controller_core *c, struct core_function *f);
 void scheduler_run(struct controller_core *c);
-void scheduler_body_gone(struct core_function *f, const struct core_body *b);
 
 /* The epoch is taken: listen first, if there is anything that nodes may be running. */
 void scheduler_begin(struct controller_core *c);
@@ -28,8 +29,9 @@ void scheduler_begin(struct controller_core *c);
 void scheduler_node_came(struct controller_core *c, struct core_node *n);
 void scheduler_node_gone(struct controller_core *c, struct core_node *n);
 /* While settling: the node goes on with a grant of an earlier controller. */
-void scheduler_adopt(struct core_node *n, struct core_function *f, uint64_t version,
-                     uint32_t max, uint32_t warm, uint32_t reserved);
+void scheduler_adopt(struct controller_core *c, struct core_node *n,
+                     struct core_function *f, uint64_t version, uint32_t max,
+                     uint32_t warm, uint32_t reserved);
 
 /* A node says whether the version's first instance became ready. */
 void scheduler_proof(struct controller_core *c, struct core_node *n,

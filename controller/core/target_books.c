@@ -4,14 +4,21 @@
 
 #include "common/check.h"
 #include "controller/core/near.h"
+#include "controller/core/targets.h"
 
 #define MIB (1024ULL * 1024ULL)
+
+struct core_target *target_partner(const struct core_target *t)
+{
+    return t == t->f->serving     ? t->f->candidate
+           : t == t->f->candidate ? t->f->serving
+                                  : NULL;
+}
 
 struct core_grant *target_sibling(const struct core_grant *g)
 {
     const struct core_target *t = g->target;
-    const struct core_target *other =
-        t == t->f->serving ? t->f->candidate : t->f->serving;
+    const struct core_target *other = target_partner(t);
 
     if (other == NULL || other->n_grants == 0 ||
         (t->body->spec.reserved == 0 && other->body->spec.reserved == 0)) {
@@ -100,6 +107,63 @@ static void set(struct core_grant *g, uint32_t max, uint32_t warm, uint32_t rese
     after = target_booked_together(g);
     n->firm_bytes = n->firm_bytes - before.bytes + after.bytes;
     n->firm_millis = n->firm_millis - before.millis + after.millis;
+}
+
+/* The grants of all its versions. */
+static void each_grant(struct core_function *f, void (*each)(struct core_grant *g))
+{
+    for (struct core_target *t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
+        LIST_FOREACH(it, &t->grants)
+        {
+            each(container_of(it, struct core_grant, of_target));
+        }
+    }
+}
+
+static void unbook(struct core_grant *g)
+{
+    struct target_booking b = target_booked(g);
+
+    g->node->place.firm_bytes -= b.bytes;
+    g->node->place.firm_millis -= b.millis;
+}
+
+static void rebook(struct core_grant *g)
+{
+    struct target_booking b = target_booked(g);
+
+    g->node->place.firm_bytes += b.bytes;
+    g->node->place.firm_millis += b.millis;
+}
+
+/* What shared a reservation and now stands beside it must not book more than both did. */
+static void drop_firm(struct core_grant *g)
+{
+    const struct core_function *f = g->target->f;
+
+    if (g->target != f->serving && g->target != f->candidate &&
+        g->target->body->spec.reserved > 0) {
+        g->warm = g->reserved = 0;
+    }
+}
+
+void target_books_close(struct core_function *f)
+{
+    each_grant(f, unbook);
+}
+
+void target_books_open(struct core_function *f)
+{
+    each_grant(f, drop_firm);
+    each_grant(f, rebook);
+}
+
+void target_books_leave(struct core_target *t)
+{
+    LIST_FOREACH(it, &t->grants)
+    {
+        rebook(container_of(it, struct core_grant, of_target));
+    }
 }
 
 void target_book(struct core_grant *g, uint32_t max, uint32_t warm, uint32_t reserved)

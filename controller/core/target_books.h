@@ -23,6 +23,15 @@ struct target_booking target_booked(const struct core_grant *g);
 struct target_booking target_booked_together(const struct core_grant *g);
 /* Changes the grant, and its node's books with it. */
 void target_book(struct core_grant *g, uint32_t max, uint32_t warm, uint32_t reserved);
+/* The function's other version of the two that may share a reservation, the serving one
+ * and the candidate; NULL: there is none. */
+struct core_target *target_partner(const struct core_target *t);
+/* Before the function's targets change their parts, and after it: what they share depends
+ * on those. In between no grant may change. */
+void target_books_close(struct core_function *f);
+void target_books_open(struct core_function *f);
+/* For one that has no part any more: its grants stand alone, and can be dropped. */
+void target_books_leave(struct core_target *t);
 /* The grant of the function's other version on the same node, if the two share what they
  * book there (one of them is reserved), or NULL. */
 struct core_grant *target_sibling(const struct core_grant *g);

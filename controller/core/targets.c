@@ -36,8 +36,27 @@ struct core_target *target_new(struct core_function *f, uint64_t number)
         t->number = number;
         list_init(&t->grants);
         scaling_open(t);
+        list_init(&t->link);
     }
     return t;
+}
+
+struct core_target *target_next(const struct core_function *f,
+                                const struct core_target *t)
+{
+    const struct list *at = &f->others;
+
+    if (t == NULL && f->serving != NULL) {
+        return f->serving;
+    }
+    if ((t == NULL || t == f->serving) && f->candidate != NULL) {
+        return f->candidate;
+    }
+    if (t != NULL && t != f->serving && t != f->candidate) {
+        at = &t->link;
+    }
+    return at->next != &f->others ? container_of(at->next, struct core_target, link)
+                                  : NULL;
 }
 
 static void drop_grants(struct core_target *t)
@@ -53,6 +72,7 @@ void target_free(struct core_target *t)
 {
     drop_grants(t);
     scaling_close(t);
+    list_remove(&t->link);
     free(t->tried);
     free(t);
 }
@@ -215,8 +235,7 @@ static void leave_warm(struct placement_grant *p, const struct core_grant *other
 /* What it has, and what it may use of the function's other version. */
 static struct placement_grant *list_previous(const struct core_target *t, size_t *ret_n)
 {
-    const struct core_target *other =
-        t == t->f->serving ? t->f->candidate : t->f->serving;
+    const struct core_target *other = target_partner(t);
     size_t n_other = other != NULL ? other->n_grants : 0, n = 0;
     struct placement_grant *all = calloc(t->n_grants + n_other + 1, sizeof(*all));
 
@@ -265,6 +284,9 @@ static int ask(struct controller_core *c, const struct core_target *t, uint32_t 
     struct placement_request r;
 
     target_request(c, t, &r);
+    if (t != t->f->serving && t != t->f->candidate) {
+        r.reserved = 0; /* the reservation is the function's, and kept for those */
+    }
     r.warm = warm;
     if (r.max > 0) {
         r.max -= held;

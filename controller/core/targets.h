@@ -22,6 +22,9 @@ enum target_outcome {
 };
 
 struct core_target *target_new(struct core_function *f, uint64_t number);
+/* All of a function's, each once: serving, candidate, others. t NULL: the first. */
+struct core_target *target_next(const struct core_function *f,
+                                const struct core_target *t);
 void target_free(struct core_target *t); /* gives its grants back */
 void target_set_body(struct core_target *t, const struct core_body *b);
 int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint32_t warm,

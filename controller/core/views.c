@@ -6,6 +6,9 @@
 #include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
 #include "controller/core/registry.h"
+#include "controller/core/rollouts.h"
+#include "controller/core/targets.h"
+#include "controller/core/traffic.h"
 
 static json_t *number(uint64_t n)
 {
@@ -65,28 +68,56 @@ static json_t *package_view(const struct core_body *b)
     return b != NULL ? package_ref_to_json(&b->package) : json_null();
 }
 
-static uint32_t desired_of(const struct core_target *t, uint64_t number)
+/* Of one version; number 0: of all that calls may go to. */
+static uint32_t desired_of(const struct core_function *f, uint64_t number)
 {
-    return t != NULL && t->number == number ? t->scaling.desired : 0;
+    uint32_t desired = 0;
+
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        if (number != 0 ? t->number == number : t != f->candidate) {
+            desired += t->scaling.desired;
+        }
+    }
+    return desired;
+}
+
+static json_t *names_view(const struct record *r, uint64_t number)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < r->n_aliases; i++) {
+        const struct record_alias *a = &r->aliases[i];
+
+        for (size_t j = 0; j < a->n_weights; j++) {
+            if (a->weights[j].version == number) {
+                names = append(names, json_string(a->name));
+            }
+        }
+    }
+    return names;
 }
 
 static json_t *version_view(const struct core_function *f, const struct record_version *v)
 {
     const struct core_body *b = registry_body(f, v->number);
     const char *message = v->message;
-    uint32_t desired = desired_of(f->serving, v->number);
-
-    desired += desired_of(f->candidate, v->number);
+    uint32_t desired = desired_of(f, v->number);
 
     if (f->candidate != NULL && f->candidate->number == v->number &&
         v->state == RECORD_DEPLOYING) {
         message = f->candidate->text; /* what it waits for */
     }
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "number",
-                     (json_int_t)v->number, "state", record_state_name(v->state), "cause",
-                     cause_name(v->cause), "message", message, "created_at",
-                     v->created_at, "desired", (json_int_t)desired, "spec", spec_view(b),
-                     "package", package_view(b));
+    return json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "number",
+        (json_int_t)v->number, "state", record_state_name(v->state), "cause",
+        cause_name(v->cause), "message", message, "created_at", v->created_at, "desired",
+        (json_int_t)desired, "spec", spec_view(b), "package", package_view(b),
+        "published", v->published > 0 ? number(v->published) : json_null(), "description",
+        v->description != NULL ? v->description : "", "aliases",
+        names_view(&f->record, v->number), "invocations",
+        number(b != NULL ? b->invocations : 0), "errors",
+        number(b != NULL ? b->errors : 0));
 }
 
 json_t *controller_core_version(const struct controller_core *c, const char *namespace_,
@@ -114,19 +145,22 @@ static const char *state_of(const struct core_function *f)
                                  : RECORD_FAILED);
 }
 
-static json_t *append_grants(json_t *all, const struct core_target *t)
+static json_t *grants_view(const struct core_function *f)
 {
-    if (t == NULL) {
-        return all;
-    }
-    LIST_FOREACH(it, &t->grants)
-    {
-        const struct core_grant *g = container_of(it, struct core_grant, of_target);
+    json_t *all = json_array();
 
-        all = append(all, json_pack("{s:I, s:s, s:I, s:I, s:I}", "version",
-                                    (json_int_t)t->number, "node", g->node->name, "max",
-                                    (json_int_t)g->max, "warm", (json_int_t)g->warm,
-                                    "reserved", (json_int_t)g->reserved));
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        LIST_FOREACH(it, &t->grants)
+        {
+            const struct core_grant *g = container_of(it, struct core_grant, of_target);
+
+            all =
+                append(all, json_pack("{s:I, s:s, s:I, s:I, s:I}", "version",
+                                      (json_int_t)t->number, "node", g->node->name, "max",
+                                      (json_int_t)g->max, "warm", (json_int_t)g->warm,
+                                      "reserved", (json_int_t)g->reserved));
+        }
     }
     return all;
 }
@@ -139,6 +173,57 @@ static json_t *versions_view(const struct core_function *f)
         all = append(all, version_view(f, &f->record.versions[i]));
     }
     return all;
+}
+
+static json_t *alias_view(const struct record_alias *a)
+{
+    return json_pack("{s:s, s:s, s:s, s:o}", "name", a->name, "description",
+                     a->description, "updated_at", a->updated_at, "weights",
+                     traffic_weights_to_json(a));
+}
+
+static json_t *aliases_view(const struct core_function *f)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < f->record.n_aliases; i++) {
+        all = append(all, alias_view(&f->record.aliases[i]));
+    }
+    return all;
+}
+
+static const struct core_function *present_function(const struct controller_core *c,
+                                                    const char *namespace_,
+                                                    const char *name)
+{
+    const struct core_function *f = registry_function(c, namespace_, name);
+
+    return f != NULL && f->present ? f : NULL;
+}
+
+json_t *controller_core_versions(const struct controller_core *c, const char *namespace_,
+                                 const char *name)
+{
+    const struct core_function *f = present_function(c, namespace_, name);
+
+    return f != NULL ? versions_view(f) : NULL;
+}
+
+json_t *controller_core_aliases(const struct controller_core *c, const char *namespace_,
+                                const char *name)
+{
+    const struct core_function *f = present_function(c, namespace_, name);
+
+    return f != NULL ? aliases_view(f) : NULL;
+}
+
+json_t *controller_core_alias(const struct controller_core *c, const char *namespace_,
+                              const char *name, const char *alias)
+{
+    const struct core_function *f = present_function(c, namespace_, name);
+    const struct record_alias *a = f != NULL ? traffic_alias(&f->record, alias) : NULL;
+
+    return a != NULL ? alias_view(a) : NULL;
 }
 
 static json_t *instances_view(const struct core_totals *t)
@@ -158,18 +243,19 @@ static json_t *function_view(const struct core_function *f)
     char path[2 * SPEC_NAME_MAX + 8];
 
     (void)snprintf(path, sizeof(path), "/fn/%s/%s", f->ns->name, f->name);
-    return json_pack(
-        "{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:o, s:o, s:s, s:o, s:o, "
-        "s:o, s:o, s:o, s:o, s:o, s:I}",
-        "namespace", f->ns->name, "name", f->name, "revision",
-        (json_int_t)f->mod_revision, "state", state_of(f), "serving_version",
-        (json_int_t)r->serving, "latest_version", (json_int_t)r->latest, "created_at",
-        r->created_at, "updated_at", r->updated_at, "spec", spec_view(b), "package",
-        package_view(b), "path", path, "instances", instances_view(t), "queued",
-        number(t->queued), "invocations", number(t->invocations), "cold_starts",
-        number(t->cold_starts), "errors", number(t->errors), "grants",
-        append_grants(append_grants(json_array(), f->serving), f->candidate), "versions",
-        versions_view(f), "desired", (json_int_t)desired_of(f->serving, r->serving));
+    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:o, s:o, s:s, s:o, s:o, "
+                     "s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I}",
+                     "namespace", f->ns->name, "name", f->name, "revision",
+                     (json_int_t)f->mod_revision, "state", state_of(f), "serving_version",
+                     (json_int_t)r->serving, "latest_version", (json_int_t)r->latest,
+                     "created_at", r->created_at, "updated_at", r->updated_at, "spec",
+                     spec_view(b), "package", package_view(b), "path", path, "instances",
+                     instances_view(t), "queued", number(t->queued), "invocations",
+                     number(t->invocations), "cold_starts", number(t->cold_starts),
+                     "errors", number(t->errors), "grants", grants_view(f), "versions",
+                     versions_view(f), "desired", (json_int_t)desired_of(f, 0), "aliases",
+                     aliases_view(f), "rollout", rollout_view(r), "previous_version",
+                     (json_int_t)traffic_rollback_to(r));
 }
 
 json_t *controller_core_function(const struct controller_core *c, const char *namespace_,
@@ -214,9 +300,6 @@ json_t *controller_core_functions(const struct controller_core *c, const char *n
 
 static bool granted_to(const struct core_target *t, const struct core_node *n)
 {
-    if (t == NULL) {
-        return false;
-    }
     LIST_FOREACH(it, &t->grants)
     {
         if (container_of(it, struct core_grant, of_target)->node == n) {
@@ -226,19 +309,26 @@ static bool granted_to(const struct core_target *t, const struct core_node *n)
     return false;
 }
 
-/* Functions with a grant there, each once, though two versions may have one. */
+/* Whether it is the first of its function's that is granted there. */
+static bool is_first_on(const struct core_target *t, const struct core_node *n)
+{
+    for (const struct core_target *other = target_next(t->f, NULL); other != t;
+         other = target_next(t->f, other)) {
+        if (granted_to(other, n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Functions with a grant there, each once, though several versions may have one. */
 static size_t functions_on(const struct core_node *n)
 {
     size_t count = 0;
 
     LIST_FOREACH(it, &n->grants)
     {
-        const struct core_target *t =
-            container_of(it, struct core_grant, of_node)->target;
-
-        if (t == t->f->serving || !granted_to(t->f->serving, n)) {
-            count++;
-        }
+        count += is_first_on(container_of(it, struct core_grant, of_node)->target, n);
     }
     return count;
 }

@@ -86,6 +86,15 @@ static bool check_count(struct sim *s, unsigned function, const char *name,
     return true;
 }
 
+static bool is_running(const json_t *f)
+{
+    const char *state =
+        json_string_value(json_object_get(json_object_get(f, "rollout"), "state"));
+
+    return state != NULL &&
+           (strcmp(state, "running") == 0 || strcmp(state, "pending") == 0);
+}
+
 static bool check_function(struct sim *s, unsigned function)
 {
     uint64_t granted = 0, homes = 0, wanted, serving, open;
@@ -110,6 +119,13 @@ static bool check_function(struct sim *s, unsigned function)
     open = sim_places_open(s, json_object_get(f, "spec"));
     if (has_no_room(s, f, s->functions[function].version) || open == 0) {
         s->functions[function].uncertain = true; /* nothing more can be said of it */
+    }
+    if (s->functions[function].moved) {
+        s->functions[function].uncertain = true; /* another version may serve */
+    } else if (!s->functions[function].uncertain && !s->functions[function].bad &&
+               is_running(f)) {
+        sim_say(s, "%s: its rollout has not ended", name);
+        ok = false;
     }
     serving = (uint64_t)json_integer_value(json_object_get(f, "serving_version"));
     if (!s->functions[function].uncertain && !s->functions[function].bad &&

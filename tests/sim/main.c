@@ -100,6 +100,7 @@ int main(int argc, char **argv)
         "%lu seeds, %lu failed: %llu calls (%llu answered, %llu failed of which %llu "
         "rejected, %llu canceled, %llu cold, %llu forwarded of which %llu came back), "
         "%llu freezes, %llu prewarms, %llu deploys, %llu deletes, %llu orders, "
+        "%llu rollouts, %llu traffic changes, "
         "%llu controller and %llu agent crashes, %llu stops, %llu cuts, %llu "
         "store "
         "outages\n",
@@ -109,7 +110,8 @@ int main(int argc, char **argv)
         (unsigned long long)total.forwarded, (unsigned long long)total.returned,
         (unsigned long long)total.freezes, (unsigned long long)total.prewarms,
         (unsigned long long)total.deploys, (unsigned long long)total.deletes,
-        (unsigned long long)total.orders, (unsigned long long)total.controller_crashes,
+        (unsigned long long)total.orders, (unsigned long long)total.rollouts,
+        (unsigned long long)total.traffic, (unsigned long long)total.controller_crashes,
         (unsigned long long)total.agent_crashes, (unsigned long long)total.stops,
         (unsigned long long)total.cuts, (unsigned long long)total.store_outages);
     return failed > 0;

@@ -6,7 +6,7 @@
 #include "tests/sim/sim.h"
 
 #define SIM_PACKAGES_MAX 256
-#define SIM_GRANTS_MAX   256
+#define SIM_GRANTS_MAX   1024
 #define SIM_PEERS_MAX    64
 
 struct sim_instance {
@@ -32,7 +32,8 @@ struct sim_call {
     enum call_verdict verdict; /* on it: the origin's again unless FINAL */
     struct sim_instance *on;
     char function[16];
-    unsigned over; /* how often it ended */
+    const char *qualifier; /* the alias that it names; "": none */
+    unsigned over;         /* how often it ended */
     enum cause cause;
     enum cause forward_cause;
     char text[128];
@@ -88,7 +89,8 @@ struct sim_node {
 };
 
 struct sim_call *sim_call_new(struct sim_node *n, const char *function,
-                              struct sim_call *origin, const struct call_hop *hop);
+                              const char *qualifier, struct sim_call *origin,
+                              const struct call_hop *hop);
 unsigned sim_node_index(const struct sim *s, const char *name);
 bool sim_package_is_ready(struct sim_node *n, const char *digest);
 void sim_node_arm(struct sim_node *n);

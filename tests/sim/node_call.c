@@ -159,7 +159,7 @@ static void hop_arrives(void *data)
         forward_over(origin);
         return;
     }
-    sim_call_new(to, origin->function, origin, &says);
+    sim_call_new(to, origin->function, origin->qualifier, origin, &says);
 }
 
 void sim_call_forward(void *ctx, struct call *c, const char *node, const char *gateway)
@@ -171,7 +171,9 @@ void sim_call_forward(void *ctx, struct call *c, const char *node, const char *g
     CHECK(h != NULL && sc->origin == NULL && strcmp(node, n->name) != 0);
     h->origin = sc;
     h->says = (struct call_hop){.may_wait = c->may_wait,
-                                .queue_left_ms = agent_core_queue_left_ms(n->core, c)};
+                                .queue_left_ms = agent_core_queue_left_ms(n->core, c),
+                                .qualifier = sc->qualifier,
+                                .picked = c->picked ? version_number(c->version) : 0};
     h->to = n->sim->nodes[sim_node_index(n->sim, node)];
     CHECK(strcmp(h->to->gateway, gateway) == 0);
     (void)snprintf(sc->hop_node, sizeof(sc->hop_node), "%s", node);
@@ -217,7 +219,8 @@ static void caller_leaves(void *data)
 }
 
 struct sim_call *sim_call_new(struct sim_node *n, const char *function,
-                              struct sim_call *origin, const struct call_hop *hop)
+                              const char *qualifier, struct sim_call *origin,
+                              const struct call_hop *hop)
 {
     struct sim_call *sc = calloc(1, sizeof(*sc));
     struct sim_clock *clock = &n->sim->clock;
@@ -227,11 +230,13 @@ struct sim_call *sim_call_new(struct sim_node *n, const char *function,
     sc->origin = origin;
     (void)snprintf(sc->function, sizeof(sc->function), "%s", function);
     list_push_back(&n->calls, &sc->link);
+    sc->qualifier = qualifier;
     if (origin != NULL) {
         origin->there = sc;
         agent_core_call_hop(n->core, &sc->call, NULL, sc->function, hop);
     } else {
-        agent_core_call(n->core, &sc->call, NULL, sc->function, 0, false);
+        agent_core_call_named(n->core, &sc->call, NULL, sc->function, qualifier, 0,
+                              false);
     }
     if (origin == NULL && n->sim->options.faults && !n->sim->quiet &&
         sim_chance(clock, 20)) {
@@ -249,6 +254,8 @@ void sim_node_call(struct sim_node *n, unsigned function)
     if (n->core != NULL && (!n->stopping || n->stop_left_ms > 0)) {
         sim_function_name(function, name);
         n->sim->counts.calls++;
-        (void)sim_call_new(n, name, NULL, NULL);
+        (void)sim_call_new(
+            n, name, !n->sim->quiet && sim_chance(&n->sim->clock, 150) ? "live" : "",
+            NULL, NULL);
     }
 }

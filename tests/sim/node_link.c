@@ -35,6 +35,33 @@ struct message {
     char names[3][64];
 };
 
+static const struct alias_state *aliases_copy(const struct function_state *f, size_t n)
+{
+    struct alias_state *copy = calloc(n + 1, sizeof(*copy));
+
+    CHECK(copy != NULL);
+    for (size_t i = 0; i < n; i++) {
+        const struct alias_state *from = &f->aliases[i];
+        struct alias_weight *weights = calloc(from->n_weights, sizeof(*weights));
+
+        CHECK(weights != NULL);
+        memcpy(weights, from->weights, from->n_weights * sizeof(*weights));
+        copy[i] = (struct alias_state){
+            .name = strdup(from->name), .weights = weights, .n_weights = from->n_weights};
+        CHECK(copy[i].name != NULL);
+    }
+    return copy;
+}
+
+static void aliases_free(const struct function_state *f)
+{
+    for (size_t i = 0; i < f->n_aliases; i++) {
+        free((char *)(uintptr_t)f->aliases[i].name);
+        free((struct alias_weight *)(uintptr_t)f->aliases[i].weights);
+    }
+    free((struct alias_state *)(uintptr_t)f->aliases);
+}
+
 static void message_free(void *data)
 {
     struct message *m = data;
@@ -46,6 +73,7 @@ static void message_free(void *data)
         free((struct grant *)(uintptr_t)versions[i].grants);
     }
     free(versions);
+    aliases_free(&m->function);
     free(m);
 }
 
@@ -172,9 +200,11 @@ void sim_node_send_function(struct sim_node *n, const struct function_state *f)
     m->function.namespace_ = strcpy(m->names[0], f->namespace_);
     m->function.name = strcpy(m->names[1], f->name);
     m->function.n_versions = f->deleted ? 0 : f->n_versions;
+    m->function.n_aliases = f->deleted ? 0 : f->n_aliases;
     versions = calloc(m->function.n_versions + 1, sizeof(*versions));
     CHECK(versions != NULL);
     m->function.versions = versions;
+    m->function.aliases = aliases_copy(f, m->function.n_aliases);
     for (size_t i = 0; i < m->function.n_versions; i++) {
         struct grant *grants = calloc(f->versions[i].n_grants + 1, sizeof(*grants));
 

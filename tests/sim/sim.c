@@ -44,6 +44,7 @@ struct request {
     unsigned function;
     bool put;
     bool bad;
+    bool risky;                /* its rollout may go back */
     struct function_spec spec; /* numbers only */
 };
 
@@ -60,6 +61,7 @@ static void answered(void *data, const struct core_reply *r)
         s->functions[q->function].min_scale = q->spec.min_scale;
         s->functions[q->function].bad = q->bad;
         s->functions[q->function].version = r->version;
+        s->functions[q->function].moved = q->risky;
     } else if (r->cause == CAUSE_NONE || r->cause == CAUSE_NOT_FOUND) {
         s->functions[q->function].there = false;
         s->functions[q->function].uncertain = false;
@@ -111,8 +113,19 @@ static void deploy(struct sim *s, unsigned function)
                    function * 8 + (unsigned)sim_below(c, 4));
     sim_function_name(function, name);
     s->counts.deploys++;
-    controller_core_put_function(s->controller, SIM_NAMESPACE, name, &spec, &package, 0,
-                                 answered, q);
+    if (sim_chance(c, 300)) {
+        struct rollout_plan plan = {.steps = {1000, 5000}, .n_steps = 2, .step_ms = 500};
+
+        q->risky = sim_chance(c, 500);
+        plan.max_error = q->risky ? 500 : ALIAS_WHOLE;
+        plan.min_calls = q->risky ? 3 : 0;
+        s->counts.rollouts++;
+        controller_core_roll_out(s->controller, SIM_NAMESPACE, name, &spec, &package,
+                                 &plan, 0, answered, q);
+    } else {
+        controller_core_put_function(s->controller, SIM_NAMESPACE, name, &spec, &package,
+                                     0, answered, q);
+    }
     spec.handler = NULL;
     function_spec_free(&spec);
     sim_controller_arm(s);
@@ -135,6 +148,52 @@ static void ordered(void *data, const struct core_reply *r)
 
     list_remove(&q->link);
     free(q);
+}
+
+/* A rollback, or nothing that changes what serves. */
+static void directed(void *data, const struct core_reply *r)
+{
+    struct request *q = data;
+
+    q->sim->functions[q->function].moved |= q->risky && r->cause != CAUSE_CONFLICT;
+    ordered(data, r);
+}
+
+/* Somebody publishes, sets an alias, or goes back. */
+static void direct(struct sim *s, unsigned function)
+{
+    struct sim_clock *c = &s->clock;
+    uint64_t latest = s->functions[function].version;
+    uint64_t one = 1 + sim_below(c, latest), other = 1 + sim_below(c, latest);
+    uint32_t share = one == other ? 0 : (uint32_t)sim_below(c, ALIAS_WHOLE + 1);
+    const struct alias_weight weights[] = {{one, ALIAS_WHOLE - share}, {other, share}};
+    struct request *q = calloc(1, sizeof(*q));
+    char name[16];
+
+    CHECK(q != NULL);
+    q->sim = s;
+    q->function = function;
+    list_push_back(&s->requests, &q->link);
+    sim_function_name(function, name);
+    s->counts.traffic++;
+    switch (sim_below(c, 5)) {
+    case 0:
+        controller_core_publish(s->controller, SIM_NAMESPACE, name, one, NULL, 0,
+                                directed, q);
+        break;
+    case 1:
+        q->risky = true;
+        controller_core_rollback(s->controller, SIM_NAMESPACE, name, 0, 0, directed, q);
+        break;
+    case 2:
+        controller_core_delete_alias(s->controller, SIM_NAMESPACE, name, "live", 0,
+                                     directed, q);
+        break;
+    default:
+        controller_core_put_alias(s->controller, SIM_NAMESPACE, name, "live", weights,
+                                  one == other ? 1 : 2, NULL, 0, directed, q);
+    }
+    sim_controller_arm(s);
 }
 
 /* An operator has something to say of a node. */
@@ -173,6 +232,8 @@ static void operate(void *data)
                !s->functions[function].uncertain) {
         if (s->functions[function].there && sim_chance(&s->clock, 200)) {
             delete (s, function);
+        } else if (s->functions[function].there && sim_chance(&s->clock, 400)) {
+            direct(s, function);
         } else {
             deploy(s, function);
         }

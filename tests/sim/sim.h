@@ -85,8 +85,8 @@ struct sim_node;
 struct sim_counts {
     uint64_t calls, ok, failed, rejected, canceled, cold, forwarded, returned, freezes,
         prewarms;
-    uint64_t deploys, deletes, orders, controller_crashes, agent_crashes, stops, cuts,
-        store_outages;
+    uint64_t deploys, deletes, orders, rollouts, traffic, controller_crashes,
+        agent_crashes, stops, cuts, store_outages;
 };
 
 struct sim {
@@ -109,6 +109,7 @@ struct sim {
         bool bad;      /* its instances cannot start */
         bool reserved; /* at rest: there is room for its calls, whatever else runs */
         uint64_t ok;   /* calls answered */
+        bool moved; /* by a rollback, or a rollout that may go back: another may serve */
         uint64_t version;
     } functions[SIM_FUNCTIONS_MAX];
 };

@@ -300,7 +300,9 @@ int world_try(struct world *w, struct deploy *d, uint64_t revision)
                                .namespace_index = 7,
                                .serving = d->serving,
                                .versions = d->versions,
-                               .n_versions = d->n};
+                               .n_versions = d->n,
+                               .aliases = d->aliases,
+                               .n_aliases = d->n_aliases};
 
     for (size_t i = 0; i < d->n; i++) {
         d->versions[i].grants = d->grants[i];
@@ -339,6 +341,14 @@ void world_call_version(struct world *w, struct test_call *c, const char *name,
 {
     *c = (struct test_call){.outcome = NO_OUTCOME};
     agent_core_call(w->core, &c->call, NULL, name, version, forwarded);
+    assert_true(agent_core_check(w->core));
+}
+
+void world_call_named(struct world *w, struct test_call *c, const char *name,
+                      const char *qualifier, uint64_t picked)
+{
+    *c = (struct test_call){.outcome = NO_OUTCOME};
+    agent_core_call_named(w->core, &c->call, NULL, name, qualifier, picked, picked != 0);
     assert_true(agent_core_check(w->core));
 }
 

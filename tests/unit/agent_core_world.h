@@ -74,6 +74,8 @@ struct deploy {
     struct version_state versions[3];
     struct grant grants[3][4];
     size_t n;
+    const struct alias_state *aliases;
+    size_t n_aliases;
 };
 /* Version 1 serves, with `max` instances on this node, which is "here". */
 struct deploy deploy_one(const char *name, uint32_t max, uint32_t warm);
@@ -90,6 +92,8 @@ void world_deploy(struct world *w, struct deploy *d);
 void world_call(struct world *w, struct test_call *c, const char *name);
 void world_call_version(struct world *w, struct test_call *c, const char *name,
                         uint64_t version, bool forwarded);
+void world_call_named(struct world *w, struct test_call *c, const char *name,
+                      const char *qualifier, uint64_t picked);
 void world_done_with(struct world *w, struct test_call *c, enum cause cause);
 void world_done(struct world *w, struct test_call *c);
 

@@ -65,6 +65,8 @@ static void takes_over(void **state)
     assert_view(&f->w, "hello", "state", "ready");
     world_say(&f->w, a, "hello", 2, true, CAUSE_NONE, NULL);
     assert_int_equal(agent_function(a, "hello")->serving, 2);
+    assert_int_equal(agent_grant(a, "hello", 1)->warm, 0); /* for a rollback */
+    world_pass(&f->w, 301000);
     assert_int_equal(agent_function(a, "hello")->n_versions, 1);
     assert_int_equal(agent_grant(a, "hello", 2)->warm, 2);
     assert_view(&f->w, "hello", "versions.0.state", "retired");

@@ -82,6 +82,57 @@ static void delete (struct life *l)
     world_delete(&l->w, a_function(l, name), an_answer(l));
 }
 
+static void roll_out(struct life *l)
+{
+    const struct rollout_plan plan = {
+        .steps = {1000, 5000}, .n_steps = 2, .step_ms = 2000, .max_error = 3000};
+    struct package_ref p = {.bytes = 100, .format = SPEC_FORMAT_TAR};
+    struct function_spec spec;
+    char name[16];
+
+    memset(p.digest, 'b', SPEC_DIGEST_LEN);
+    function_spec_init(&spec);
+    spec.max_scale = (uint32_t)below(l, 4);
+    controller_core_roll_out(l->w.core, "default", a_function(l, name), &spec, &p, &plan,
+                             0, answer_cb, an_answer(l));
+    function_spec_free(&spec);
+}
+
+static void traffic(struct life *l)
+{
+    static const char *const aliases[] = {"live", "beta"};
+    uint64_t first = 1 + below(l, 5);
+    const struct alias_weight weights[2] = {{first, 7500}, {first + 1, 2500}};
+    const struct alias_weight whole[1] = {{first, ALIAS_WHOLE}};
+    const char *alias = aliases[below(l, 2)];
+    bool split = below(l, 2) == 0;
+    char name[16];
+
+    (void)a_function(l, name);
+    switch (below(l, 6)) {
+    case 0:
+        controller_core_publish(l->w.core, "default", name, below(l, 4), "a text", 0,
+                                answer_cb, an_answer(l));
+        break;
+    case 1:
+        controller_core_delete_version(l->w.core, "default", name, first, answer_cb,
+                                       an_answer(l));
+        break;
+    case 2:
+        controller_core_delete_alias(l->w.core, "default", name, alias, 0, answer_cb,
+                                     an_answer(l));
+        break;
+    case 3:
+        controller_core_rollback(l->w.core, "default", name, below(l, 3), 0, answer_cb,
+                                 an_answer(l));
+        break;
+    default:
+        controller_core_put_alias(l->w.core, "default", name, alias,
+                                  split ? weights : whole, split ? 2 : 1, NULL, 0,
+                                  answer_cb, an_answer(l));
+    }
+}
+
 static void wait(struct life *l)
 {
     char name[16];
@@ -151,6 +202,7 @@ static void report(struct life *l)
                                                  .busy = below(l, 20) == 0,
                                                  .queued = (uint32_t)below(l, 9),
                                                  .invocations = below(l, 1000),
+                                                 .errors = below(l, 300),
                                                  .grant_max = (uint32_t)below(l, 4),
                                                  .grant_warm = (uint32_t)below(l, 4)};
     }
@@ -240,9 +292,10 @@ static void live(struct life *l)
         unsigned weight;
         void (*happens)(struct life *l);
     } things[] = {
-        {20, deploy}, {4, delete}, {4, wait},   {3, namespace}, {6, join},   {5, leave},
-        {8, rejoin},  {8, report}, {20, say},   {6, store},     {3, meddle}, {2, restart},
-        {2, reload},  {15, pass},  {10, check}, {5, heal},
+        {20, deploy}, {4, delete},   {4, wait},     {3, namespace}, {6, join},
+        {5, leave},   {8, rejoin},   {8, report},   {20, say},      {6, store},
+        {3, meddle},  {2, restart},  {2, reload},   {15, pass},     {10, check},
+        {5, heal},    {6, roll_out}, {12, traffic},
     };
     uint64_t sum = 0, at;
 

@@ -8,6 +8,8 @@
 
 #include "common/check.h"
 #include "controller/core/core_private.h"
+#include "controller/core/rollouts.h"
+#include "controller/core/targets.h"
 
 /* By a way that tests of a core without memory leave alone, and that no compiler turns
  * into a calloc as it does malloc and memset. */
@@ -222,10 +224,22 @@ static void agent_takes(struct model_agent *a, const struct function_state *s)
     f->deleted = s->deleted;
     f->serving = s->serving;
     f->namespace_index = s->namespace_index;
-    f->n_versions = f->n_grants = 0;
+    f->n_versions = f->n_grants = f->n_aliases = 0;
+    CHECK(s->n_versions <= VERSIONS_IN && s->n_aliases <= ALIASES_IN);
+    for (size_t i = 0; !s->deleted && i < s->n_aliases; i++) {
+        const struct alias_state *alias = &s->aliases[i];
+
+        (void)stpcpy(f->aliases[i].name, alias->name);
+        memcpy(f->aliases[i].weights, alias->weights,
+               alias->n_weights * sizeof(*alias->weights));
+        f->aliases[i].n_weights = alias->n_weights;
+        f->n_aliases++;
+    }
     for (size_t i = 0; !s->deleted && i < s->n_versions; i++) {
         const struct version_state *v = &s->versions[i];
 
+        CHECK(f->n_grants + v->n_grants <= GRANTS_IN);
+        f->published[f->n_versions] = v->published;
         f->versions[f->n_versions] = v->number;
         f->memory_mib[f->n_versions++] = v->spec.memory_mib;
         for (size_t j = 0; j < v->n_grants; j++) {
@@ -680,6 +694,26 @@ void world_delete(struct world *w, const char *name, struct answer *a)
     controller_core_delete_function(w->core, "default", name, 0, answer_cb, a);
 }
 
+void world_put_alias(struct world *w, const char *name, const char *alias,
+                     const struct alias_weight *weights, size_t n, struct answer *a)
+{
+    controller_core_put_alias(w->core, "default", name, alias, weights, n, NULL, 0,
+                              answer_cb, a);
+    world_run(w);
+}
+
+void world_publish(struct world *w, const char *name, uint64_t number, struct answer *a)
+{
+    controller_core_publish(w->core, "default", name, number, NULL, 0, answer_cb, a);
+    world_run(w);
+}
+
+void world_rollback(struct world *w, const char *name, uint64_t number, struct answer *a)
+{
+    controller_core_rollback(w->core, "default", name, number, 0, answer_cb, a);
+    world_run(w);
+}
+
 uint64_t world_deploy(struct world *w, const char *name, uint32_t memory_mib,
                       uint32_t max_scale, uint32_t min_scale)
 {
@@ -814,18 +848,10 @@ void world_proof_node(struct world *w, const char *name, uint64_t version,
 
 /* --- what must be true ------------------------------------------------------------ */
 
-static size_t n_grants_of(const struct core_target *t)
-{
-    return t != NULL ? t->n_grants : 0;
-}
-
 /* What others keep warm it need not know. */
 static void check_grants(const struct model_agent *a, const struct model_function *m,
                          const struct core_target *t)
 {
-    if (t == NULL) {
-        return;
-    }
     LIST_FOREACH(it, &t->grants)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
@@ -840,6 +866,23 @@ static void check_grants(const struct model_agent *a, const struct model_functio
         }
         CHECK(found);
     }
+}
+
+static void check_told(const struct model_agent *a, const struct model_function *m,
+                       const struct core_function *f)
+{
+    const struct record_rollout *o = rollout_running(&f->record);
+    size_t n_grants = 0;
+
+    for (const struct core_target *t = target_next(f, NULL); t != NULL;
+         t = target_next(f, t)) {
+        check_grants(a, m, t);
+        n_grants += t->n_grants;
+    }
+    CHECK(m->n_grants == n_grants);
+    CHECK(m->n_aliases == f->record.n_aliases + (o != NULL ? 1 : 0));
+    CHECK(o == NULL || (*m->aliases[0].name == '\0' &&
+                        m->aliases[0].weights[1].version == o->version));
 }
 
 /* What an agent was told last is what the core wants. */
@@ -870,9 +913,7 @@ static void check_agent(const struct world *w, const struct model_agent *a)
             CHECK(m->serving == (f->serving != NULL && f->serving->body != NULL
                                      ? f->serving->number
                                      : 0));
-            CHECK(m->n_grants == n_grants_of(f->serving) + n_grants_of(f->candidate));
-            check_grants(a, m, f->serving);
-            check_grants(a, m, f->candidate);
+            check_told(a, m, f);
         }
     }
     for (size_t i = 0; i < a->n_functions; i++) {
@@ -930,9 +971,9 @@ void world_check(struct world *w)
             const struct core_function *f =
                 container_of(at, struct core_function, of_namespace);
 
-            if (f->ns->present) {
-                check_limits(w, f->serving, true);
-                check_limits(w, f->candidate, false); /* it may avoid nodes */
+            for (const struct core_target *t = target_next(f, NULL);
+                 f->ns->present && t != NULL; t = target_next(f, t)) {
+                check_limits(w, t, t != f->candidate); /* which may avoid nodes */
             }
         }
     }

@@ -18,6 +18,9 @@
 #define KEY_MAX      256
 #define AGENTS_MAX   64
 #define FUNCTIONS_IN 512 /* that a model agent can know */
+#define VERSIONS_IN  24  /* of a function */
+#define GRANTS_IN    (4 * AGENTS_MAX)
+#define ALIASES_IN   8
 
 /* --- the store -------------------------------------------------------------------- */
 
@@ -68,11 +71,18 @@ struct model_function {
     bool named; /* by the snapshot that is being taken */
     uint32_t namespace_index;
     uint64_t serving;
-    uint64_t versions[4];
-    uint32_t memory_mib[4];
+    uint64_t versions[VERSIONS_IN];
+    uint64_t published[VERSIONS_IN];
+    uint32_t memory_mib[VERSIONS_IN];
     size_t n_versions;
-    struct model_grant grants[2 * AGENTS_MAX];
+    struct model_grant grants[GRANTS_IN];
     size_t n_grants;
+    struct {
+        char name[ALIAS_NAME_MAX + 1];
+        struct alias_weight weights[ALIAS_SPLIT_MAX];
+        size_t n_weights;
+    } aliases[ALIASES_IN];
+    size_t n_aliases;
 };
 
 struct model_agent {
@@ -162,6 +172,11 @@ void answer_cb(void *data, const struct core_reply *r);
 void world_put(struct world *w, const char *name, const struct function_spec *spec,
                uint64_t if_revision, struct answer *a);
 void world_delete(struct world *w, const char *name, struct answer *a);
+/* Splits "name" over versions: {version, weight} pairs. */
+void world_put_alias(struct world *w, const char *name, const char *alias,
+                     const struct alias_weight *weights, size_t n, struct answer *a);
+void world_publish(struct world *w, const char *name, uint64_t number, struct answer *a);
+void world_rollback(struct world *w, const char *name, uint64_t number, struct answer *a);
 /* Deploys and runs; fails the test if it was refused. Returns the version. */
 uint64_t world_deploy(struct world *w, const char *name, uint32_t memory_mib,
                       uint32_t max_scale, uint32_t min_scale);

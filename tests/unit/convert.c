@@ -33,7 +33,14 @@ static struct version_state version(void)
 static void carries_a_function(void **state)
 {
     struct version_state v = version();
-    struct function_state out = {"team", "hello", 1ULL << 40, false, 3, 7, &v, 1}, in;
+    struct function_state out = {.namespace_ = "team",
+                                 .name = "hello",
+                                 .revision = 1ULL << 40,
+                                 .namespace_index = 3,
+                                 .serving = 7,
+                                 .versions = &v,
+                                 .n_versions = 1},
+                          in;
     Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT, *read;
     Mayfly__V1__FunctionState wire;
     struct codec_reader reader = {.max = CODEC_FRAME_MAX};
@@ -83,7 +90,14 @@ static void refuses_what_is_wrong(void **state)
 {
     struct version_state v = version();
     struct grant odd = {"node1", 1, 2, 0};
-    struct function_state f = {"team", "hello", 1, false, 3, 7, &v, 1}, in;
+    struct function_state f = {.namespace_ = "team",
+                               .name = "hello",
+                               .revision = 1,
+                               .namespace_index = 3,
+                               .serving = 7,
+                               .versions = &v,
+                               .n_versions = 1},
+                          in;
     Mayfly__V1__FunctionState wire;
     struct error err;
 

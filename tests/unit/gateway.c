@@ -53,6 +53,34 @@ static void two_names_are_read_both_ways(void **state)
     assert_target(&r.targets[0], "default", "echo-x", "/");
 }
 
+/* After a colon stands an alias, a version's number, or $LATEST; both readings have it.
+ */
+static void a_qualifier_follows_the_name(void **state)
+{
+    struct route r;
+
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/team/greet:live/x")), 0);
+    assert_int_equal(r.n, 2);
+    assert_target(&r.targets[0], "team", "greet", "/x");
+    assert_string_equal(r.targets[0].qualifier, "live");
+    assert_target(&r.targets[1], "default", "team", "/greet:live/x");
+    assert_string_equal(r.targets[1].qualifier, "");
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/greet:12")), 0);
+    assert_int_equal(r.n, 1);
+    assert_target(&r.targets[0], "default", "greet", "/");
+    assert_string_equal(r.targets[0].qualifier, "12");
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/greet:$LATEST/a/b")), 0);
+    assert_int_equal(r.n, 1); /* a namespace has no versions */
+    assert_target(&r.targets[0], "default", "greet", "/a/b");
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/greet:")), -ENOENT);
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/greet:a.b")), -ENOENT);
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/greet:123456789012345678901")),
+                     -ENOENT);
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/:live")), -ENOENT);
+    assert_int_equal(route_parse(&r, HTTP_STR("/fn/team/greet:a:b")), 0);
+    assert_int_equal(r.n, 1); /* that is a path, not a name */
+}
+
 /* What cannot be a function's name is none, however it is written. */
 static void what_is_no_name_is_not_found(void **state)
 {
@@ -275,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_name_is_of_the_default_namespace),
         cmocka_unit_test(two_names_are_read_both_ways),
+        cmocka_unit_test(a_qualifier_follows_the_name),
         cmocka_unit_test(what_is_no_name_is_not_found),
         cmocka_unit_test(a_mark_is_read_back),
         cmocka_unit_test(a_changed_mark_is_not_believed),

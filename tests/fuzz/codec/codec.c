@@ -37,6 +37,12 @@ static void trip_function(const Mayfly__V1__FunctionState *m)
         CHECK(again.versions[i].spec.n_env == f.versions[i].spec.n_env);
         CHECK(strcmp(again.versions[i].package.digest, f.versions[i].package.digest) ==
               0);
+        CHECK(again.versions[i].published == f.versions[i].published);
+    }
+    CHECK(again.n_aliases == f.n_aliases);
+    for (size_t i = 0; i < f.n_aliases; i++) {
+        CHECK(strcmp(again.aliases[i].name, f.aliases[i].name) == 0);
+        CHECK(again.aliases[i].n_weights == f.aliases[i].n_weights);
     }
     convert_function_release(&again);
     convert_function_free(&wire);
