@@ -122,6 +122,11 @@ int autoscaler_configure(struct autoscaler *a, const struct autoscaler_config *c
     return 0;
 }
 
+void autoscaler_set_min_scale(struct autoscaler *a, double min_scale)
+{
+    a->config.min_scale = min_scale;
+}
+
 void autoscaler_set_reachable(struct autoscaler *a, bool reachable)
 {
     a->state.reachable = reachable;

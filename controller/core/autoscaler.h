@@ -87,6 +87,8 @@ int autoscaler_new(struct autoscaler **ret, const struct autoscaler_config *c,
 struct autoscaler *autoscaler_free(struct autoscaler *a);
 /* From the next decision on; what was observed is kept. -ENOMEM: nothing has changed. */
 int autoscaler_configure(struct autoscaler *a, const struct autoscaler_config *c);
+/* The least, which may change while it runs; within the configuration's range. */
+void autoscaler_set_min_scale(struct autoscaler *a, double min_scale);
 /* Whether calls are sent to this version; of one that is not, min-scale, scale-down rate
  * and delay do not hold. True from the start. */
 void autoscaler_set_reachable(struct autoscaler *a, bool reachable);

@@ -7,6 +7,7 @@
 #include "controller/core/scaling_config.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
+#include "controller/core/traffic.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
 #define EVENT_MS     30000 /* between two events of one movement */
@@ -34,10 +35,15 @@ static struct core_target *target_of(const struct core_load *l)
     return t;
 }
 
-/* A candidate takes none yet: what it has is there to prove that it works. */
+/* A candidate takes none yet: what it has is there to prove that it works. Nor does what
+ * served before, though it may be called back. */
 static bool takes_calls(const struct core_target *t)
 {
-    return t != t->f->candidate;
+    const struct core_function *f = t->f;
+
+    return t == f->serving ||
+           (t != f->candidate &&
+            (rollout_share(f, t->number) > 0 || traffic_is_named(&f->record, t->number)));
 }
 
 /* What the version has at rest. */
@@ -134,6 +140,12 @@ static void rest(struct core_target *t)
     s->scaler = autoscaler_free(s->scaler);
 }
 
+static double least_of(const struct core_target *t,
+                       const struct autoscaler_config *config)
+{
+    return t == t->f->serving || t == t->f->candidate ? config->min_scale : floor_of(t);
+}
+
 /* 0 or -ENOMEM: the next report tries again. n: instances that it begins with. */
 static int wake(struct core_target *t, uint32_t n)
 {
@@ -143,6 +155,7 @@ static int wake(struct core_target *t, uint32_t n)
     int rc;
 
     scaling_config(&t->body->spec, &c->options.autoscaler, &config);
+    config.min_scale = least_of(t, &config);
     rc = autoscaler_new(&s->scaler, &config, core_now_ms(c), n);
     if (rc == 0) {
         c->scaling.scaled++;
@@ -421,8 +434,21 @@ static uint32_t adopted(const struct core_target *t)
     return count_of(warm);
 }
 
+/* It is named no more, or serves no more. */
+static void follow_none(struct core_target *t)
+{
+    rest(t);
+    set_desired(t, 0, SCALING_REST, NULL);
+}
+
 static void follow_calls(struct core_target *t)
 {
+    struct autoscaler_config config;
+
+    if (t->scaling.scaler != NULL) { /* its part may have changed */
+        scaling_config(&t->body->spec, &t->f->core->options.autoscaler, &config);
+        autoscaler_set_min_scale(t->scaling.scaler, least_of(t, &config));
+    }
     if (!t->scaling.counted) {
         begin(t, adopted(t), SCALING_ADOPTED);
     }
@@ -439,8 +465,10 @@ void scaling_follow(struct controller_core *c, struct core_function *f)
     struct core_target *t;
 
     for (t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
-        if (takes_calls(t) && t->body != NULL) {
+        if (t->body != NULL && takes_calls(t)) {
             follow_calls(t);
+        } else if (t != f->candidate) {
+            follow_none(t);
         }
     }
     t = f->candidate;

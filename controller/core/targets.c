@@ -113,13 +113,20 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
                  uint32_t reserved)
 {
     uint32_t room = firm_room(t, &n->place);
+    uint32_t limit = function_spec_instances_max(&t->body->spec);
     struct core_grant *g;
+    uint64_t sum = 0;
 
     LIST_FOREACH(it, &t->grants)
     {
-        if (container_of(it, struct core_grant, of_target)->node == n) {
+        g = container_of(it, struct core_grant, of_target);
+        if (g->node == n) {
             return 0; /* said twice */
         }
+        sum += g->max;
+    }
+    if (limit > 0 && max > limit - sum) { /* it was of another function of that name */
+        max = limit - (uint32_t)sum;
     }
     if (max == 0 || n->place.memory_bytes < instance_bytes(t)) {
         return 0;
