@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/config.h"
+#include "common/spec_layers.h"
 
 static const struct number {
     const char *key;
@@ -77,6 +78,7 @@ void function_spec_free(struct function_spec *s)
 {
     free(s->handler);
     env_free(s->env, s->n_env);
+    free(s->layers);
     function_spec_init(s);
 }
 
@@ -87,7 +89,11 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
     copy.handler = NULL;
     copy.env = NULL;
     copy.n_env = 0;
+    if (spec_layers_copy(&copy, src) < 0) {
+        return -ENOMEM;
+    }
     if (src->handler != NULL && (copy.handler = strdup(src->handler)) == NULL) {
+        free(copy.layers);
         return -ENOMEM;
     }
     for (size_t i = 0; i < src->n_env; i++) {
@@ -375,6 +381,9 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
     if (strcmp(key, "env") == 0) {
         return env_from_json(s, value, err);
     }
+    if (strcmp(key, "layers") == 0) {
+        return spec_layers_from_json(s, value, err);
+    }
     return error_set(err, -ENOENT, "%.60s: no such setting", key);
 }
 
@@ -424,6 +433,7 @@ json_t *function_spec_to_json(const struct function_spec *s)
         rc |= json_object_set_new(env, s->env[i].name, json_string(s->env[i].value));
     }
     rc |= json_object_set_new(json, "env", env);
+    rc |= json_object_set_new(json, "layers", spec_layers_to_json(s));
     if (rc != 0) {
         json_decref(json);
         return NULL;
@@ -488,6 +498,9 @@ int function_spec_validate(const struct function_spec *s, struct error *err)
                          "min_scale is %u, but with reuse false no instance "
                          "is kept; leave it out",
                          s->min_scale);
+    }
+    if (spec_layers_validate(s, err) < 0) {
+        return -EINVAL;
     }
     return env_validate(s, err);
 }

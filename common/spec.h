@@ -19,6 +19,7 @@
 #define SPEC_DIGEST_LEN  64  /* SHA-256 in lower-case hex */
 #define SPEC_ENV_BYTES_MAX (4 * 1024 * 8) /* names and values together: 32 KiB */
 #define SPEC_ENV_MAX     256
+#define SPEC_LAYERS_MAX  5
 
 enum spec_runtime {
     SPEC_RUNTIME_PROVIDED, /* executable `bootstrap` speaking the Lambda Runtime API */
@@ -32,6 +33,20 @@ enum spec_format { SPEC_FORMAT_ZIP, SPEC_FORMAT_TAR, SPEC_FORMAT_FILE, SPEC_FORM
 struct spec_env {
     char *name;
     char *value;
+};
+
+struct package_ref {
+    char digest[SPEC_DIGEST_LEN + 1];
+    uint64_t bytes; /* of the stored archive */
+    enum spec_format format;
+    char file_name[256]; /* SPEC_FORMAT_FILE: its name inside the package; else "" */
+};
+
+/* A package at /opt, under a name and number of its namespace (common/spec_layers.h). */
+struct spec_layer {
+    char name[SPEC_NAME_MAX + 1];
+    uint64_t version;           /* 0: the newest, not looked up yet */
+    struct package_ref package; /* digest "": not looked up yet */
 };
 
 /* Numeric fields: X(member, "json_key", "flag", min, max, default, "unit", "help") */
@@ -60,13 +75,8 @@ struct function_spec {
     bool reuse; /* false: every call in a fresh sandbox (exec and provided only) */
     struct spec_env *env;
     size_t n_env;
-};
-
-struct package_ref {
-    char digest[SPEC_DIGEST_LEN + 1];
-    uint64_t bytes; /* of the stored archive */
-    enum spec_format format;
-    char file_name[256]; /* SPEC_FORMAT_FILE: its name inside the package; else "" */
+    struct spec_layer *layers; /* at /opt, later ones over earlier ones */
+    size_t n_layers;
 };
 
 void function_spec_init(struct function_spec *s); /* defaults */
@@ -75,6 +85,7 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
 
 /* Adds a variable, or replaces its value. -ENOMEM. */
 int function_spec_set_env(struct function_spec *s, const char *name, const char *value);
+int function_spec_add_layer(struct function_spec *s, const struct spec_layer *layer);
 /* One of the table's numbers, by key or flag name, from a person's text: a plain number in
  * the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
 int function_spec_set(struct function_spec *s, const char *name, const char *text,
