@@ -25,6 +25,7 @@ struct runtime_host_options {
     struct warden_client *warden; /* the host sets itself up as its user */
     struct logs *logs;            /* agent/runtime/logs.h */
     const char *region;           /* AWS_REGION for functions; default "us-east-1" */
+    const char *packages_dir;     /* unpacked packages; NULL: no extensions of layers */
     /* Each started instance gets on_ready or on_failed, later on_failed if it crashes,
      * and last on_gone, after which it is freed. text is for people: "exit status 3",
      * "peak 130 MiB of 128 MiB". */
@@ -80,6 +81,8 @@ struct runtime_request {
     uint64_t content_length; /* or HTTP_BODY_CHUNKED */
     const char *peer;        /* caller's address */
     uint64_t deadline_wall_ms;
+    const char *invoked_arn; /* `provided`: as the caller named it; NULL: the function's */
+    bool verbatim; /* `provided`: status and headers within a reply stay in its body */
 };
 
 struct runtime_call_ops {

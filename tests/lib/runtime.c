@@ -67,7 +67,7 @@ void runtime_bench_open(struct runtime_bench *b)
 {
     struct runtime_host_options options = {
         .on_ready = on_ready, .on_failed = on_failed, .on_gone = on_gone, .data = b};
-    char dir[96];
+    char dir[96], packages[96];
 
     *b = (struct runtime_bench){0};
     sandbox_bench_open(&b->sandboxes);
@@ -78,6 +78,8 @@ void runtime_bench_open(struct runtime_bench *b)
     CHECK(logs_new(&b->logs, &b->sandboxes.loop, dir, NULL) == 0);
     options.warden = b->sandboxes.warden;
     options.logs = b->logs;
+    (void)snprintf(packages, sizeof(packages), "%s/packages", b->sandboxes.dir);
+    options.packages_dir = packages;
     CHECK(runtime_host_new(&b->host, &b->sandboxes.loop, &options) == 0);
 }
 
@@ -233,6 +235,8 @@ int bench_call_start(struct runtime_bench *b, struct bench_instance *i,
         .content_length = r->content_length,
         .peer = "192.0.2.7",
         .deadline_wall_ms = 1700000000123,
+        .invoked_arn = r->invoked_arn,
+        .verbatim = r->verbatim,
     };
     int rc;
 

@@ -31,8 +31,8 @@ struct bench_instance {
 struct bench_call {
     struct runtime_call *c; /* NULL: over */
     char id[40];
-    int status;         /* 0: no response */
-    struct buf headers; /* "Name: value\n" each */
+    int status;                /* 0: no response */
+    struct buf headers;        /* "Name: value\n" each */
     enum cause response_cause; /* when the response began */
     uint64_t content_length;
     struct buf body; /* unless discarding */
@@ -81,6 +81,8 @@ struct bench_request {
     const struct http_header *headers;
     size_t n_headers;
     uint64_t content_length;
+    const char *invoked_arn;
+    bool verbatim;
 };
 /* 0 or what runtime_call_start() says. The body is the caller's to write. */
 int bench_call_start(struct runtime_bench *b, struct bench_instance *i,
