@@ -7,6 +7,7 @@
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "controller/core/keys.h"
+#include "controller/core/layers.h"
 #include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
 #include "controller/core/registry.h"
@@ -84,6 +85,26 @@ static int built(struct core_request *r)
 static void now_text(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE])
 {
     clock_rfc3339(c->io.wall_ms(c->io.ctx), ret);
+}
+
+void change_compare(struct change *ch, const char *key, int64_t mod_revision)
+{
+    compare(ch, key, mod_revision);
+}
+
+void change_put(struct change *ch, const char *key, char *value)
+{
+    put(ch, key, value);
+}
+
+int change_built(struct core_request *r)
+{
+    return built(r);
+}
+
+void change_now(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE])
+{
+    now_text(c, ret);
 }
 
 /* --- namespaces ------------------------------------------------------------------- */
@@ -179,6 +200,10 @@ static int build_delete_namespace(struct controller_core *c, struct core_request
                               "namespace %s has %zu function%s; delete %s first", r->name,
                               ns->n_functions, ns->n_functions == 1 ? "" : "s",
                               ns->n_functions == 1 ? "it" : "them");
+    }
+    if (layers_count(c, r->name) > 0) {
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "namespace %s has layers; delete them first", r->name);
     }
     compare(&r->change, key, r->based_on);
     op(&r->change, key, NULL);
@@ -344,6 +369,7 @@ static int check_put(struct controller_core *c, struct core_request *r)
 {
     const struct core_function *f = r->f;
     char key[KEYS_MAX];
+    struct error err;
 
     if (!f->ns->present) {
         return request_refuse(
@@ -361,6 +387,10 @@ static int check_put(struct controller_core *c, struct core_request *r)
     }
     if (f->record.latest >= RECORD_NUMBER_MAX) {
         return request_refuse(r, CAUSE_INTERNAL, "all version numbers are used up");
+    }
+    if (layers_resolve(c, f->ns->name, &r->spec, &err) < 0) {
+        r->field = "spec.layers";
+        return request_refuse(r, CAUSE_NOT_FOUND, "%s", err.text);
     }
     return check_revision(r);
 }

@@ -37,8 +37,14 @@ struct change_kind {
 
 extern const struct change_kind change_epoch, change_put_namespace,
     change_delete_namespace, change_order_node, change_put_function,
-    change_delete_function, change_decide;
+    change_delete_function, change_decide, change_publish_layer, change_delete_layer;
 
 void change_free(struct change *ch);
+
+/* For building one. value: JSON text, from now on the change's; NULL: out of memory. */
+void change_compare(struct change *ch, const char *key, int64_t mod_revision);
+void change_put(struct change *ch, const char *key, char *value);
+int change_built(struct core_request *r); /* build's return value */
+void change_now(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE]);
 
 #endif /* CONTROLLER_CORE_CHANGES_H */
