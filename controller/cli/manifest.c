@@ -11,8 +11,8 @@
 
 #define BUILD_MAX 4096
 
-static const char *const keys[] = {"name",         "build", "runtime",
-                                   "handler",      "reuse", "env",
+static const char *const keys[] = {"name",         "build", "runtime", "handler",
+                                   "reuse",        "env",   "layers",
 #define X(member, key, flag, min, max, dflt, unit, help) flag, key,
                                    SPEC_NUMBERS(X)
 #undef X
