@@ -54,6 +54,19 @@ static void handed_out(struct lambda_call *l, struct lambda_exchange *e)
     }
 }
 
+/* All have asked for their next event: the last one is behind them. */
+static void finish_settled(struct runtime_instance *in)
+{
+    LIST_FOREACH_SAFE(it, &in->calls)
+    {
+        struct runtime_call *c = container_of(it, struct runtime_call, link);
+
+        if (!c->over && lambda_call_of(c)->phase == LAMBDA_SETTLING) {
+            call_finish(c, CAUSE_NONE, "%s", "");
+        }
+    }
+}
+
 void lambda_dispatch(struct runtime_instance *in)
 {
     struct lambda_state *s = in->kind_state;
@@ -64,6 +77,7 @@ void lambda_dispatch(struct runtime_instance *in)
     if (in->phase == PHASE_READY) {
         (void)uv_timer_stop(&in->timer);
     }
+    finish_settled(in);
     while (!list_empty(&s->pollers)) {
         struct lambda_exchange *e =
             container_of(s->pollers.next, struct lambda_exchange, link);
@@ -100,6 +114,12 @@ void lambda_finish(struct lambda_call *l, enum cause cause, const char *fmt, ...
     va_end(ap);
     lambda_report_end(l, CAUSE_NONE, "");
     lambda_watch(in);
+    if (cause == CAUSE_NONE && alone(in) && !lambda_extensions_idle(in, false)) {
+        l->phase = LAMBDA_SETTLING;
+        if (call_replied(&l->call)) {
+            return;
+        }
+    }
     call_finish(&l->call, cause, "%s", text);
 }
 
@@ -316,7 +336,7 @@ static bool lambda_call_drop(struct runtime_call *c)
 {
     struct lambda_call *l = lambda_call_of(c);
     struct lambda_state *s = c->instance->kind_state;
-    bool with_bootstrap = l->phase == LAMBDA_RUNNING || l->phase == LAMBDA_REPLYING;
+    bool with_bootstrap = l->phase >= LAMBDA_RUNNING;
 
     if (l->phase == LAMBDA_REPLYING && l->carrier != NULL) {
         http_exchange_resume(l->carrier->x); /* its rest is read and dropped */

@@ -21,9 +21,15 @@
 #define LAMBDA_EXTENSIONS_MAX 10
 
 /*   BODY ──whole──▶ QUEUED ──/next──▶ RUNNING ──/response, /error──▶ REPLYING ──▶ over
- *                      ▲                 │
- *                      └─ never reached ─┘                                          */
-enum lambda_phase { LAMBDA_BODY, LAMBDA_QUEUED, LAMBDA_RUNNING, LAMBDA_REPLYING };
+ *                      ▲                 │                              │          ▲
+ *                      └─ never reached ─┘    extensions are at work: SETTLING ────┘  */
+enum lambda_phase {
+    LAMBDA_BODY,
+    LAMBDA_QUEUED,
+    LAMBDA_RUNNING,
+    LAMBDA_REPLYING,
+    LAMBDA_SETTLING
+};
 
 struct lambda_exchange;
 struct lambda_extension;

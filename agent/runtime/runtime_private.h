@@ -131,14 +131,15 @@ struct runtime_instance {
     bool termed;   /* SIGTERM was sent */
     bool last_words; /* its kind was asked for them */
     bool killed;     /* the warden was told */
-    bool closing;  /* handles are */
+    bool closing;    /* handles are */
     bool gone;
     unsigned n_oom; /* times that the kernel ran out of the sandbox's memory */
     bool oom;
     uint64_t peak_bytes;
     enum cause cause;
     char text[RUNTIME_TEXT_BYTES];
-    char lack[96]; /* what it has not done, if it is not ready in time; "": see the kind */
+    char
+        lack[96]; /* what it has not done, if it is not ready in time; "": see the kind */
 };
 
 struct runtime_host {
@@ -238,6 +239,8 @@ bool call_respond(struct runtime_call *c, int status, struct http_headers header
                   uint64_t content_length);
 bool call_body(struct runtime_call *c, const char *data, size_t len);
 void call_drained(struct runtime_call *c); /* the call may be no more */
+/* False: its user does not care for it. Else the call may be no more. */
+bool call_replied(struct runtime_call *c);
 /* The kind's call_due comes in ms (or a tick later), unless the call ends before. */
 void call_wait(struct runtime_call *c, uint32_t ms);
 void call_wait_no_more(struct runtime_call *c);

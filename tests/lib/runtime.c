@@ -221,8 +221,15 @@ static void call_close(struct runtime_call *call, enum cause cause, const char *
     (void)snprintf(c->text, sizeof(c->text), "%s", text);
 }
 
+static void call_replied_cb(struct runtime_call *run)
+{
+    struct bench_call *c = runtime_call_data(run);
+
+    c->n_replied++;
+}
+
 static const struct runtime_call_ops call_ops = {call_response, call_body, call_drain,
-                                                 call_close};
+                                                 call_replied_cb, call_close};
 
 int bench_call_start(struct runtime_bench *b, struct bench_instance *i,
                      struct bench_call *c, const struct bench_request *r)

@@ -42,6 +42,7 @@ struct bench_call {
     bool cancel_in_body;
     bool usable;
     unsigned n_drains;
+    unsigned n_replied;
     unsigned n_closed;
     enum cause cause;
     char text[256];
