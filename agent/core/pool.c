@@ -240,8 +240,7 @@ static bool claims_stand(const struct version *v)
 {
     return v->n_claims <= pool_starts_wanted(v) &&
            (uint64_t)v->n_instances + v->n_claims <= v->grant_max &&
-           catalog_packages_ready(v) &&
-           v->function->core->now_ms >= v->retry_ms &&
+           catalog_packages_ready(v) && v->function->core->now_ms >= v->retry_ms &&
            (v->failures == 0 || v->n[INSTANCE_STARTING] + v->n_claims <= 1);
 }
 

@@ -6,7 +6,8 @@
  *   runtime_lambda_api.c        the endpoints, and whom a request is for
  *   runtime_lambda_reply.c      a call's reply or error, as the runtime sends it
  *   runtime_lambda_report.c     START, END and REPORT in the function's log
- *   runtime_lambda_extension.c  the Extensions API and the programs in /opt/extensions */
+ *   runtime_lambda_extension.c  the programs in /opt/extensions: started, told, ended
+ *   runtime_lambda_extension_api.c  the Extensions API */
 #ifndef AGENT_RUNTIME_RUNTIME_LAMBDA_H
 #define AGENT_RUNTIME_RUNTIME_LAMBDA_H
 
@@ -46,6 +47,21 @@ struct lambda_call {
     bool reports; /* its START is in the log, its END and REPORT are not */
     struct buf body;
     struct lambda_exchange *carrier; /* takes the event out, or brings the reply in */
+};
+
+struct lambda_extension {
+    struct list link;
+    char id[RANDOM_UUID_SIZE];
+    char name[128];
+    uint32_t run; /* init's number for its process; 0: internal */
+    bool registered;
+    bool asked;  /* for an event, once */
+    bool invoke; /* events that it wants */
+    bool shutdown;
+    bool shutdown_due; /* not yet told */
+    bool failed;       /* it said so */
+    bool exited;
+    struct lambda_exchange *poller; /* waits for its next event */
 };
 
 enum lambda_what {
@@ -158,10 +174,23 @@ void lambda_report_end(struct lambda_call *l, enum cause cause, const char *text
 /* runtime_lambda_extension.c */
 int lambda_extensions_start(struct runtime_instance *in);
 void lambda_extensions_free(struct runtime_instance *in);
+/* run: init's number for its process; 0: internal. NULL: out of memory. */
+struct lambda_extension *lambda_extension_new(struct runtime_instance *in,
+                                              const char *name, uint32_t run);
+struct lambda_extension *lambda_extension_find(const struct lambda_state *s,
+                                               struct http_str name); /* or NULL */
+/* Notes what is still waited for, should the instance not be ready in time. */
+void lambda_extensions_lack(struct runtime_instance *in);
+/* Tells the one that waits for an event of the end. */
+void lambda_extension_shutdown(const struct lambda_state *s, struct lambda_extension *e);
+
+/* runtime_lambda_extension_api.c */
 /* True if the request's path is theirs. */
 bool lambda_extension_request(struct runtime_instance *in, struct http_exchange *x);
 void lambda_extension_on_end(struct lambda_exchange *e);
 void lambda_extension_on_close(struct lambda_exchange *e);
+
+/* runtime_lambda_extension.c */
 void lambda_extension_message(struct runtime_instance *in, const struct init_message *m,
                               const char *text);
 /* All have asked for their next event (those that want INVOKE: with a call to come). */
