@@ -313,8 +313,10 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
         .on_lost = on_warden_lost,
         .data = a,
     };
+    char packages[PATH_MAX];
     struct runtime_host_options runtime = {
         .logs = a->logs,
+        .packages_dir = packages,
         .region = a->config->region,
         .on_ready = agent_io_instance_ready,
         .on_failed = agent_io_instance_failed,
@@ -327,6 +329,7 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
         return rc;
     }
     runtime.warden = a->warden;
+    (void)snprintf(packages, sizeof(packages), "%s/packages", a->config->state_dir);
     rc = runtime_host_new(&a->runtime, &a->loop, &runtime);
     return rc < 0 ? error_set(err, rc, "runtime: %s", uv_strerror(rc)) : 0;
 }

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/config.h"
+#include "common/spec_layers.h"
 
 static const struct number {
     const char *key;
@@ -100,6 +101,7 @@ void function_spec_free(struct function_spec *s)
     free(s->handler);
     env_free(s->env, s->n_env);
     spec_constraints_free(s->constraints, s->n_constraints);
+    free(s->layers);
     function_spec_init(s);
 }
 
@@ -115,6 +117,10 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
     if ((src->handler != NULL && (copy.handler = strdup(src->handler)) == NULL) ||
         (src->n_constraints > 0 && spec_constraints_copy(&copy, src) < 0)) {
         function_spec_free(&copy);
+        if (spec_layers_copy(&copy, src) < 0) {
+            return -ENOMEM;
+        }
+        free(copy.layers);
         return -ENOMEM;
     }
     for (size_t i = 0; i < src->n_env; i++) {
@@ -486,6 +492,9 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
         s->placement = (enum spec_placement)placement;
         return 0;
     }
+    if (strcmp(key, "layers") == 0) {
+        return spec_layers_from_json(s, value, err);
+    }
     return error_set(err, -ENOENT, "%.60s: no such setting", key);
 }
 
@@ -547,6 +556,7 @@ json_t *function_spec_to_json(const struct function_spec *s)
     rc |= json_object_set_new(json, "placement",
                               json_string(spec_placement_name(s->placement)));
     rc |= json_object_set_new(json, "constraints", spec_constraints_to_json(s));
+    rc |= json_object_set_new(json, "layers", spec_layers_to_json(s));
     if (rc != 0) {
         json_decref(json);
         return NULL;
@@ -654,6 +664,9 @@ int function_spec_validate(const struct function_spec *s, struct error *err)
                          s->concurrency);
     }
     if (spec_placement_validate(s, err) < 0) {
+        return -EINVAL;
+    }
+    if (spec_layers_validate(s, err) < 0) {
         return -EINVAL;
     }
     return env_validate(s, err);

@@ -21,6 +21,7 @@
 #define SPEC_ENV_BYTES_MAX   (4 * 1024 * 8) /* names and values together: 32 KiB */
 #define SPEC_ENV_MAX         256
 #define SPEC_CONSTRAINTS_MAX 16
+#define SPEC_LAYERS_MAX      5
 
 enum spec_runtime {
     SPEC_RUNTIME_PROVIDED, /* executable `bootstrap` speaking the Lambda Runtime API */
@@ -63,6 +64,20 @@ enum spec_placement {
 struct spec_env {
     char *name;
     char *value;
+};
+
+struct package_ref {
+    char digest[SPEC_DIGEST_LEN + 1];
+    uint64_t bytes; /* of the stored archive */
+    enum spec_format format;
+    char file_name[256]; /* SPEC_FORMAT_FILE: its name inside the package; else "" */
+};
+
+/* A package at /opt, under a name and number of its namespace (common/spec_layers.h). */
+struct spec_layer {
+    char name[SPEC_NAME_MAX + 1];
+    uint64_t version;           /* 0: the newest, not looked up yet */
+    struct package_ref package; /* digest "": not looked up yet */
 };
 
 /* Numeric fields: X(member, "json_key", "flag", min, max, default, "unit", "help") */
@@ -141,13 +156,8 @@ struct function_spec {
     enum spec_placement placement;
     struct constraint *constraints; /* a node must satisfy all of them */
     size_t n_constraints;
-};
-
-struct package_ref {
-    char digest[SPEC_DIGEST_LEN + 1];
-    uint64_t bytes; /* of the stored archive */
-    enum spec_format format;
-    char file_name[256]; /* SPEC_FORMAT_FILE: its name inside the package; else "" */
+    struct spec_layer *layers; /* at /opt, later ones over earlier ones */
+    size_t n_layers;
 };
 
 void function_spec_init(struct function_spec *s); /* defaults */
@@ -166,6 +176,7 @@ uint32_t function_spec_instances_max(const struct function_spec *s);
  * who names a time means it. */
 /* One of the table's numbers, by key or flag name, from a person's text: a plain number
  * in the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
+int function_spec_add_layer(struct function_spec *s, const struct spec_layer *layer);
 int function_spec_set(struct function_spec *s, const char *name, const char *text,
                       struct error *err);
 

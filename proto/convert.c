@@ -4,9 +4,57 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int env_to_wire(Mayfly__V1__Spec *spec, const struct function_spec *from)
+{
+    Mayfly__V1__EnvVar *vars = calloc(from->n_env, sizeof(*vars));
+
+    spec->env = calloc(from->n_env, sizeof(*spec->env));
+    if (vars == NULL || spec->env == NULL) {
+        free(vars);
+        free(spec->env);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < from->n_env; i++) {
+        mayfly__v1__env_var__init(&vars[i]);
+        vars[i].name = from->env[i].name;
+        vars[i].value = from->env[i].value;
+        spec->env[i] = &vars[i];
+    }
+    spec->n_env = from->n_env;
+    return 0;
+}
+
+struct wire_layer {
+    Mayfly__V1__Layer layer;
+    Mayfly__V1__Package package;
+};
+
+static int layers_to_wire(Mayfly__V1__Spec *spec, const struct function_spec *from)
+{
+    struct wire_layer *made = calloc(from->n_layers, sizeof(*made));
+
+    spec->layers = calloc(from->n_layers, sizeof(*spec->layers));
+    if (made == NULL || spec->layers == NULL) {
+        free(made);
+        free(spec->layers);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < from->n_layers; i++) {
+        mayfly__v1__layer__init(&made[i].layer);
+        made[i].layer.name = from->layers[i].name;
+        made[i].layer.version = from->layers[i].version;
+        convert_package_to_wire(&made[i].package, &from->layers[i].package);
+        made[i].layer.package = &made[i].package;
+        spec->layers[i] = &made[i].layer; /* the block's first member */
+    }
+    spec->n_layers = from->n_layers;
+    return 0;
+}
+
 int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from)
 {
     Mayfly__V1__Spec spec = MAYFLY__V1__SPEC__INIT;
+    int rc = 0;
 
     spec.runtime = (char *)(uintptr_t)spec_runtime_name(from->runtime);
     spec.handler = from->handler != NULL ? from->handler : (char *)(uintptr_t) "";
@@ -28,22 +76,15 @@ int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from
     }
     spec.keep_alive = (char *)(uintptr_t)spec_keep_alive_name(from->keep_alive);
     if (from->n_env > 0) {
-        Mayfly__V1__EnvVar *vars = calloc(from->n_env, sizeof(*vars));
-
-        spec.env = calloc(from->n_env, sizeof(*spec.env));
-        if (vars == NULL || spec.env == NULL) {
-            free(vars);
-            free(spec.env);
-            free(spec.constraints);
-            return -ENOMEM;
-        }
-        for (size_t i = 0; i < from->n_env; i++) {
-            mayfly__v1__env_var__init(&vars[i]);
-            vars[i].name = from->env[i].name;
-            vars[i].value = from->env[i].value;
-            spec.env[i] = &vars[i];
-        }
-        spec.n_env = from->n_env;
+        rc = env_to_wire(&spec, from);
+    }
+    if (rc == 0 && from->n_layers > 0) {
+        rc = layers_to_wire(&spec, from);
+    }
+    if (rc < 0) {
+        convert_spec_free(&spec);
+        return rc;
+        free(spec.constraints);
     }
     *ret = spec;
     return 0;
@@ -56,6 +97,10 @@ void convert_spec_free(Mayfly__V1__Spec *spec)
         free(spec->env);
     }
     free(spec->n_constraints > 0 ? spec->constraints : NULL); /* the texts are lent */
+    if (spec->n_layers > 0) {
+        free(spec->layers[0]); /* likewise */
+        free(spec->layers);
+    }
     mayfly__v1__spec__init(spec);
 }
 
@@ -92,7 +137,33 @@ static int copy_texts(struct function_spec *s, const Mayfly__V1__Spec *from,
             return rc;
         }
     }
-    return function_spec_validate(s, err);
+    return 0;
+}
+
+static int copy_layers(struct function_spec *s, const Mayfly__V1__Spec *from,
+                       struct error *err)
+{
+    if (from->n_layers > SPEC_LAYERS_MAX) {
+        return error_set(err, -EINVAL, "there are too many layers");
+    }
+    for (size_t i = 0; i < from->n_layers; i++) {
+        const Mayfly__V1__Layer *in = from->layers[i];
+        struct spec_layer l = {.version = in->version};
+        int rc;
+
+        if (!spec_name_valid(in->name) || in->version == 0 || in->package == NULL) {
+            return error_set(err, -EINVAL, "a layer has no name, version or package");
+        }
+        rc = convert_package_from_wire(&l.package, in->package, err);
+        if (rc < 0) {
+            return rc;
+        }
+        (void)stpcpy(l.name, in->name);
+        if (function_spec_add_layer(s, &l) < 0) {
+            return error_set(err, -ENOMEM, "out of memory");
+        }
+    }
+    return 0;
 }
 
 static int placement_from_wire(struct function_spec *s, const char *name,
@@ -141,6 +212,8 @@ int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *fr
 #undef X
     rc = placement_from_wire(&s, from->placement, err);
     rc = rc < 0 ? rc : copy_texts(&s, from, err);
+    rc = rc < 0 ? rc : copy_layers(&s, from, err);
+    rc = rc < 0 ? rc : function_spec_validate(&s, err);
     if (rc < 0) {
         function_spec_free(&s);
         return rc;

@@ -98,6 +98,12 @@ struct place {
     struct backoff avoid;
 };
 
+struct version_package {
+    struct list link; /* in package.versions */
+    struct version *version;
+    struct package *package;
+};
+
 struct peer {
     struct name_map_node by_name;
     struct list all;
@@ -129,8 +135,8 @@ struct version {
     uint64_t number;
     uint64_t published; /* its number as a published one; 0: none */
     struct function_spec spec;
-    struct package *package;
-    struct list package_link;
+    struct version_package packages[1 + SPEC_LAYERS_MAX]; /* its own, then its layers' */
+    size_t n_packages;
     struct usage *usage;
     bool needs_package;
     bool wanted; /* in the newest state of the function; otherwise it drains */
@@ -296,7 +302,11 @@ void catalog_version_failed(struct version *v, const struct trouble *t);
 
 /* --- catalog_package.c -------------------------------------------------------------- */
 /* Finds or makes it and puts v on it. */
-int catalog_package_join(struct version *v, const struct package_ref *ref);
+/* All packages of s: -ENOMEM leaves what is joined for catalog_package_part(). */
+int catalog_package_join(struct version *v, const struct version_state *s);
+bool catalog_packages_ready(const struct version *v);
+/* Why one of them cannot be had, or NULL. */
+const struct trouble *catalog_packages_trouble(const struct version *v);
 void catalog_package_part(struct version *v);
 void catalog_package_need(struct version *v); /* whether v needs it may have changed */
 bool catalog_cause_is_own(enum cause cause);  /* the version's fault, not the node's */

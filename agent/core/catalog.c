@@ -467,5 +467,5 @@ const struct function_spec *version_spec(const struct version *v)
 
 const struct package_ref *version_package(const struct version *v)
 {
-    return &v->package->ref;
+    return &v->packages[0].package->ref;
 }

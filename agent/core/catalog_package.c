@@ -49,28 +49,60 @@ static struct package *package_new(struct agent_core *a, const struct package_re
     return p;
 }
 
-int catalog_package_join(struct version *v, const struct package_ref *ref)
+static int join(struct version *v, const struct package_ref *ref)
 {
     struct agent_core *a = v->function->core;
     struct package *p = find(a, ref->digest);
+    struct version_package *vp = &v->packages[v->n_packages];
 
+    for (size_t i = 0; i < v->n_packages; i++) {
+        if (v->packages[i].package == p) {
+            return 0; /* the same one under two names */
+        }
+    }
     if (p == NULL && (p = package_new(a, ref)) == NULL) {
         return -ENOMEM;
     }
-    v->package = p;
-    list_push_back(&p->versions, &v->package_link);
+    *vp = (struct version_package){.version = v, .package = p};
+    list_push_back(&p->versions, &vp->link);
+    v->n_packages++;
     return 0;
 }
 
-static void need(struct version *v, bool needs)
+int catalog_package_join(struct version *v, const struct version_state *s)
 {
-    struct package *p = v->package;
+    int rc = join(v, &s->package);
+
+    for (size_t i = 0; rc == 0 && i < s->spec.n_layers; i++) {
+        rc = join(v, &s->spec.layers[i].package);
+    }
+    return rc;
+}
+
+bool catalog_packages_ready(const struct version *v)
+{
+    for (size_t i = 0; i < v->n_packages; i++) {
+        if (v->packages[i].package->state != PACKAGE_READY) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct trouble *catalog_packages_trouble(const struct version *v)
+{
+    for (size_t i = 0; i < v->n_packages; i++) {
+        if (v->packages[i].package->state == PACKAGE_FAILED) {
+            return &v->packages[i].package->trouble;
+        }
+    }
+    return NULL;
+}
+
+static void need_one(struct package *p, bool needs)
+{
     struct agent_core *a = p->core;
 
-    if (needs == v->needs_package) {
-        return;
-    }
-    v->needs_package = needs;
     if (needs && p->n_needs++ == 0) {
         CHECK(p->state == PACKAGE_ABSENT);
         p->state = PACKAGE_WANTED;
@@ -83,31 +115,45 @@ static void need(struct version *v, bool needs)
     }
 }
 
+static void need(struct version *v, bool needs)
+{
+    if (needs == v->needs_package) {
+        return;
+    }
+    v->needs_package = needs;
+    for (size_t i = 0; i < v->n_packages; i++) {
+        need_one(v->packages[i].package, needs);
+    }
+}
+
 /* Instances run from the unpacked package: it stays until the last of them is gone. */
 void catalog_package_need(struct version *v)
 {
     need(v, v->n_instances > 0 || (v->wanted && v->grant_max > 0));
 }
 
-void catalog_package_part(struct version *v)
+static void part(struct version_package *vp, bool needed)
 {
-    struct package *p = v->package;
+    struct package *p = vp->package;
 
-    if (p == NULL) {
-        return;
-    }
-    if (v->needs_package) { /* only when the whole core ends: the disk keeps it */
-        v->needs_package = false;
-        p->n_needs--;
-    }
-    v->package = NULL;
-    list_remove(&v->package_link);
+    p->n_needs -= needed;
+    list_remove(&vp->link);
     if (list_empty(&p->versions)) {
         CHECK(p->n_needs == 0);
         agent_timer_drop(p->core, &p->retry);
         name_map_remove(&p->core->packages, &p->by_digest);
         free(p);
     }
+}
+
+void catalog_package_part(struct version *v)
+{
+    /* Needed: only when the whole core ends; the disk keeps it. */
+    for (size_t i = 0; i < v->n_packages; i++) {
+        part(&v->packages[i], v->needs_package);
+    }
+    v->needs_package = false;
+    v->n_packages = 0;
 }
 
 /* Memory, disk, the store or mayfly itself: the next try may well succeed, and the
@@ -135,7 +181,7 @@ void agent_core_package_ready(struct agent_core *a, const char *digest)
         p->state = PACKAGE_READY;
         LIST_FOREACH(it, &p->versions)
         {
-            pool_pump(container_of(it, struct version, package_link));
+            pool_pump(container_of(it, struct version_package, link)->version);
         }
     }
     agent_leave(a);
@@ -156,7 +202,7 @@ void agent_core_package_failed(struct agent_core *a, const char *digest, enum ca
                               backoff_next_ms(&p->backoff, a->io.random(a->io.ctx)));
         LIST_FOREACH(it, &p->versions)
         {
-            struct version *v = container_of(it, struct version, package_link);
+            struct version *v = container_of(it, struct version_package, link)->version;
 
             if (v->needs_package) {
                 if (catalog_cause_is_own(cause)) {

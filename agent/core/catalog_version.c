@@ -27,6 +27,14 @@ static bool spec_same(const struct function_spec *x, const struct function_spec 
         !string_same(x->handler, y->handler)) {
         return false;
     }
+    if (x->n_layers != y->n_layers) {
+        return false;
+    }
+    for (size_t i = 0; i < x->n_layers; i++) {
+        if (strcmp(x->layers[i].package.digest, y->layers[i].package.digest) != 0) {
+            return false;
+        }
+    }
     for (size_t i = 0; i < x->n_env; i++) {
         if (strcmp(x->env[i].name, y->env[i].name) != 0 ||
             strcmp(x->env[i].value, y->env[i].value) != 0) {
@@ -45,7 +53,7 @@ static bool spec_same(const struct function_spec *x, const struct function_spec 
  * once more, and the deletion may have been missed. */
 bool catalog_version_same(const struct version *v, const struct version_state *s)
 {
-    return strcmp(v->package->ref.digest, s->package.digest) == 0 &&
+    return strcmp(version_package(v)->digest, s->package.digest) == 0 &&
            spec_same(&v->spec, &s->spec);
 }
 
@@ -110,9 +118,9 @@ static void fire(struct agent_core *a, struct timer *t)
 
 static void lists_init(struct version *v)
 {
-    struct list *lists[] = {&v->link,    &v->package_link, &v->instances, &v->warm,
-                            &v->frozen,  &v->partial,      &v->starved,   &v->queue,
-                            &v->waiting, &v->running,      &v->forwarded, &v->ended};
+    struct list *lists[] = {&v->link,    &v->instances, &v->warm,  &v->frozen,
+                            &v->partial, &v->starved,   &v->queue, &v->waiting,
+                            &v->running, &v->forwarded, &v->ended};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         list_init(lists[i]);
@@ -139,7 +147,7 @@ int catalog_version_new(struct version **ret, struct function *f,
     }
     if (function_spec_copy(&v->spec, &s->spec) < 0 ||
         (v->usage = usage_share(f, s->number)) == NULL ||
-        catalog_package_join(v, &s->package) < 0) {
+        catalog_package_join(v, s) < 0) {
         catalog_version_free(v);
         return -ENOMEM;
     }
@@ -283,9 +291,10 @@ const struct trouble *catalog_version_failing(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
     bool none_up = pool_ready(v) + v->n[INSTANCE_STARTING] == 0;
+    const struct trouble *packages = catalog_packages_trouble(v);
 
-    if (v->package->state == PACKAGE_FAILED && none_up) {
-        return &v->package->trouble;
+    if (packages != NULL && none_up) {
+        return packages;
     }
     if (v->failures >= CORE_FAILURES_PATIENCE && a->now_ms < v->retry_ms && none_up) {
         return &v->trouble;

@@ -208,7 +208,7 @@ enum obstacle pool_obstacle(const struct version *v)
     if ((uint64_t)v->n_instances + v->n_claims >= v->grant_max) {
         return OBSTACLE_LIMIT;
     }
-    if (v->package->state != PACKAGE_READY) {
+    if (!catalog_packages_ready(v)) {
         return OBSTACLE_PACKAGE;
     }
     if (a->now_ms < v->retry_ms || (v->failures > 0 && pool_supply(v) > 0)) {
@@ -259,8 +259,7 @@ static bool claims_stand(const struct version *v)
 {
     return v->n_claims <= pool_starts_wanted(v) &&
            (uint64_t)v->n_instances + v->n_claims <= v->grant_max &&
-           v->package->state == PACKAGE_READY &&
-           v->function->core->now_ms >= v->retry_ms &&
+           catalog_packages_ready(v) && v->function->core->now_ms >= v->retry_ms &&
            (v->failures == 0 || v->n[INSTANCE_STARTING] + v->n_claims <= 1);
 }
 

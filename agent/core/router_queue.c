@@ -103,7 +103,7 @@ void router_give_up(struct version *v, struct call *c)
                       "waited %u ms for one of the %u instances of %s/%s on node %s",
                       waited_ms, v->n[INSTANCE_STARTING] + v->n[INSTANCE_BUSY],
                       f->namespace_, f->name, a->node);
-    } else if (v->package->state != PACKAGE_READY) {
+    } else if (!catalog_packages_ready(v)) {
         router_reject(a, c, CAUSE_NO_CAPACITY,
                       "the package of %s/%s did not arrive at node %s within %u ms",
                       f->namespace_, f->name, a->node, waited_ms);

@@ -68,7 +68,8 @@ void call_maybe_free(struct gateway_call *c)
 {
     struct gateway *g = c->gateway;
 
-    if (c->phase != PHASE_OVER || c->exchange != NULL || c->hop != NULL) {
+    if (c->phase != PHASE_OVER || c->exchange != NULL || c->hop != NULL ||
+        c->run != NULL) {
         return;
     }
     CHECK(!c->core_open && c->run == NULL && c->use.peer == NULL);
@@ -129,6 +130,14 @@ static void cancel(struct gateway_call *c, bool can_drop)
     if (c->core_open) {
         c->core_open = false;
         agent_core_call_cancel(c->gateway->core, &c->call, can_drop);
+    }
+}
+
+void call_let_go(struct gateway_call *c)
+{
+    if (c->phase == PHASE_OVER && c->run != NULL) {
+        cancel(c, call_run_drop(c));
+        call_maybe_free(c);
     }
 }
 
@@ -400,7 +409,11 @@ void gateway_call_timeout(struct gateway *g, struct call *call)
 
     CHECK(c->core_open);
     c->core_open = false;
-    (void)drop_work(c); /* the core stops the instance if it must be */
+    (void)drop_work(c);           /* the core stops the instance if it must be */
+    if (c->phase == PHASE_OVER) { /* its caller has the reply */
+        call_maybe_free(c);
+        return;
+    }
     if (call->version != NULL) {
         call_fail_later(c, CAUSE_TIMEOUT, "the function ran past its timeout of %u ms",
                         version_spec(call->version)->timeout_ms);

@@ -50,12 +50,29 @@ static void on_drain(struct runtime_call *run)
     http_exchange_resume(c->exchange);
 }
 
+/* The caller has all of it. The call's slot is free when on_close comes; should that take
+ * past the call's time, the core ends it. */
+static void on_replied(struct runtime_call *run)
+{
+    struct gateway_call *c = runtime_call_data(run);
+
+    if (c->todo == TODO_FAIL || !c->replied) {
+        return; /* on_close tells */
+    }
+    (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
+    call_over(c, "ok");
+}
+
 static void on_close(struct runtime_call *run, enum cause cause, const char *text,
                      uint64_t cpu_us)
 {
     struct gateway_call *c = runtime_call_data(run);
 
     c->run = NULL;
+    if (c->phase == PHASE_OVER) {
+        call_done(c, CAUSE_NONE, cpu_us);
+        return;
+    }
     if (c->todo != TODO_FAIL && cause != CAUSE_NODE_LOST &&
         runtime_call_take_back(run, &c->prefix)) {
         /* Its instance's end is not its own: another takes it. */
@@ -78,7 +95,8 @@ static void on_close(struct runtime_call *run, enum cause cause, const char *tex
     call_act(c);
 }
 
-static const struct runtime_call_ops ops = {on_response, on_body, on_drain, on_close};
+static const struct runtime_call_ops ops = {on_response, on_body, on_drain, on_replied,
+                                            on_close};
 
 /* --- the request
  * ------------------------------------------------------------------------ */

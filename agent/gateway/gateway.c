@@ -137,6 +137,10 @@ void gateway_close(struct gateway *g, void (*on_closed)(void *data), void *data)
     g->closing = true;
     g->on_closed = on_closed;
     g->closed_data = data;
+    LIST_FOREACH_SAFE(it, &g->calls)
+    {
+        call_let_go(container_of(it, struct gateway_call, link));
+    }
     http_server_close(&g->server, server_closed);
 }
 

@@ -151,6 +151,9 @@ void call_return_later(struct gateway_call *c, enum call_verdict verdict,
 /* Nothing of it was sent: ask the core again, or fail if that was done too often. */
 void call_again_later(struct gateway_call *c, unsigned most, enum cause cause,
                       const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The gateway closes: one that is answered, and whose instance is not through with it, is
+ * not waited for. It may be no more. */
+void call_let_go(struct gateway_call *c);
 /* Ends the core's part with agent_core_call_done. Last statement of a callback. */
 void call_done(struct gateway_call *c, enum cause cause, uint64_t cpu_us);
 /* The call is decided; the core has been told, or is told next by call_done. */

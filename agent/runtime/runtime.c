@@ -111,7 +111,11 @@ int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
     }
     h->region = strdup(options->region != NULL ? options->region : "us-east-1");
     h->scratch = malloc(RUNTIME_SCRATCH);
-    if (h->region == NULL || h->scratch == NULL) {
+    h->packages_dir =
+        options->packages_dir != NULL ? strdup(options->packages_dir) : NULL;
+    if (h->region == NULL || h->scratch == NULL ||
+        (options->packages_dir != NULL && h->packages_dir == NULL)) {
+        free(h->packages_dir);
         free(h->region);
         free(h->scratch);
         free(h);
@@ -144,6 +148,7 @@ static void timer_closed(uv_handle_t *handle)
     if (--h->n_timers > 0) {
         return;
     }
+    free(h->packages_dir);
     free(h->region);
     free(h->scratch);
     free(h);

@@ -26,6 +26,7 @@ struct runtime_host_options {
     struct warden_client *warden; /* the host sets itself up as its user */
     struct logs *logs;            /* agent/runtime/logs.h */
     const char *region;           /* AWS_REGION for functions; default "us-east-1" */
+    const char *packages_dir;     /* unpacked packages; NULL: no extensions of layers */
     /* Each started instance gets on_ready or on_failed, later on_failed if it crashes,
      * and last on_gone, after which it is freed. text is for people: "exit status 3",
      * "peak 130 MiB of 128 MiB". */
@@ -86,6 +87,9 @@ struct runtime_request {
     uint64_t content_length; /* or HTTP_BODY_CHUNKED */
     const char *peer;        /* caller's address */
     uint64_t deadline_wall_ms;
+    const char
+        *invoked_arn; /* `provided`: as the caller named it; NULL: the function's */
+    bool verbatim;    /* `provided`: status and headers within a reply stay in its body */
 };
 
 struct runtime_call_ops {
@@ -93,6 +97,11 @@ struct runtime_call_ops {
                         uint64_t content_length);
     void (*on_body)(struct runtime_call *c, const char *data, size_t len);
     void (*on_drain)(struct runtime_call *c);
+    /* The response is whole, but what goes along with the call in its instance
+     * (`provided`: extensions) is not through with it: its slot is not free before
+     * on_close, whose cause is then no news for the caller. NULL: on_close comes at once
+     * instead. */
+    void (*on_replied)(struct runtime_call *c);
     /* Last; the call is gone when it returns. CAUSE_NONE: the response is whole. If
      * on_response was not called the gateway makes the error reply from cause and text.
      * A function's own error document (`provided`) is a whole response as well: status

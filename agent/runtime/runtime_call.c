@@ -161,6 +161,18 @@ void call_drained(struct runtime_call *c)
     }
 }
 
+bool call_replied(struct runtime_call *c)
+{
+    CHECK(!c->calling && c->responded);
+    if (c->ops->on_replied == NULL) {
+        return false;
+    }
+    c->calling = true;
+    c->ops->on_replied(c);
+    (void)still_there(c);
+    return true;
+}
+
 void call_wait(struct runtime_call *c, uint32_t ms)
 {
     c->due_ms = uv_now(c->host->loop) + ms;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/runtime/runtime_private.h"
+#include "common/clock.h"
 
 int strings_add(struct strings *s, const char *fmt, ...)
 {
@@ -69,39 +70,96 @@ static int add_http(struct strings *env, const struct runtime_instance *in)
     return rc < 0 ? rc : add_default(env, spec, "K_REVISION", revision);
 }
 
+/* "2026/01/31/[3]0000000000000000000000000000002a": day, version, instance. */
+static int add_log_stream(struct strings *env, const struct runtime_instance *in)
+{
+    char when[CLOCK_RFC3339_SIZE], text[96];
+
+    clock_rfc3339(clock_wall_ms(), when);
+    (void)snprintf(text, sizeof(text), "%.4s/%.2s/%.2s/[%" PRIu64 "]%032" PRIx64, when,
+                   when + 5, when + 8, in->config.version, in->config.id);
+    return add_default(env, in->config.spec, "AWS_LAMBDA_LOG_STREAM_NAME", text);
+}
+
+/* As Lambda sets it
+ * (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html). */
 static int add_lambda(struct strings *env, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
-    const char *region = in->host->region;
-    char text[160];
-    int rc;
+    char memory[16], version[24], most[16], group[SPEC_NAME_MAX + 16];
+    const struct {
+        const char *name;
+        const char *value; /* NULL: not set */
+    } defaults[] = {
+        {"AWS_REGION", in->host->region},
+        {"AWS_DEFAULT_REGION", in->host->region},
+        {"AWS_LAMBDA_FUNCTION_NAME", in->config.name},
+        {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory},
+        {"AWS_LAMBDA_FUNCTION_VERSION", version},
+        /* runtimes then ask for several at once */
+        {"AWS_LAMBDA_MAX_CONCURRENCY", spec->concurrency > 1 ? most : NULL},
+        {"AWS_LAMBDA_LOG_GROUP_NAME", group},
+        {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+        {"AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"},
+        {"LD_LIBRARY_PATH",
+         "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:"
+         "/opt/lib"},
+    };
+    int rc = strings_add(env, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001");
 
-    rc = strings_add(env, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001");
+    (void)snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
+    (void)snprintf(version, sizeof(version), "%" PRIu64, in->config.version);
+    (void)snprintf(most, sizeof(most), "%u", spec->concurrency);
+    (void)snprintf(group, sizeof(group), "/aws/lambda/%s", in->config.name);
     rc = rc < 0
              ? rc
              : strings_add(env, "_HANDLER=%s",
                            spec->handler != NULL ? spec->handler : managed_handler(spec));
     rc = rc < 0 ? rc : strings_add(env, "LAMBDA_TASK_ROOT=/var/task");
     rc = rc < 0 ? rc : strings_add(env, "LAMBDA_RUNTIME_DIR=/var/runtime");
-    rc = rc < 0 ? rc : add_default(env, spec, "AWS_REGION", region);
-    rc = rc < 0 ? rc : add_default(env, spec, "AWS_DEFAULT_REGION", region);
-    rc =
-        rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_FUNCTION_NAME", in->config.name);
-    (void)snprintf(text, sizeof(text), "%u", spec->memory_mib);
-    rc = rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", text);
-    (void)snprintf(text, sizeof(text), "%" PRIu64, in->config.version);
-    rc = rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_FUNCTION_VERSION", text);
-    if (rc == 0 && spec->concurrency > 1) { /* runtimes then ask for several at once */
-        (void)snprintf(text, sizeof(text), "%u", spec->concurrency);
-        rc = add_default(env, spec, "AWS_LAMBDA_MAX_CONCURRENCY", text);
+    for (size_t i = 0; rc == 0 && i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+        if (defaults[i].value != NULL) {
+            rc = add_default(env, spec, defaults[i].name, defaults[i].value);
+        }
     }
-    (void)snprintf(text, sizeof(text), "/aws/lambda/%s", in->config.name);
-    rc = rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_LOG_GROUP_NAME", text);
-    (void)snprintf(text, sizeof(text), "%" PRIu64 "/%" PRIu64, in->config.version,
-                   in->config.id);
-    rc = rc < 0 ? rc : add_default(env, spec, "AWS_LAMBDA_LOG_STREAM_NAME", text);
-    return rc < 0 ? rc
-                  : add_default(env, spec, "AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    return rc < 0 ? rc : add_log_stream(env, in);
+}
+
+/* What is the function's alone, not its extensions'. */
+static bool is_function_only(const char *variable)
+{
+    static const char *const names[] = {
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_HANDLER",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t len = strlen(names[i]);
+
+        if (strncmp(variable, names[i], len) == 0 && variable[len] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
+int runtime_env_extension(struct strings *env, const struct runtime_instance *in)
+{
+    struct strings all = {0};
+    int rc = runtime_env(&all, in);
+
+    for (size_t i = 0; rc == 0 && i < all.n; i++) {
+        if (!is_function_only(all.list[i])) {
+            rc = strings_add(env, "%s", all.list[i]);
+        }
+    }
+    strings_free(&all);
+    return rc;
 }
 
 int runtime_env(struct strings *env, const struct runtime_instance *in)
@@ -115,7 +173,7 @@ int runtime_env(struct strings *env, const struct runtime_instance *in)
     rc = rc < 0 ? rc
                 : add_default(env, spec, "PATH",
                               "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:"
-                              "/sbin");
+                              "/sbin:/opt/bin");
     rc = rc < 0 ? rc : add_default(env, spec, "HOME", "/tmp");
     rc = rc < 0 ? rc : add_default(env, spec, "TMPDIR", "/tmp");
     rc = rc < 0 ? rc : add_default(env, spec, "LANG", "C.UTF-8");

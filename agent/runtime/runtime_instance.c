@@ -108,16 +108,56 @@ static void close_all(struct runtime_instance *in)
     instance_release(in);
 }
 
-static void kill_now(struct runtime_instance *in) /* the warden thaws what it kills */
+static void kill_sandbox(struct runtime_instance *in) /* the warden thaws what it kills */
 {
-    struct runtime_host *h = in->host;
-
-    in->graceful = false;
     (void)uv_timer_stop(&in->timer);
     if (in->sandbox && !in->killed) {
-        warden_kill(h->options.warden, in->config.id);
+        warden_kill(in->host->options.warden, in->config.id);
     }
     in->killed = true;
+}
+
+void instance_kill(struct runtime_instance *in)
+{
+    kill_sandbox(in);
+    instance_advance(in);
+}
+
+static void last_words_cb(uv_timer_t *timer)
+{
+    instance_kill(container_of(timer, struct runtime_instance, timer));
+}
+
+/* The program goes at once. What stands beside it may have a word to say, once. */
+static void end_program(struct runtime_instance *in, bool graceful)
+{
+    bool first = !in->last_words;
+    uint32_t ms = 0;
+
+    in->last_words = true;
+    if (first && in->sandbox && !in->killed && !in->host->closing &&
+        in->kind->last_words != NULL) {
+        ms = in->kind->last_words(in, in->failing || in->failed ? "failure"
+                                      : graceful                ? "spindown"
+                                                                : NULL);
+    }
+    if (ms > 0) {
+        if (in->main_runs) {
+            channel_signal(in->channel, RUNTIME_MAIN_RUN, SIGKILL);
+        }
+        CHECK(uv_timer_start(&in->timer, last_words_cb, ms, 0) == 0);
+    } else if (first || in->host->closing) {
+        kill_sandbox(in);
+    }
+}
+
+static void kill_now(struct runtime_instance *in)
+{
+    struct runtime_host *h = in->host;
+    bool graceful = in->graceful;
+
+    in->graceful = false;
+    end_program(in, graceful);
     if (in->failing || in->failed || in->cause != CAUSE_NONE) {
         calls_fail_all(in, in->cause, in->text);
     } else if (h->closing) {
@@ -357,46 +397,62 @@ void instance_on_oom(struct runtime_instance *in)
 
 /* --- the beginning ---------------------------------------------------------------- */
 
+int instance_run(struct runtime_instance *in, uint32_t run, char *const *argv,
+                 char *const *env)
+{
+    int fds[3] = {-1, -1, -1};
+    int out = -1;
+    int err = -1;
+    int rc = 0;
+
+    if ((fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) {
+        rc = -errno;
+    }
+    rc = rc < 0 ? rc : runtime_pipe(&out, &fds[1], true);
+    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDOUT, run, out);
+    rc = rc < 0 ? rc : runtime_pipe(&err, &fds[2], true);
+    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, run, err);
+    if (rc == 0) {
+        return channel_run(in->channel, run, argv, env, fds);
+    }
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+        }
+    }
+    return rc;
+}
+
 int instance_run_main(struct runtime_instance *in)
 {
     struct strings argv = {0};
     struct strings env = {0};
-    int fds[3] = {-1, -1, -1};
-    int out = -1;
-    int err = -1;
     int rc = runtime_argv(&argv, in);
 
     rc = rc < 0 ? rc : runtime_env(&env, in);
-    if (rc == 0 && (fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) {
-        rc = -errno;
-    }
-    rc = rc < 0 ? rc : runtime_pipe(&out, &fds[1], true);
-    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDOUT, RUNTIME_MAIN_RUN, out);
-    rc = rc < 0 ? rc : runtime_pipe(&err, &fds[2], true);
-    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, RUNTIME_MAIN_RUN, err);
-    if (rc == 0) {
-        rc = channel_run(in->channel, RUNTIME_MAIN_RUN, argv.list, env.list, fds);
-    } else {
-        for (int i = 0; i < 3; i++) {
-            if (fds[i] >= 0) {
-                (void)close(fds[i]);
-            }
-        }
-    }
+    rc = rc < 0 ? rc : instance_run(in, RUNTIME_MAIN_RUN, argv.list, env.list);
     strings_free(&argv);
     strings_free(&env);
     return rc;
 }
 
+void instance_fail_start(struct runtime_instance *in, int error)
+{
+    instance_fail(in, CAUSE_START_FAILED, "%s",
+                  error == -EINVAL  ? "the handler is not a command line"
+                  : error == -E2BIG ? "handler and environment are too long"
+                                    : strerror(-error));
+}
+
 static void init_late_cb(uv_timer_t *timer)
 {
     struct runtime_instance *in = container_of(timer, struct runtime_instance, timer);
+    const char *lack = in->lack[0] != '\0' ? in->lack : in->kind->not_ready;
     char limit[32];
 
     duration_text(in->config.spec->init_timeout_ms, limit);
     instance_fail(in, CAUSE_INIT_FAILED, "not ready within %s%s%s", limit,
-                  in->kind->not_ready != NULL ? ": " : "",
-                  in->kind->not_ready != NULL ? in->kind->not_ready : "");
+                  lack != NULL ? ": " : "", lack != NULL ? lack : "");
 }
 
 void instance_ready(struct runtime_instance *in)
@@ -423,10 +479,7 @@ static void open_sandbox(struct runtime_instance *in, int control)
     rc = channel_new(&in->channel, in->host->loop, control, &ops, in);
     rc = rc < 0 ? rc : in->kind->open(in);
     if (rc < 0) {
-        instance_fail(in, CAUSE_START_FAILED, "%s",
-                      rc == -EINVAL  ? "the handler is not a command line"
-                      : rc == -E2BIG ? "handler and environment are too long"
-                                     : strerror(-rc));
+        instance_fail_start(in, rc);
     }
 }
 
@@ -461,7 +514,7 @@ static void created_cb(void *data, int status, const struct error *err,
     if (status == 0 && in->phase == PHASE_MAKING) {
         open_sandbox(in, fds->control);
     } else if (status == 0) { /* stopped, or too late */
-        in->killed = false;
+        in->killed = in->last_words = false;
         (void)close(fds->control);
     } else {
         instance_fail(in, create_cause(status), "%s", err->text);
@@ -478,7 +531,7 @@ static void making_late_cb(uv_timer_t *timer)
 void instance_make(struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
-    const struct sandbox_config config = {
+    struct sandbox_config config = {
         .id = in->config.id,
         .uid_index = in->config.namespace_index,
         .package = in->config.package->digest,
@@ -489,6 +542,9 @@ void instance_make(struct runtime_instance *in)
         .runtime_api = in->kind->runtime_api,
     };
 
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        config.layers[i] = spec->layers[i].package.digest;
+    }
     CHECK(uv_timer_init(in->host->loop, &in->timer) == 0);
     CHECK(uv_timer_start(&in->timer, making_late_cb, MAKING_LIMIT_MS, 0) == 0);
     in->making = true;

@@ -6,46 +6,25 @@
 #include "agent/runtime/runtime_lambda.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/check.h"
+#include "common/clock.h"
 
 #define SPARE_CONNECTIONS 16
 #define LATE_MS           60000 /* past the function's time-out, when it is long killed */
+#define AFTER_LEAST_MS    1000 /* for what is done after an answer, however late it came */
+#define CLOCK_SLACK_MS    20 /* two clocks and a timer do not agree to the millisecond */
 #define IDLE_MS           (24 * 3600 * 1000) /* bootstraps keep theirs while they work */
 
 /* --- events ------------------------------------------------------------------------- */
 
-static struct http_header header(const char *name, const char *value)
+static bool alone(const struct runtime_instance *in)
 {
-    return (struct http_header){http_str(name), http_str(value)};
-}
-
-static int hand_out(struct lambda_call *l, struct lambda_exchange *e)
-{
-    const struct runtime_instance *in = l->call.instance;
-    struct http_str event =
-        l->body.len > 0 ? (struct http_str){l->body.data, l->body.len} : HTTP_STR("{}");
-    struct http_header list[5];
-    char deadline[24];
-    char arn[192];
-    size_t n = 0;
-
-    (void)snprintf(deadline, sizeof(deadline), "%" PRIu64, l->deadline_wall_ms);
-    (void)snprintf(arn, sizeof(arn), "arn:aws:lambda:%s:%012u:function:%s",
-                   in->host->region, in->config.namespace_index, in->config.name);
-    list[n++] = header("Content-Type", l->content_type);
-    list[n++] = header("Lambda-Runtime-Aws-Request-Id", l->id);
-    list[n++] = header("Lambda-Runtime-Deadline-Ms", deadline);
-    list[n++] = header("Lambda-Runtime-Invoked-Function-Arn", arn);
-    if (l->trace_id != NULL) {
-        list[n++] = header("Lambda-Runtime-Trace-Id", l->trace_id);
-    }
-    return http_exchange_reply(e->x, 200, (struct http_headers){list, n}, event.at,
-                               event.len);
+    return in->config.spec->concurrency == 1;
 }
 
 static struct lambda_call *first_queued(struct runtime_instance *in)
@@ -61,10 +40,44 @@ static struct lambda_call *first_queued(struct runtime_instance *in)
     return NULL;
 }
 
+static void handed_out(struct lambda_call *l, struct lambda_exchange *e)
+{
+    struct lambda_state *s = l->call.instance->kind_state;
+
+    l->phase = LAMBDA_RUNNING;
+    l->carrier = e;
+    e->call = l;
+    s->handed_us = clock_mono_us();
+    if (l->started_us == 0) { /* not when the same event is asked for again */
+        lambda_report_start(l);
+        lambda_extensions_invoke(l);
+    }
+}
+
+/* All have asked for their next event: the last one is behind them. */
+static void finish_settled(struct runtime_instance *in)
+{
+    LIST_FOREACH_SAFE(it, &in->calls)
+    {
+        struct runtime_call *c = container_of(it, struct runtime_call, link);
+
+        if (!c->over && lambda_call_of(c)->phase == LAMBDA_SETTLING) {
+            call_finish(c, CAUSE_NONE, "%s", "");
+        }
+    }
+}
+
 void lambda_dispatch(struct runtime_instance *in)
 {
     struct lambda_state *s = in->kind_state;
 
+    if (alone(in) && (list_empty(&s->pollers) || !lambda_extensions_idle(in, false))) {
+        return; /* somebody is not through with the last event */
+    }
+    if (in->phase == PHASE_READY) {
+        (void)uv_timer_stop(&in->timer);
+    }
+    finish_settled(in);
     while (!list_empty(&s->pollers)) {
         struct lambda_exchange *e =
             container_of(s->pollers.next, struct lambda_exchange, link);
@@ -74,10 +87,8 @@ void lambda_dispatch(struct runtime_instance *in)
             return;
         }
         list_remove(&e->link);
-        if (hand_out(l, e) == 0) { /* else it has gone: the next one */
-            l->phase = LAMBDA_RUNNING;
-            l->carrier = e;
-            e->call = l;
+        if (lambda_event_send(l, e->x) == 0) { /* else it has gone: the next one */
+            handed_out(l, e);
         }
     }
 }
@@ -89,13 +100,69 @@ void lambda_detach(struct lambda_call *l)
         l->carrier = NULL;
     }
     buf_free(&l->body);
-    free(l->content_type);
-    free(l->trace_id);
-    l->content_type = l->trace_id = NULL;
+    lambda_event_free(l);
+}
+
+void lambda_finish(struct lambda_call *l, enum cause cause, const char *fmt, ...)
+{
+    struct runtime_instance *in = l->call.instance;
+    char text[RUNTIME_TEXT_BYTES];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    lambda_report_end(l, CAUSE_NONE, "");
+    lambda_watch(in);
+    if (cause == CAUSE_NONE && alone(in) && !lambda_extensions_idle(in, false)) {
+        l->phase = LAMBDA_SETTLING;
+        if (call_replied(&l->call)) {
+            return;
+        }
+    }
+    call_finish(&l->call, cause, "%s", text);
+}
+
+/* --- the time between two events ------------------------------------------------------
+ */
+
+static void late_cb(uv_timer_t *timer)
+{
+    struct runtime_instance *in = container_of(timer, struct runtime_instance, timer);
+    const struct lambda_state *s = in->kind_state;
+
+    instance_fail(in, CAUSE_TIMEOUT, "%s in the time of the call before",
+                  list_empty(&s->pollers)
+                      ? "it has not asked for its next event"
+                      : "an extension has not asked for its next event");
+}
+
+/* As in Lambda, what is done after the answer counts as the call's time. */
+void lambda_watch(struct runtime_instance *in)
+{
+    struct lambda_state *s = in->kind_state;
+    uint64_t ran_ms = (clock_mono_us() - s->handed_us) / 1000;
+    uint64_t limit_ms = in->config.spec->timeout_ms;
+
+    if (alone(in) && in->phase == PHASE_READY && !in->failing) {
+        CHECK(uv_timer_start(&in->timer, late_cb,
+                             limit_ms > ran_ms + AFTER_LEAST_MS ? limit_ms - ran_ms
+                                                                : AFTER_LEAST_MS,
+                             0) == 0);
+    }
 }
 
 /* --- life -----------------------------------------------------------------------------
  */
+
+void lambda_run_main(struct runtime_instance *in)
+{
+    int rc = instance_run_main(in);
+
+    if (rc < 0) {
+        instance_fail_start(in, rc);
+    }
+}
 
 static int lambda_open(struct runtime_instance *in)
 {
@@ -104,7 +171,8 @@ static int lambda_open(struct runtime_instance *in)
         .body_timeout_ms = in->config.spec->timeout_ms + LATE_MS,
         .write_timeout_ms = in->config.spec->timeout_ms + LATE_MS,
         .idle_timeout_ms = IDLE_MS,
-        .connections_max = in->config.spec->concurrency + SPARE_CONNECTIONS,
+        .connections_max =
+            in->config.spec->concurrency + LAMBDA_EXTENSIONS_MAX + SPARE_CONNECTIONS,
         .fin_is_gone = true,
         .on_request = lambda_on_request,
         .data = in,
@@ -113,6 +181,7 @@ static int lambda_open(struct runtime_instance *in)
     int rc;
 
     list_init(&s->pollers);
+    list_init(&s->extensions);
     s->instance = in;
     rc = http_server_open(&s->server, in->host->loop, &options);
     if (rc < 0) {
@@ -121,16 +190,28 @@ static int lambda_open(struct runtime_instance *in)
     s->server_open = true;
     in->listener = -1;
     rc = http_server_listen_fd(&s->server, fd, NULL);
-    return rc < 0 ? rc : instance_run_main(in);
+    rc = rc < 0 ? rc : lambda_extensions_start(in);
+    if (rc < 0) {
+        return rc;
+    }
+    if (s->n_unregistered == 0) {
+        return instance_run_main(in);
+    }
+    s->main_due = true;
+    return 0;
 }
 
 static void lambda_on_started(struct runtime_instance *in)
 {
 }
 
-static void lambda_on_message(struct runtime_instance *in, const struct init_message *m,
-                              const char *text)
+void lambda_check_ready(struct runtime_instance *in)
 {
+    const struct lambda_state *s = in->kind_state;
+
+    if (s->asked && lambda_extensions_idle(in, true)) {
+        instance_ready(in);
+    }
 }
 
 static void server_closed(struct http_server *server)
@@ -146,6 +227,7 @@ static void lambda_close(struct runtime_instance *in)
         s->server_open = false;
         instance_hold(in);
         http_server_close(&s->server, server_closed);
+        lambda_extensions_free(in);
     }
 }
 
@@ -166,19 +248,15 @@ static uint64_t body_max(const struct runtime_call *c)
 
 static int lambda_call_start(struct runtime_call *c, const struct runtime_request *r)
 {
-    const struct http_header *type = http_headers_find(r->headers, "Content-Type");
-    const struct http_header *trace = http_headers_find(r->headers, "X-Amzn-Trace-Id");
     struct lambda_call *l = lambda_call_of(c);
+    int rc = lambda_event_new(l, r);
 
+    if (rc < 0) {
+        return rc;
+    }
     (void)snprintf(l->id, sizeof(l->id), "%s", r->request_id);
     l->deadline_wall_ms = r->deadline_wall_ms;
-    l->content_type =
-        http_str_dup(type != NULL ? type->value : HTTP_STR("application/json"));
-    l->trace_id = trace != NULL ? http_str_dup(trace->value) : NULL;
-    if (l->content_type == NULL) {
-        free(l->trace_id);
-        return -ENOMEM;
-    }
+    l->verbatim = r->verbatim;
     if (r->content_length != HTTP_BODY_CHUNKED && r->content_length > body_max(c)) {
         too_large(c);
     }
@@ -239,22 +317,40 @@ static bool lambda_call_outlives(struct runtime_call *c)
     return lambda_call_of(c)->phase == LAMBDA_REPLYING;
 }
 
+/* Why a call ends whose answer has not come whole. */
+static void report_cut(struct lambda_call *l)
+{
+    struct runtime_call *c = &l->call;
+
+    if (c->doomed) {
+        lambda_report_end(l, c->cause, c->text);
+    } else if (clock_wall_ms() + CLOCK_SLACK_MS >= l->deadline_wall_ms) {
+        lambda_report_end(l, CAUSE_TIMEOUT, "");
+    } else {
+        lambda_report_end(l, CAUSE_NONE, "");
+    }
+}
+
 /* The Runtime API knows no way to take an event back. */
 static bool lambda_call_drop(struct runtime_call *c)
 {
     struct lambda_call *l = lambda_call_of(c);
-    bool with_bootstrap = l->phase == LAMBDA_RUNNING || l->phase == LAMBDA_REPLYING;
+    struct lambda_state *s = c->instance->kind_state;
+    bool with_bootstrap = l->phase >= LAMBDA_RUNNING;
 
     if (l->phase == LAMBDA_REPLYING && l->carrier != NULL) {
         http_exchange_resume(l->carrier->x); /* its rest is read and dropped */
     }
-    if (!with_bootstrap) {
+    if (with_bootstrap) {
+        s->cut = true;
+        report_cut(l);
+    } else {
         c->untaken = true;
         c->unused = l->body;
         l->body = (struct buf){0};
     }
     lambda_detach(l);
-    return !with_bootstrap || c->instance->config.spec->concurrency > 1;
+    return !with_bootstrap || !alone(c->instance);
 }
 
 /* After its reply it still has to ask for the next event. */
@@ -272,8 +368,9 @@ const struct kind kind_lambda = {
     .not_ready = "it has not asked for an event",
     .at_rest = lambda_at_rest,
     .open = lambda_open,
-    .on_message = lambda_on_message,
+    .on_message = lambda_extension_message,
     .on_started = lambda_on_started,
+    .last_words = lambda_extensions_end,
     .close = lambda_close,
     .call_start = lambda_call_start,
     .call_write = lambda_call_write,

@@ -2,25 +2,14 @@
  * sends is trusted: an answer counts for the call that it names if that call was handed
  * out and has no answer yet. */
 #include <errno.h>
-#include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/runtime/runtime_lambda.h"
-#include "common/check.h"
-#include "common/cleanup.h"
 
-#define PREFIX       "/2018-06-01"
-#define INVOCATION   "/runtime/invocation/"
-#define ERROR_HEADER "Lambda-Runtime-Function-Error-Type"
-#define ERROR_BODY   "Lambda-Runtime-Function-Error-Body"
-/* Of an error's document so much is looked at for its text; of one about init, of which
- * nothing else is of use, so much is kept. */
-#define DOCUMENT_MAX (64 * 1024)
-#define TOO_LARGE \
-    "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
+#define PREFIX     "/2018-06-01"
+#define INVOCATION "/runtime/invocation/"
 
 static void on_body(struct http_exchange *x, const char *data, size_t len);
 static void on_end(struct http_exchange *x);
@@ -32,10 +21,10 @@ static const struct http_exchange_ops exchange_ops = {
     .on_close = on_close,
 };
 
-/* --- answers to the bootstrap ----------------------------------------------------------
+/* --- answers ---------------------------------------------------------------------------
  */
 
-static void answer(struct http_exchange *x, int status, const char *type,
+void lambda_answer(struct http_exchange *x, int status, const char *type,
                    const char *body)
 {
     const struct http_header h = {HTTP_STR("Content-Type"), http_str(type)};
@@ -44,130 +33,43 @@ static void answer(struct http_exchange *x, int status, const char *type,
                               strlen(body));
 }
 
-static void accept_it(struct http_exchange *x)
+void lambda_accept(struct http_exchange *x)
 {
-    answer(x, 202, "application/json", "{\"status\":\"OK\"}\n");
+    lambda_answer(x, 202, "application/json", "{\"status\":\"OK\"}\n");
 }
 
-static void refuse(struct http_exchange *x, int status, const char *type,
+void lambda_refuse(struct http_exchange *x, int status, const char *type,
                    const char *message)
 {
-    char body[256];
+    char body[384];
 
     (void)snprintf(body, sizeof(body), "{\"errorMessage\":\"%s\",\"errorType\":\"%s\"}\n",
                    message, type);
-    answer(x, status, "application/json", body);
+    lambda_answer(x, status, "application/json", body);
 }
 
 static void refuse_state(struct http_exchange *x)
 {
-    refuse(x, 403, "InvalidStateTransition", "State transition is not allowed");
+    lambda_refuse(x, 403, "InvalidStateTransition", "State transition is not allowed");
 }
 
-/* --- the function's errors
- * -------------------------------------------------------------- */
-
-static bool all_letters(const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (!((s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= 'a' && s[i] <= 'z'))) {
-            return false;
-        }
-    }
-    return len > 0;
-}
-
-/* What is not "Runtime.Word" or "Function.Word" is an Unknown of either. */
-static struct http_str error_type(struct http_str given)
-{
-    static const char *const owners[] = {"Function.", "Runtime."};
-
-    for (size_t i = 0; i < 2; i++) {
-        size_t len = strlen(owners[i]);
-
-        if (given.len > len && memcmp(given.at, owners[i], len) == 0) {
-            return given.at[len] <= 'Z' && all_letters(given.at + len, given.len - len)
-                       ? given
-                   : i == 0 ? HTTP_STR("Function.Unknown")
-                            : HTTP_STR("Runtime.Unknown");
-        }
-    }
-    return HTTP_STR("Runtime.Unknown");
-}
-
-/* For people: the document's type and message, or what the header said. */
-static void error_text(const struct buf *document, struct http_str header,
-                       char ret[RUNTIME_TEXT_BYTES])
-{
-    json_t *json = document->len > 0 && document->len <= DOCUMENT_MAX
-                       ? json_loadb(document->data, document->len, 0, NULL)
-                       : NULL;
-    const char *type = json_string_value(json_object_get(json, "errorType"));
-    const char *message = json_string_value(json_object_get(json, "errorMessage"));
-    struct http_str shown = type != NULL ? http_str(type) : error_type(header);
-
-    (void)snprintf(ret, RUNTIME_TEXT_BYTES, "%.*s%s%s", (int)shown.len, shown.at,
-                   message != NULL ? ": " : "", message != NULL ? message : "");
-    json_decref(json);
-}
-
-/* The document as the function wrote it is the reply, if none has begun. */
-static void fail_call(struct lambda_call *l, const struct buf *document, const char *type,
-                      struct http_str header)
-{
-    const struct http_header headers[] = {
-        {HTTP_STR("Content-Type"), http_str(type)},
-    };
-    char text[RUNTIME_TEXT_BYTES];
-
-    error_text(document, header, text);
-    l->call.cause = CAUSE_FUNCTION_ERROR;
-    if (!l->call.responded && document->len > 0 &&
-        (!call_respond(&l->call, 502, (struct http_headers){headers, 1}, document->len) ||
-         !call_body(&l->call, document->data, document->len))) {
-        return;
-    }
-    call_finish(&l->call, CAUSE_FUNCTION_ERROR, "%s", text);
-}
-
-static struct http_str header_value(struct http_headers headers, const char *name)
+struct http_str lambda_header(struct http_headers headers, const char *name)
 {
     const struct http_header *h = http_headers_find(headers, name);
 
     return h != NULL ? h->value : HTTP_STR("");
 }
 
-/* --- replies that come
- * ------------------------------------------------------------------ */
+/* --- what a request brings -------------------------------------------------------------
+ */
 
-static bool begin_reply(struct lambda_exchange *e, uint64_t content_length)
+/* Of documents so much is kept as is of use; the rest is read and dropped. */
+static void keep_document(struct lambda_exchange *e, const char *data, size_t len)
 {
-    const struct http_header type = {HTTP_STR("Content-Type"), http_str(e->content_type)};
-    struct lambda_call *l = e->call;
-
-    if (l->call.responded) {
-        return true;
-    }
-    if (!call_respond(&l->call, 200, (struct http_headers){&type, 1}, content_length)) {
-        return false;
-    }
-    if (l->call.paused) {
-        http_exchange_pause(e->x);
-    }
-    return true;
-}
-
-static void reply_too_large(struct lambda_exchange *e)
-{
-    struct lambda_call *l = e->call;
-
-    e->refused = true;
-    refuse(e->x, 413, "RequestEntityTooLarge",
-           "Exceeded maximum allowed payload size (6291556 bytes).");
-    if (l != NULL) {
-        lambda_detach(l);
-        call_finish(&l->call, CAUSE_FUNCTION_ERROR, "Function.ResponseSizeTooLarge: %s",
-                    TOO_LARGE);
+    if (e->seen_bytes > LAMBDA_DOCUMENT_MAX) {
+        buf_free(&e->body);
+    } else if (buf_append(&e->body, data, len) < 0) {
+        http_exchange_abort(e->x);
     }
 }
 
@@ -179,82 +81,31 @@ static void on_body(struct http_exchange *x, const char *data, size_t len)
         return;
     }
     e->seen_bytes += len;
-    if (e->seen_bytes > LAMBDA_PAYLOAD_MAX && !e->streaming) {
-        reply_too_large(e);
-    } else if (e->what == LAMBDA_INIT_ERROR && e->seen_bytes > DOCUMENT_MAX) {
-        buf_free(&e->body);
-    } else if (e->what == LAMBDA_ERROR || e->what == LAMBDA_INIT_ERROR) {
-        if (buf_append(&e->body, data, len) < 0) {
-            http_exchange_abort(x);
-        }
-    } else if (e->what == LAMBDA_RESPONSE && e->call != NULL) {
-        struct lambda_call *l = e->call;
-
-        if (begin_reply(e, http_exchange_content_length(x))) {
-            (void)call_body(&l->call, data, len);
-        }
-    }
-}
-
-/* "Lambda-Runtime-Function-Error-Body" is a JSON document in base64. */
-static void decode_base64(struct http_str text, struct buf *ret)
-{
-    unsigned char *out = malloc(text.len + 4);
-    int n = out != NULL && text.len <= INT32_MAX
-                ? EVP_DecodeBlock(out, (const unsigned char *)text.at, (int)text.len)
-                : -1;
-
-    for (size_t i = text.len; n > 0 && i > 0 && text.at[i - 1] == '='; i--) {
-        n--;
-    }
-    if (n > 0) {
-        (void)buf_append(ret, out, (size_t)n);
-    }
-    free(out);
-}
-
-static void end_response(struct lambda_exchange *e)
-{
-    struct http_headers trailers = http_exchange_trailers(e->x);
-    const struct http_header *error = http_headers_find(trailers, ERROR_HEADER);
-    struct lambda_call *l = e->call;
-
-    accept_it(e->x);
-    if (l == NULL) {
-        return;
-    }
-    if (error != NULL) {
-        struct buf document = {0};
-
-        decode_base64(header_value(trailers, ERROR_BODY), &document);
-        lambda_detach(l);
-        fail_call(l, &document, "application/json", error->value);
-        buf_free(&document);
-    } else if (begin_reply(e, 0)) {
-        lambda_detach(l);
-        call_finish(&l->call, CAUSE_NONE, "%s", "");
-    }
-}
-
-static void end_error(struct lambda_exchange *e)
-{
-    struct http_str header = header_value(http_exchange_headers(e->x), ERROR_HEADER);
-    struct lambda_call *l = e->call;
-
-    accept_it(e->x);
-    if (l != NULL) {
-        lambda_detach(l);
-        fail_call(l, &e->body, e->content_type, header);
+    switch (e->what) {
+    case LAMBDA_RESPONSE:
+    case LAMBDA_ERROR:
+        lambda_reply_body(e, data, len);
+        break;
+    case LAMBDA_INIT_ERROR:
+    case LAMBDA_EXTENSION_REGISTER:
+    case LAMBDA_EXTENSION_ERROR:
+        keep_document(e, data, len);
+        break;
+    case LAMBDA_NEXT:
+    case LAMBDA_EXTENSION_NEXT:
+    default:
+        break;
     }
 }
 
 static void end_init_error(struct lambda_exchange *e)
 {
-    struct http_str header = header_value(http_exchange_headers(e->x), ERROR_HEADER);
+    struct http_str header =
+        lambda_header(http_exchange_headers(e->x), "Lambda-Runtime-Function-Error-Type");
     char text[RUNTIME_TEXT_BYTES];
 
-    error_text(&e->body, header, text);
-    accept_it(e->x);
+    lambda_error_text(&e->body, header, text);
+    lambda_accept(e->x);
     instance_fail(e->instance, CAUSE_INIT_FAILED, "%s", text);
 }
 
@@ -267,15 +118,20 @@ static void on_end(struct http_exchange *x)
     }
     switch (e->what) {
     case LAMBDA_RESPONSE:
-        end_response(e);
+        lambda_reply_end(e);
         break;
     case LAMBDA_ERROR:
-        end_error(e);
+        lambda_error_end(e);
         break;
     case LAMBDA_INIT_ERROR:
         end_init_error(e);
         break;
+    case LAMBDA_EXTENSION_REGISTER:
+    case LAMBDA_EXTENSION_ERROR:
+        lambda_extension_on_end(e);
+        break;
     case LAMBDA_NEXT:
+    case LAMBDA_EXTENSION_NEXT:
     default:
         break;
     }
@@ -290,11 +146,14 @@ static void on_close(struct http_exchange *x, int status)
     list_remove(&e->link);
     buf_free(&e->body);
     free(e->content_type);
+    lambda_extension_on_close(e);
     if (l != NULL) {
         l->carrier = NULL;
     }
     if (l != NULL && e->what != LAMBDA_NEXT) {
+        lambda_report_end(l, CAUSE_FUNCTION_ERROR, "Runtime.TruncatedResponse: cut");
         lambda_detach(l);
+        lambda_watch(in);
         call_finish_unless_crashed(
             &l->call, "Runtime.TruncatedResponse: the bootstrap's answer is cut");
     } else if (l != NULL && status < 0 && l->phase == LAMBDA_RUNNING) {
@@ -308,7 +167,7 @@ static void on_close(struct http_exchange *x, int status)
 /* --- requests
  * --------------------------------------------------------------------------- */
 
-static struct lambda_exchange *exchange_new(struct runtime_instance *in,
+struct lambda_exchange *lambda_exchange_new(struct runtime_instance *in,
                                             struct http_exchange *x,
                                             enum lambda_what what)
 {
@@ -370,21 +229,19 @@ static void on_next(struct runtime_instance *in, struct http_exchange *x)
             l->phase = LAMBDA_QUEUED;
         }
     }
-    e = exchange_new(in, x, LAMBDA_NEXT);
+    e = lambda_exchange_new(in, x, LAMBDA_NEXT);
     if (e == NULL) {
         return;
     }
     list_push_back(&s->pollers, &e->link);
-    instance_ready(in);
+    s->asked = true;
+    lambda_check_ready(in);
     lambda_dispatch(in);
 }
 
 static void on_answer(struct runtime_instance *in, struct http_exchange *x,
                       struct http_str id, enum lambda_what what)
 {
-    struct http_headers headers = http_exchange_headers(x);
-    struct http_str mode = header_value(headers, "Lambda-Runtime-Function-Response-Mode");
-    uint64_t length = http_exchange_content_length(x);
     struct lambda_call *l = find(in, id, LAMBDA_RUNNING);
     struct lambda_exchange *e;
 
@@ -392,29 +249,22 @@ static void on_answer(struct runtime_instance *in, struct http_exchange *x,
         refuse_state(x);
         return;
     }
-    if (l == NULL) {
-        refuse(x, 400, "InvalidRequestID", "Invalid request ID");
+    if (l == NULL) { /* unknown, answered, or given up */
+        lambda_refuse(x, 400, "InvalidRequestID", "Invalid request ID");
         return;
     }
-    e = exchange_new(in, x, what);
+    e = lambda_exchange_new(in, x, what);
     if (e == NULL) {
         return;
     }
-    lambda_detach(l);
+    if (l->carrier != NULL) {
+        l->carrier->call = NULL;
+    }
     l->phase = LAMBDA_REPLYING;
     l->carrier = e;
     e->call = l;
-    e->streaming = what == LAMBDA_RESPONSE && http_str_ieq(mode, "streaming");
-    if (what == LAMBDA_RESPONSE && mode.len > 0 && !e->streaming) {
-        e->refused = true;
-        refuse(x, 400, "InvalidFunctionResponseMode", "Invalid function response mode");
-        lambda_detach(l);
-        call_finish(&l->call, CAUSE_FUNCTION_ERROR,
-                    "Runtime.InvalidResponseModeHeader: %.*s", (int)mode.len, mode.at);
-    } else if (!e->streaming && length != HTTP_BODY_CHUNKED &&
-               length > LAMBDA_PAYLOAD_MAX) {
-        reply_too_large(e);
-    }
+    lambda_reply_begin(e, lambda_header(http_exchange_headers(x),
+                                        "Lambda-Runtime-Function-Response-Mode"));
 }
 
 /* ".../{id}/response" or ".../{id}/error" */
@@ -430,7 +280,7 @@ static void route_invocation(struct runtime_instance *in, struct http_exchange *
     } else if (id.len > 0 && http_str_eq(verb, "/error")) {
         on_answer(in, x, id, LAMBDA_ERROR);
     } else {
-        refuse(x, 404, "ResourceNotFound", "No such resource");
+        lambda_refuse(x, 404, "ResourceNotFound", "No such resource");
     }
 }
 
@@ -447,16 +297,18 @@ void lambda_on_request(struct http_server *s, struct http_exchange *x)
         path.len -= prefix;
     }
     if (in->killed) {
-        refuse(x, 403, "Sandbox.Failure", "The sandbox is being stopped");
+        lambda_refuse(x, 403, "Sandbox.Failure", "The sandbox is being stopped");
+    } else if (lambda_extension_request(in, x)) {
+        return;
     } else if (get && http_str_eq(path, "/ping")) {
-        answer(x, 200, "text/plain; charset=utf-8", "pong");
+        lambda_answer(x, 200, "text/plain; charset=utf-8", "pong");
     } else if (get && http_str_eq(path, INVOCATION "next")) {
         on_next(in, x);
     } else if (post && http_str_eq(path, "/runtime/init/error")) {
         if (in->phase != PHASE_INIT) {
             refuse_state(x);
         } else {
-            (void)exchange_new(in, x, LAMBDA_INIT_ERROR);
+            (void)lambda_exchange_new(in, x, LAMBDA_INIT_ERROR);
         }
     } else if (post && path.len > strlen(INVOCATION) &&
                memcmp(path.at, INVOCATION, strlen(INVOCATION)) == 0) {
@@ -464,8 +316,8 @@ void lambda_on_request(struct http_server *s, struct http_exchange *x)
         path.len -= strlen(INVOCATION);
         route_invocation(in, x, path);
     } else if (get || post) {
-        refuse(x, 404, "ResourceNotFound", "No such resource");
+        lambda_refuse(x, 404, "ResourceNotFound", "No such resource");
     } else {
-        refuse(x, 405, "MethodNotAllowed", "Method not allowed");
+        lambda_refuse(x, 405, "MethodNotAllowed", "Method not allowed");
     }
 }

@@ -51,6 +51,8 @@ int runtime_env(struct strings *env, const struct runtime_instance *in);
 bool managed_is(const struct function_spec *spec);
 const char *managed_handler(const struct function_spec *spec); /* if none is given */
 int managed_argv(struct strings *argv, const struct function_spec *spec);
+/* What an extension in the sandbox gets of it. */
+int runtime_env_extension(struct strings *env, const struct runtime_instance *in);
 /* Words of a command line; '…', "…" and \ quote. -EINVAL: unbalanced quotes or empty. */
 int runtime_argv(struct strings *argv, const struct runtime_instance *in);
 /* A call's facts as CGI/1.1 names them, then the instance's own environment. */
@@ -82,6 +84,10 @@ struct kind {
     void (*on_message)(struct runtime_instance *in, const struct init_message *m,
                        const char *text);            /* of runs other than the main one */
     void (*on_started)(struct runtime_instance *in); /* the main run was exec'ed */
+    /* The program is killed next: what else is in the sandbox gets so many ms (0: none)
+     * before it goes as well, or until instance_kill(). reason: "spindown", "failure", or
+     * NULL: stopped at once. Once, while the sandbox is there; may be NULL. */
+    uint32_t (*last_words)(struct runtime_instance *in, const char *reason);
     /* No call is left. Handles: instance_hold/release. Also called when open failed or
      * was not reached. */
     void (*close)(struct runtime_instance *in);
@@ -130,8 +136,9 @@ struct runtime_instance {
     bool failed;   /* on_failed was called, or is about to be */
     bool graceful; /* being stopped, and not yet by force */
     bool termed;   /* SIGTERM was sent */
-    bool killed;   /* the warden was told */
-    bool closing;  /* handles are */
+    bool last_words; /* its kind was asked for them */
+    bool killed;     /* the warden was told */
+    bool closing;    /* handles are */
     bool gone;
     bool frozen;
     unsigned n_oom; /* times that the kernel ran out of the sandbox's memory */
@@ -139,12 +146,15 @@ struct runtime_instance {
     uint64_t peak_bytes;
     enum cause cause;
     char text[RUNTIME_TEXT_BYTES];
+    char
+        lack[96]; /* what it has not done, if it is not ready in time; "": see the kind */
 };
 
 struct runtime_host {
     uv_loop_t *loop;
     struct runtime_host_options options;
     char *region;
+    char *packages_dir; /* or NULL */
     struct list instances;
     char *scratch; /* what is being read, for all */
     bool closing;
@@ -180,6 +190,12 @@ void instance_on_exit(struct runtime_instance *in, const struct sandbox_exit *e)
 void instance_on_oom(struct runtime_instance *in);
 /* Runs the function's program with its output going to the log. */
 int instance_run_main(struct runtime_instance *in);
+/* Another program, with its output going to the log. run: not the main one's number. */
+int instance_run(struct runtime_instance *in, uint32_t run, char *const *argv,
+                 char *const *env);
+/* instance_fail() for what instance_run_main() said. */
+void instance_fail_start(struct runtime_instance *in, int error);
+void instance_kill(struct runtime_instance *in); /* its last words are said */
 /* "peak 128 MiB of 128 MiB" */
 void instance_oom_text(const struct runtime_instance *in, uint64_t peak_bytes,
                        char ret[RUNTIME_TEXT_BYTES]);
@@ -231,6 +247,8 @@ bool call_respond(struct runtime_call *c, int status, struct http_headers header
                   uint64_t content_length);
 bool call_body(struct runtime_call *c, const char *data, size_t len);
 void call_drained(struct runtime_call *c); /* the call may be no more */
+/* False: its user does not care for it. Else the call may be no more. */
+bool call_replied(struct runtime_call *c);
 /* The kind's call_due comes in ms (or a tick later), unless the call ends before. */
 void call_wait(struct runtime_call *c, uint32_t ms);
 void call_wait_no_more(struct runtime_call *c);

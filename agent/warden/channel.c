@@ -2,12 +2,23 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/check.h"
 
 #define SEND_TIMEOUT_MS 10000
+
+static bool layers_end(const struct warden_request *r)
+{
+    for (size_t i = 0; i < WARDEN_LAYERS_MAX; i++) {
+        if (memchr(r->layers[i], '\0', sizeof(r->layers[i])) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
 
 int channel_receive(int fd, struct warden_request *ret)
 {
@@ -23,7 +34,7 @@ int channel_receive(int fd, struct warden_request *ret)
         return -ENODATA;
     }
     if (n != (ssize_t)sizeof(*ret) ||
-        memchr(ret->package, '\0', sizeof(ret->package)) == NULL ||
+        memchr(ret->package, '\0', sizeof(ret->package)) == NULL || !layers_end(ret) ||
         (ret->flags & ~WARDEN_FLAG_RUNTIME_API) != 0) {
         return -EPROTO;
     }

@@ -135,24 +135,26 @@ int rootfs_make(const char *state_dir, const char *packages, const char *base,
 
 /* --- a sandbox's -------------------------------------------------------------- */
 
-/* The package's folder is resolved without following a link, and bound by descriptor:
+/* A package's folder, resolved without following a link; it is mounted by descriptor:
  * what was checked is what is mounted. */
-static int bind_package(const char *package)
+static int open_package(const char *package)
 {
-    static const char target[] = ROOTFS_TEMPLATE "/var/task";
     struct open_how how = {
         .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
     _cleanup_close_ int packages =
         open(ROOTFS_PACKAGES, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    _cleanup_close_ int fd = -1;
+
+    return packages < 0 ? -1
+                        : (int)syscall(SYS_openat2, packages, package, &how, sizeof(how));
+}
+
+static int bind_package(const char *package, const char *target)
+{
+    _cleanup_close_ int fd = open_package(package);
     char source[32];
 
-    if (packages < 0) {
-        return -1;
-    }
-    fd = (int)syscall(SYS_openat2, packages, package, &how, sizeof(how));
     if (fd < 0) {
         return -1;
     }
@@ -162,6 +164,44 @@ static int bind_package(const char *package)
     }
     return mount(NULL, target, NULL,
                  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL);
+}
+
+/* The overlay's first folder is the uppermost. */
+static int mount_layers(const rootfs_layers layers)
+{
+    static const char target[] = ROOTFS_TEMPLATE "/opt";
+    char options[ROOTFS_LAYERS_MAX * 32 + 16] = "lowerdir=";
+    int fds[ROOTFS_LAYERS_MAX];
+    size_t len = strlen(options), n = 0;
+    int rc = 0;
+
+    while (n < ROOTFS_LAYERS_MAX && layers[n][0] != '\0') {
+        n++;
+    }
+    if (n == 0) {
+        return 0;
+    }
+    if (n == 1) {
+        return bind_package(layers[0], target);
+    }
+    for (size_t i = 0; i < n; i++) {
+        fds[i] = open_package(layers[n - 1 - i]);
+        rc = fds[i] < 0 ? -1 : rc;
+        len += (size_t)snprintf(options + len, sizeof(options) - len,
+                                "%s/proc/self/fd/%d", i > 0 ? ":" : "", fds[i]);
+    }
+    rc = rc < 0 ? rc
+                : mount("mayfly", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV,
+                        options);
+    for (size_t i = 0; i < n; i++) {
+        if (fds[i] >= 0) {
+            int error = errno;
+
+            (void)close(fds[i]);
+            errno = error;
+        }
+    }
+    return rc;
 }
 
 static int mount_tmp(const char *target, uint64_t bytes)
@@ -208,10 +248,14 @@ static int mask(void)
     return 0;
 }
 
-int rootfs_enter(const char *package, uint64_t tmp_bytes, const char **ret_step)
+int rootfs_enter(const char *package, const rootfs_layers layers, uint64_t tmp_bytes,
+                 const char **ret_step)
 {
-    if (package[0] != '\0' && bind_package(package) < 0) {
+    if (package[0] != '\0' && bind_package(package, ROOTFS_TEMPLATE "/var/task") < 0) {
         return fail(ret_step, "mount the package");
+    }
+    if (mount_layers(layers) < 0) {
+        return fail(ret_step, "mount the layers");
     }
     if (mount_tmp(ROOTFS_TEMPLATE "/tmp", tmp_bytes) < 0 ||
         mount_tmp(ROOTFS_TEMPLATE "/dev/shm", tmp_bytes) < 0) {

@@ -9,7 +9,9 @@
  *
  * so that no file of the host can be reached from where sandboxes are made. Every
  * sandbox's mount namespace is a copy of the warden's, in which the template becomes the
- * root and four things are mounted on it: the package, /tmp, /dev/shm and /proc. */
+ * root and four things are mounted on it: the package, /tmp, /dev/shm and /proc; and the
+ * function's layers at /opt, if it has any: several are merged by an overlay (read-only:
+ * without an upper folder). */
 #ifndef AGENT_WARDEN_ROOTFS_H
 #define AGENT_WARDEN_ROOTFS_H
 
@@ -26,9 +28,14 @@
 int rootfs_make(const char *state_dir, const char *packages, const char *base,
                 const char *runtimes, struct error *err);
 
+/* Digests of what is merged at /opt, later ones over earlier ones; the first "" ends. */
+#define ROOTFS_LAYERS_MAX 5
+typedef char rootfs_layers[ROOTFS_LAYERS_MAX][80];
+
 /* In a sandbox's first process, as the host's root, in a new mount and pid namespace.
  * package: a digest, or "". On success the template is "/", the caller's folder
  * /var/task. On failure *ret_step names what failed. */
-int rootfs_enter(const char *package, uint64_t tmp_bytes, const char **ret_step);
+int rootfs_enter(const char *package, const rootfs_layers layers, uint64_t tmp_bytes,
+                 const char **ret_step);
 
 #endif /* AGENT_WARDEN_ROOTFS_H */

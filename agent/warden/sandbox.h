@@ -32,6 +32,7 @@ struct sandbox_limits {
     uint64_t tmp_bytes;
     uint32_t uid_index;
     char package[80]; /* digest or "" */
+    rootfs_layers layers;
 };
 
 struct sandbox {

@@ -215,7 +215,7 @@ void sandbox_child_run(const struct sandbox_child *c)
     must(unshare(CLONE_NEWCGROUP) == 0, "new cgroup namespace");
     loopback_up();
     must(sethostname("mayfly", 6) == 0, "set the host name");
-    rc = rootfs_enter(c->limits->package, c->limits->tmp_bytes, &step);
+    rc = rootfs_enter(c->limits->package, c->limits->layers, c->limits->tmp_bytes, &step);
     if (rc < 0) {
         report(-rc, step);
         _exit(1);

@@ -75,6 +75,13 @@ static size_t room(void)
     return n < WARDEN_SANDBOXES_MAX ? n : WARDEN_SANDBOXES_MAX;
 }
 
+/* Or nothing. */
+static bool is_digest(const char *s)
+{
+    return *s == '\0' || (strspn(s, "0123456789abcdef") == WARDEN_DIGEST_LEN &&
+                          strlen(s) == WARDEN_DIGEST_LEN);
+}
+
 static int check_create(struct server *sv, const struct warden_request *r,
                         struct error *err)
 {
@@ -86,10 +93,13 @@ static int check_create(struct server *sv, const struct warden_request *r,
         !in_range(r->id, 1, UINT64_MAX - ID_OFFSET, "id", err)) {
         return -EINVAL;
     }
-    if (r->package[0] != '\0' &&
-        (strspn(r->package, "0123456789abcdef") != WARDEN_DIGEST_LEN ||
-         strlen(r->package) != WARDEN_DIGEST_LEN)) {
+    if (!is_digest(r->package)) {
         return error_set(err, -EINVAL, "package is not a digest");
+    }
+    for (size_t i = 0; i < WARDEN_LAYERS_MAX; i++) {
+        if (!is_digest(r->layers[i])) {
+            return error_set(err, -EINVAL, "a layer is not a digest");
+        }
     }
     if (sandbox_table_find(&sv->table, r->id) != NULL) {
         return error_set(err, -EEXIST, "there is a sandbox of this id");
@@ -130,6 +140,9 @@ static int create(struct server *sv, const struct warden_request *r, int fds[2],
     }
     s->id = r->id;
     (void)snprintf(limits.package, sizeof(limits.package), "%s", r->package);
+    for (size_t i = 0; i < WARDEN_LAYERS_MAX; i++) {
+        (void)snprintf(limits.layers[i], sizeof(limits.layers[i]), "%s", r->layers[i]);
+    }
     rc = sandbox_start(sv->host, s, &limits, &fds[0], err);
     sandbox_table_add(&sv->table, s); /* also a failed one, until it has gone */
     if (rc < 0) {

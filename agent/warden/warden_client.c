@@ -425,6 +425,9 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
     if (config->package != NULL) {
         (void)snprintf(r.package, sizeof(r.package), "%s", config->package);
     }
+    for (size_t i = 0; i < WARDEN_LAYERS_MAX && config->layers[i] != NULL; i++) {
+        (void)snprintf(r.layers[i], sizeof(r.layers[i]), "%s", config->layers[i]);
+    }
     p->create = cb;
     submit(c, &r);
 }

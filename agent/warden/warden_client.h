@@ -18,6 +18,7 @@ struct sandbox_config {
     uint32_t uid_index; /* namespace index; host uid = warden's uid base + it */
     const char
         *package; /* digest: a folder under the warden's packages folder, or NULL */
+    const char *layers[5]; /* likewise, merged at /opt; the first NULL ends the list */
     uint64_t memory_bytes;
     uint32_t cpu_millis;
     uint32_t pids_max;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define WARDEN_DIGEST_LEN    64
+#define WARDEN_LAYERS_MAX    5
 #define WARDEN_TEXT_MAX      480
 #define WARDEN_SANDBOXES_MAX 16384
 
@@ -61,6 +62,8 @@ struct warden_request {
     uint32_t cpu_millis;
     uint32_t pids_max;
     char package[WARDEN_DIGEST_LEN + 4]; /* NUL-padded; "": no package */
+    /* At /opt, later ones over earlier ones; the first "" ends the list. */
+    char layers[WARDEN_LAYERS_MAX][WARDEN_DIGEST_LEN + 4];
 };
 
 struct warden_reply {

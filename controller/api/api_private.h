@@ -2,8 +2,8 @@
  *
  *   api.c        the server, its start and end      request.c   a request, from head to
  * close routes.c     which handler has which path       reply.c     JSON and errors
- *   system.c, namespaces.c, functions.c, nodes.c, packages.c, logs.c, events.c: the
- *   handlers */
+ *   system.c, namespaces.c, functions.c, layers.c, nodes.c, packages.c, logs.c, events.c:
+ *   the handlers */
 #ifndef CONTROLLER_API_API_PRIVATE_H
 #define CONTROLLER_API_API_PRIVATE_H
 
@@ -116,6 +116,9 @@ bool api_function_params(struct api_request *r, const char **ret_ns,
                          const char **ret_name);
 bool api_if_match(struct api_request *r, uint64_t *ret); /* the revision in it, or 0 */
 
+/* The body's "package", which must be stored; false: refused. */
+bool api_read_package(struct api_request *r, struct package_ref *ret);
+
 /* --- the server ------------------------------------------------------------------------
  */
 
@@ -187,6 +190,12 @@ void api_rollback(struct api_request *r);
 void api_get_logs(struct api_request *r);
 
 void api_get_events(struct api_request *r);
+
+void api_list_layers(struct api_request *r);
+void api_get_layer(struct api_request *r);
+void api_publish_layer(struct api_request *r);
+void api_get_layer_version(struct api_request *r);
+void api_delete_layer_version(struct api_request *r);
 
 void api_get_package(struct api_request *r);
 void api_put_package(struct api_request *r);

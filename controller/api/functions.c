@@ -112,7 +112,7 @@ static bool read_spec(struct api_request *r, struct function_spec *ret)
     return true;
 }
 
-static bool read_package(struct api_request *r, struct package_ref *ret)
+bool api_read_package(struct api_request *r, struct package_ref *ret)
 {
     static const char *const known[] = {"digest", "format", "file_name", "bytes", NULL};
     const json_t *json = json_object_get(r->json, "package");
@@ -214,7 +214,8 @@ void api_put_function(struct api_request *r)
         api_refuse(r, field, &err);
         return;
     }
-    if (!read_rollout(r, &plan) || !read_package(r, &package) || !read_spec(r, &spec)) {
+    if (!read_rollout(r, &plan) || !api_read_package(r, &package) ||
+        !read_spec(r, &spec)) {
         return;
     }
     p = calloc(1, sizeof(*p));

@@ -5,6 +5,7 @@
 
 #include "controller/api/api_private.h"
 
+#define LAYERS   "/v1/namespaces/{namespace}/layers"
 #define FUNCTION "/v1/namespaces/{namespace}/functions/{name}"
 
 static const char *const package_query[] = {"format", "file_name", NULL};
@@ -42,6 +43,11 @@ static const struct route routes[] = {
     ROUTE("POST",   FUNCTION "/rollback", api_rollback, .body = BODY_JSON_OR_EMPTY),
     ROUTE("GET",    FUNCTION "/logs", api_get_logs, .query = logs_query),
     ROUTE("GET",    "/v1/events", api_get_events, .query = events_query),
+    ROUTE("GET",    LAYERS, api_list_layers),
+    ROUTE("GET",    LAYERS "/{name}", api_get_layer),
+    ROUTE("POST",   LAYERS "/{name}/versions", api_publish_layer, .body = BODY_JSON),
+    ROUTE("GET",    LAYERS "/{name}/versions/{version}", api_get_layer_version),
+    ROUTE("DELETE", LAYERS "/{name}/versions/{version}", api_delete_layer_version),
     ROUTE("GET",    "/v1/packages/{digest}", api_get_package),
     ROUTE("PUT",    "/v1/packages/{digest}", api_put_package, .query = package_query, .body = BODY_STREAM),
     ROUTE("GET",    "/v1/nodes", api_list_nodes),

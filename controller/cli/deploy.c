@@ -17,104 +17,23 @@
 #include "controller/cli/rest.h"
 #include "controller/cli/source.h"
 #include "controller/cli/term.h"
+#include "controller/cli/upload.h"
 
-#define WAIT_MS         120000
-#define SLICE_MS        2000  /* of one waiting request */
-#define ANSWER_MS       10000 /* for a reply that is due */
-#define UPLOAD_QUIET_MS 1000  /* an upload that is over sooner needs no progress */
-#define VERSION_MS      2000
+#define WAIT_MS    120000
+#define SLICE_MS   2000  /* of one waiting request */
+#define ANSWER_MS  10000 /* for a reply that is due */
+#define VERSION_MS 2000
 
 struct deploy {
     struct cli *c;
     struct source source;
     struct progress progress;
-    uint64_t began_ms;
     uint64_t wait_ms;
     char what[SPEC_NAME_MAX + 20]; /* deploy "NAME" */
     char *path;                    /* of the function in the API */
     int64_t version;
     json_t *rollout; /* what is asked for; or NULL */
 };
-
-/* --- the package -------------------------------------------------------------- */
-
-static void on_upload(void *data, uint64_t sent, uint64_t total)
-{
-    struct deploy *d = data;
-    char done[PRINT_SHORT], all[PRINT_SHORT];
-
-    if (clock_mono_ms() - d->began_ms > UPLOAD_QUIET_MS && total > 0) {
-        progress_detail(&d->progress, "sending the package: %s of %s (%u %%)",
-                        print_bytes(sent, done), print_bytes(total, all),
-                        (unsigned)(sent * 100 / total));
-    }
-}
-
-static int upload(struct deploy *d, const char *url)
-{
-    static const char *const headers[] = {"Content-Type: application/octet-stream", NULL};
-    _cleanup_fclose_ FILE *f = fopen(d->source.file, "re");
-    struct http_reply reply;
-    struct error err = {0};
-    int rc;
-
-    if (f == NULL) {
-        return cli_fail(d->c, EXIT_CODE_FAILED, NULL, NULL, "cannot %s: open %s: %s",
-                        d->what, d->source.file, strerror(errno));
-    }
-    d->began_ms = clock_mono_ms();
-    rc = http_do(
-        &(struct http_request){
-            .method = "PUT",
-            .url = url,
-            .headers = headers,
-            .body_file = f,
-            .body_file_len = (int64_t)d->source.package.bytes,
-            /* 30 s and what a slow line (128 KiB/s) takes */
-            .timeout_ms = REST_TIMEOUT_MS + d->source.package.bytes / 128,
-            .progress = on_upload,
-            .data = d,
-        },
-        &reply, &err);
-    progress_clear(&d->progress);
-    if (rc < 0) {
-        rc = rest_unreachable(d->c, d->what, d->c->url, d->c->url_from, &err);
-    } else if (reply.status >= 300) {
-        rc = rest_fail(d->c, d->what, &reply);
-    }
-    http_reply_free(&reply);
-    return rc;
-}
-
-static int send_package(struct deploy *d)
-{
-    const struct package_ref *p = &d->source.package;
-    _cleanup_free_ char *file_name = http_escape(p->file_name);
-    _cleanup_free_ char *url = NULL;
-    struct http_reply reply;
-    struct error err = {0};
-    long status;
-    int rc = rest_ask(d->c, "HEAD", NULL, REST_TIMEOUT_MS, &reply, &err,
-                      "/v1/packages/%s", p->digest);
-
-    status = reply.status;
-    http_reply_free(&reply);
-    if (rc < 0) {
-        return rest_unreachable(d->c, d->what, d->c->url, d->c->url_from, &err);
-    }
-    if (status == 200) {
-        return EXIT_CODE_OK; /* sent before, by this or another deploy */
-    }
-    url = file_name == NULL
-              ? NULL
-              : cli_text("%s/v1/packages/%s?format=%s%s%s", d->c->url, p->digest,
-                         spec_format_name(p->format),
-                         *file_name != '\0' ? "&file_name=" : "", file_name);
-    if (url == NULL) {
-        return cli_fail(d->c, EXIT_CODE_FAILED, NULL, NULL, "out of memory");
-    }
-    return upload(d, url);
-}
 
 /* --- the version -------------------------------------------------------------- */
 
@@ -358,7 +277,7 @@ static int deploy(struct deploy *d, bool waits)
     if (d->path == NULL) {
         return cli_fail(d->c, EXIT_CODE_FAILED, NULL, NULL, "out of memory");
     }
-    rc = send_package(d);
+    rc = upload_package(d->c, d->what, &d->source, &d->progress);
     if (rc != EXIT_CODE_OK) {
         return rc;
     }

@@ -13,7 +13,7 @@
 
 static const char *const keys[] = {
     "name",         "build",      "runtime",    "handler",     "reuse",     "env",
-    "metric",       "keep-alive", "keep_alive", "constraints", "placement",
+    "metric",       "keep-alive", "keep_alive", "constraints", "placement", "layers",
 #define X(member, key, flag, min, max, dflt, unit, help) flag, key,
     SPEC_NUMBERS(X)
 #undef X

@@ -10,6 +10,7 @@
 
 #include "common/archive.h"
 #include "common/cleanup.h"
+#include "common/spec_layers.h"
 #include "controller/cli/build.h"
 #include "controller/cli/guess.h"
 #include "controller/cli/manifest.h"
@@ -131,6 +132,34 @@ static int take_constraints(struct source *s, const struct cli *c)
     return EXIT_CODE_OK;
 }
 
+/* The flags replace what function.yaml names. */
+static int take_layers(struct source *s, const struct cli *c)
+{
+    const char *text;
+    size_t at = 0;
+    bool first = true;
+
+    while ((text = args_each(c->args, "layer", &at)) != NULL) {
+        struct spec_layer l;
+        struct error err = {0};
+
+        if (first) {
+            free(s->spec.layers);
+            s->spec.layers = NULL;
+            s->spec.n_layers = 0;
+            first = false;
+        }
+        if (spec_layer_parse(&l, text, &err) < 0) {
+            return cli_fail(c, EXIT_CODE_USAGE, NULL, "--layer NAME:VERSION", "%s",
+                            err.text);
+        }
+        if (function_spec_add_layer(&s->spec, &l) < 0) {
+            return out_of_memory(c);
+        }
+    }
+    return EXIT_CODE_OK;
+}
+
 static int replace(char **text, const char *value)
 {
     char *copy = strdup(value);
@@ -187,6 +216,7 @@ static int take_flags(struct source *s, const struct cli *c)
         s->spec.keep_alive =
             (enum spec_keep_alive)spec_keep_alive_parse(args_get(c->args, "keep-alive"));
     }
+    rc = rc == EXIT_CODE_OK ? take_layers(s, c) : rc;
 }
 
 bool source_name_of(const char *path, char ret[SPEC_NAME_MAX + 1])
@@ -439,11 +469,9 @@ static int settle_runtime(struct source *s, const struct cli *c)
     return EXIT_CODE_OK;
 }
 
-int source_open(struct source *s, const struct cli *c, const char *path,
-                struct progress *progress)
+static int look_at(struct source *s, const struct cli *c, const char *path)
 {
     struct stat st;
-    int rc = EXIT_CODE_OK;
 
     *s = (struct source){.path = path, .fd = -1};
     function_spec_init(&s->spec);
@@ -454,6 +482,28 @@ int source_open(struct source *s, const struct cli *c, const char *path,
                         errno != 0 ? strerror(errno) : "neither a folder nor a file");
     }
     s->is_folder = S_ISDIR(st.st_mode);
+    return EXIT_CODE_OK;
+}
+
+int source_open_layer(struct source *s, const struct cli *c, const char *name,
+                      const char *path, struct progress *progress)
+{
+    int rc = look_at(s, c, path);
+
+    if (rc == EXIT_CODE_OK && replace(&s->name, name) < 0) {
+        rc = out_of_memory(c);
+    }
+    return rc == EXIT_CODE_OK ? pack(s, c, progress) : rc;
+}
+
+int source_open(struct source *s, const struct cli *c, const char *path,
+                struct progress *progress)
+{
+    int rc = look_at(s, c, path);
+
+    if (rc != EXIT_CODE_OK) {
+        return rc;
+    }
     rc = s->is_folder ? take_manifest(s, c) : rc;
     rc = rc == EXIT_CODE_OK ? take_flags(s, c) : rc;
     rc = rc == EXIT_CODE_OK ? settle_name(s, c) : rc;

@@ -27,6 +27,9 @@ struct source {
  * build command, packs, and refuses what the controller would refuse. */
 int source_open(struct source *s, const struct cli *c, const char *path,
                 struct progress *progress);
+/* The same for a layer of that name: settings are neither read nor guessed. */
+int source_open_layer(struct source *s, const struct cli *c, const char *name,
+                      const char *path, struct progress *progress);
 void source_close(struct source *s);
 
 /* The name that a path stands for: "/x/My_Thing.tar.gz" → "my-thing". false: none can be

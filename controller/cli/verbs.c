@@ -13,6 +13,8 @@ static const struct option deploy_options[] = {
     {"handler", 0, "CMD",
      "the program in the package, with arguments; python, node: module.function", NULL},
     {"env", 'e', "K=V", "an environment variable; may be repeated", NULL},
+    {"layer", 0, "NAME[:VERSION]", "a layer at /opt; may be repeated, later ones win",
+     NULL},
 #define X(member, key, flag, min, max, dflt, unit, help) \
     {flag, 0, "N", help " (" unit ", " #min " to " #max "; default: " #dflt ")", NULL},
     SPEC_NUMBERS(X)
@@ -59,6 +61,11 @@ static const struct option alias_options[] = {
 
 static const struct option rollback_options[] = {
     {"to", 0, "N", "to that version (default: the one that served before)", NULL},
+};
+
+static const struct option layer_options[] = {
+    {"all", 'A', NULL, "list: layers of all namespaces", NULL},
+    {"description", 0, "TEXT", "publish: what it is", NULL},
 };
 
 static const struct option invoke_options[] = {
@@ -368,6 +375,27 @@ static const struct verb verbs[] = {
                   "mayfly node label node2 zone=a gpu-", "set one label, remove another"),
      OPTIONS(node_options),
      .run = verb_node},
+    {.name = "layer",
+     .operands = "list|publish|delete [NAME[:VERSION] [PATH]]",
+     .min_operands = 1,
+     .max_operands = 3,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "list|publish|delete",
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
+     .summary = "list, publish or delete layers",
+     .text = "A layer is a package that functions have at /opt: libraries, programs in "
+             "/opt/bin, Lambda's extensions in /opt/extensions. publish makes the next "
+             "version "
+             "of it from a folder, an archive or a file. A function keeps the versions "
+             "that it "
+             "was deployed with, also when they are deleted.",
+     .examples =
+         EXAMPLES("mayfly layer publish tools ./tools", "make its next version",
+                  "mayfly layer list", "all versions of all layers",
+                  "mayfly deploy . --layer tools:2", "a function that has it at /opt",
+                  "mayfly layer delete tools:1", "delete one version"),
+     OPTIONS(layer_options),
+     .run = verb_layer},
     {.name = "namespaces",
      .operands = "[create|delete NAME]",
      .max_operands = 2,

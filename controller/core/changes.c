@@ -7,6 +7,7 @@
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "controller/core/keys.h"
+#include "controller/core/layers.h"
 #include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
 #include "controller/core/registry.h"
@@ -184,6 +185,10 @@ static int build_delete_namespace(struct controller_core *c, struct core_request
     change_compare(&r->change, key, r->based_on);
     change_op(&r->change, key, NULL);
     return change_built(r);
+    if (layers_count(c, r->name) > 0) {
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "namespace %s has layers; delete them first", r->name);
+    }
 }
 
 static int64_t namespace_revision(const struct controller_core *c, const char *name)
@@ -345,6 +350,7 @@ static int check_put(struct controller_core *c, struct core_request *r)
 {
     const struct core_function *f = r->f;
     char key[KEYS_MAX];
+    struct error err;
 
     if (!f->ns->present) {
         return request_refuse(
@@ -364,6 +370,10 @@ static int check_put(struct controller_core *c, struct core_request *r)
         return request_refuse(r, CAUSE_INTERNAL, "all version numbers are used up");
     }
     return change_check_revision(r);
+    if (layers_resolve(c, f->ns->name, &r->spec, &err) < 0) {
+        r->field = "spec.layers";
+        return request_refuse(r, CAUSE_NOT_FOUND, "%s", err.text);
+    }
 }
 
 /* The record with one version more, and the deletion of those that this is one too many

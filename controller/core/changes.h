@@ -37,14 +37,14 @@ struct change_kind {
 
 extern const struct change_kind change_epoch, change_put_namespace,
     change_delete_namespace, change_order_node, change_put_function,
-    change_delete_function, change_decide;
+    change_delete_function, change_decide, change_publish_layer, change_delete_layer;
 /* edits.c: what changes a function's record only */
 extern const struct change_kind change_publish, change_delete_version, change_put_alias,
     change_delete_alias, change_rollback, change_rollout;
 
 void change_free(struct change *ch);
 
-/* For edits.c. Compares; operations, whose value (NULL: delete) is the change's from then
+/* For building one: compares; operations, whose value (NULL: delete) is the change's from then
  * on; the same for a text that there was perhaps no memory for. */
 void change_compare(struct change *ch, const char *key, int64_t mod_revision);
 void change_op(struct change *ch, const char *key, char *value);

@@ -9,6 +9,7 @@
 #include "common/check.h"
 #include "controller/core/core_private.h"
 #include "controller/core/journal.h"
+#include "controller/core/layers.h"
 #include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
 #include "controller/core/publish.h"
@@ -49,8 +50,8 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
     c->usable.by_label.seed = c->seed;
     scheduler_init(c);
     /* All lists first: the free function takes what is half built. */
-    if ((registry_init(c) | nodes_init(c) | node_orders_init(c) | requests_init(c) |
-         journal_init(c)) < 0) {
+    if ((registry_init(c) | layers_init(c) | nodes_init(c) | node_orders_init(c) |
+         requests_init(c) | journal_init(c)) < 0) {
         (void)controller_core_free(c);
         return -ENOMEM;
     }
@@ -65,6 +66,7 @@ struct controller_core *controller_core_free(struct controller_core *c)
         requests_free(c);
         node_orders_free(c);
         placement_nodes_free(&c->usable);
+        layers_free(c);
         nodes_free(c);
         registry_free(c);
         journal_free(c);
@@ -217,6 +219,22 @@ void controller_core_put_function(struct controller_core *c, const char *namespa
                                   core_reply_cb cb, void *data)
 {
     requests_put_function(c, namespace_, name, spec, package, if_revision, cb, data);
+    core_leave(c);
+}
+
+void controller_core_publish_layer(struct controller_core *c, const char *namespace_,
+                                   const char *name, const struct package_ref *package,
+                                   const char *description, core_reply_cb cb, void *data)
+{
+    requests_publish_layer(c, namespace_, name, package, description, cb, data);
+    core_leave(c);
+}
+
+void controller_core_delete_layer(struct controller_core *c, const char *namespace_,
+                                  const char *name, uint64_t number, core_reply_cb cb,
+                                  void *data)
+{
+    requests_delete_layer(c, namespace_, name, number, cb, data);
     core_leave(c);
 }
 

@@ -23,6 +23,8 @@
  * "published", "description", "was_ready"}], "previous", "published_last", "edit",
  * "aliases": [{"name", "description", "updated_at", "weights"}], "rollout": {…}}
  *   /mayfly/versions/<ns>/<name>/<number>  {"spec", "package"}: never changed
+ *   /mayfly/layers/<ns>/<name>             {"latest", "versions": [{"number",
+ * "created_at", "description", "package"}]}
  *   /mayfly/nodes/<node>                   {"state", "labels"}: what an operator said of
  * it
  */
@@ -195,7 +197,8 @@ void controller_core_order_node(struct controller_core *c, const char *name,
                                 void *data);
 
 /* Makes the next version. if_revision: the function's revision that the caller has seen,
- * or 0; another one is CAUSE_CONFLICT. The spec was validated, the package is stored.
+ * or 0; another one is CAUSE_CONFLICT. The spec was validated, the package is stored;
+ * its layers are looked up (CAUSE_NOT_FOUND).
  * Copies. */
 void controller_core_put_function(struct controller_core *c, const char *namespace_,
                                   const char *name, const struct function_spec *spec,
@@ -210,6 +213,15 @@ void controller_core_roll_out(struct controller_core *c, const char *namespace_,
 void controller_core_delete_function(struct controller_core *c, const char *namespace_,
                                      const char *name, uint64_t if_revision,
                                      core_reply_cb cb, void *data);
+/* Makes the layer's next version (core_reply.version). The package is stored;
+ * description: at most 256 bytes. Copies. */
+void controller_core_publish_layer(struct controller_core *c, const char *namespace_,
+                                   const char *name, const struct package_ref *package,
+                                   const char *description, core_reply_cb cb, void *data);
+/* Versions of functions that have it keep it; its number is never given again. */
+void controller_core_delete_layer(struct controller_core *c, const char *namespace_,
+                                  const char *name, uint64_t number, core_reply_cb cb,
+                                  void *data);
 /* Answers CAUSE_NONE when the version is no longer `deploying` or the time is over,
  * CAUSE_NOT_FOUND if it is not or no longer there. */
 void controller_core_wait_version(struct controller_core *c, const char *namespace_,
@@ -266,6 +278,14 @@ json_t *controller_core_aliases(const struct controller_core *c, const char *nam
                                 const char *name); /* array */
 json_t *controller_core_alias(const struct controller_core *c, const char *namespace_,
                               const char *name, const char *alias);
+/* namespace_ NULL: of all. Those that have a version. */
+json_t *controller_core_layers(const struct controller_core *c, const char *namespace_);
+json_t *controller_core_layer(const struct controller_core *c, const char *namespace_,
+                              const char *name);
+/* number 0: the newest. */
+json_t *controller_core_layer_version(const struct controller_core *c,
+                                      const char *namespace_, const char *name,
+                                      uint64_t number);
 json_t *controller_core_nodes(const struct controller_core *c); /* array */
 json_t *controller_core_node(const struct controller_core *c, const char *name);
 
@@ -321,7 +341,8 @@ struct core_counts {
 };
 struct core_counts controller_core_counts(const struct controller_core *c);
 
-/* Whether any version needs this package: others may be deleted from disk. */
+/* Whether any version, of a function or a layer, needs this package: others may be
+ * deleted from disk. */
 bool controller_core_package_used(const struct controller_core *c, const char *digest);
 
 #endif /* CONTROLLER_CORE_CONTROLLER_CORE_H */

@@ -48,7 +48,8 @@ struct core_body {
     uint64_t value_hash;
     struct function_spec spec;
     struct package_ref package;
-    struct core_package *counted;
+    struct core_package *counted[1 + SPEC_LAYERS_MAX]; /* its own, then its layers' */
+    size_t n_counted;
     uint64_t invocations, errors; /* since this controller began */
 };
 
@@ -58,7 +59,7 @@ struct core_near {
     struct core_node *node;
 };
 
-/* How many versions need a package. */
+/* How many versions, of functions and of layers, need a package. */
 struct core_package {
     struct keymap_entry entry; /* c->packages */
     char digest[SPEC_DIGEST_LEN + 1];
@@ -228,6 +229,8 @@ struct controller_core {
     struct list namespaces;
     struct keymap namespaces_by_name, functions_by_name, packages, damaged;
     size_t n_namespaces, n_functions, n_versions;
+    struct keymap layers; /* layers.h */
+    struct list layer_list;
 
     /* requests */
     struct list requests;        /* all */

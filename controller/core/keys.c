@@ -17,6 +17,11 @@ void keys_node(const char *name, char ret[KEYS_MAX])
     (void)snprintf(ret, KEYS_MAX, KEYS_NODE "%s", name);
 }
 
+void keys_layer(const char *namespace_, const char *name, char ret[KEYS_MAX])
+{
+    (void)snprintf(ret, KEYS_MAX, KEYS_LAYER "%s/%s", namespace_, name);
+}
+
 void keys_function(const struct core_function *f, char ret[KEYS_MAX])
 {
     (void)snprintf(ret, KEYS_MAX, KEYS_FUNCTION "%s/%s", f->ns->name, f->name);
@@ -97,6 +102,8 @@ struct parsed_key keys_parse(const char *key)
         k.kind = parse_path(&k, at, false) ? KEY_FUNCTION : KEY_OTHER;
     } else if ((at = keys_after(key, KEYS_VERSION)) != NULL) {
         k.kind = parse_path(&k, at, true) ? KEY_VERSION : KEY_OTHER;
+    } else if ((at = keys_after(key, KEYS_LAYER)) != NULL) {
+        k.kind = parse_path(&k, at, false) ? KEY_LAYER : KEY_OTHER;
     } else if ((at = keys_after(key, KEYS_NODE)) != NULL) {
         k.kind = take_node(&k, at) ? KEY_NODE : KEY_OTHER;
     }

@@ -11,9 +11,11 @@
 #define KEYS_NAMESPACE CORE_PREFIX "namespaces/"
 #define KEYS_FUNCTION  CORE_PREFIX "functions/"
 #define KEYS_VERSION   CORE_PREFIX "versions/"
+#define KEYS_LAYER     CORE_PREFIX "layers/"
 #define KEYS_NODE      CORE_PREFIX "nodes/"
 
 void keys_namespace(const char *name, char ret[KEYS_MAX]);
+void keys_layer(const char *namespace_, const char *name, char ret[KEYS_MAX]);
 void keys_node(const char *name, char ret[KEYS_MAX]);
 void keys_function(const struct core_function *f, char ret[KEYS_MAX]);
 void keys_version(const struct core_function *f, uint64_t number, char ret[KEYS_MAX]);
@@ -26,10 +28,11 @@ struct parsed_key {
         KEY_NAMESPACE,
         KEY_FUNCTION,
         KEY_VERSION,
+        KEY_LAYER,
         KEY_NODE
     } kind;
     char namespace_[SPEC_NAME_MAX + 1];
-    char name[SPEC_NAME_MAX + 1]; /* of the function, or of the node */
+    char name[SPEC_NAME_MAX + 1]; /* of the function, layer or node */
     uint64_t number;
 };
 

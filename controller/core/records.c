@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "common/spec_layers.h"
 #include "controller/core/clean.h"
 #include "controller/core/records_json.h"
 #include "controller/core/rollouts.h"
@@ -234,6 +235,9 @@ int record_body_parse(struct function_spec *spec, struct package_ref *package,
     rc = function_spec_from_json(&s, json_object_get(json, "spec"), &err);
     if (rc == 0) {
         rc = function_spec_validate(&s, &err);
+    }
+    for (size_t i = 0; rc == 0 && i < s.n_layers; i++) {
+        rc = spec_layer_resolved(&s.layers[i]) ? 0 : -EINVAL;
     }
     if (rc == 0) {
         rc = package_ref_from_json(&p, json_object_get(json, "package"), &err);

@@ -9,6 +9,7 @@
 #include "controller/core/follow.h"
 #include "controller/core/journal.h"
 #include "controller/core/keys.h"
+#include "controller/core/layers.h"
 #include "controller/core/near.h"
 #include "controller/core/node_order.h"
 #include "controller/core/scheduler.h"
@@ -57,7 +58,9 @@ static bool has_damaged_versions(const struct controller_core *c)
 {
     for (size_t i = 0; c->damaged.n > 0 && i < c->damaged.n_buckets; i++) {
         for (struct keymap_entry *e = c->damaged.buckets[i]; e != NULL; e = e->next) {
-            if (keys_after(container_of(e, struct damage, entry)->key, KEYS_VERSION)) {
+            const char *key = container_of(e, struct damage, entry)->key;
+
+            if (keys_after(key, KEYS_VERSION) || keys_after(key, KEYS_LAYER)) {
                 return true;
             }
         }
@@ -222,7 +225,7 @@ void registry_collect(struct controller_core *c, struct core_function *f)
 
 /* --- packages --------------------------------------------------------------------- */
 
-static struct core_package *count_package(struct controller_core *c, const char *digest)
+struct core_package *registry_count_package(struct controller_core *c, const char *digest)
 {
     uint64_t hash = keymap_hash_str(c->seed, digest);
     struct keymap_entry *e = keymap_find(&c->packages, hash);
@@ -245,7 +248,7 @@ static struct core_package *count_package(struct controller_core *c, const char 
     return p;
 }
 
-static void uncount_package(struct controller_core *c, struct core_package *p)
+void registry_uncount_package(struct controller_core *c, struct core_package *p)
 {
     if (--p->n == 0) {
         keymap_remove(&c->packages, &p->entry);
@@ -286,15 +289,37 @@ struct core_body *registry_body_of(struct core_function *f, uint64_t number)
     return (struct core_body *)(uintptr_t)registry_body(f, number);
 }
 
+static void free_body(struct controller_core *c, struct core_body *b)
+{
+    for (size_t i = 0; i < b->n_counted; i++) {
+        registry_uncount_package(c, b->counted[i]);
+    }
+    function_spec_free(&b->spec);
+    free(b);
+}
+
+static int count_packages(struct controller_core *c, struct core_body *b)
+{
+    for (size_t i = 0; i <= b->spec.n_layers; i++) {
+        const struct package_ref *p =
+            i == 0 ? &b->package : &b->spec.layers[i - 1].package;
+
+        b->counted[i] = registry_count_package(c, p->digest);
+        if (b->counted[i] == NULL) {
+            return -ENOMEM;
+        }
+        b->n_counted++;
+    }
+    return 0;
+}
+
 static void remove_body(struct controller_core *c, struct core_function *f,
                         struct core_body *b)
 {
     follow_body_gone(f, b);
-    uncount_package(c, b->counted);
     list_remove(&b->link);
     f->n_bodies--;
-    function_spec_free(&b->spec);
-    free(b);
+    free_body(c, b);
 }
 
 static int add_body(struct controller_core *c, struct core_function *f, uint64_t number,
@@ -308,15 +333,13 @@ static int add_body(struct controller_core *c, struct core_function *f, uint64_t
         return -ENOMEM;
     }
     rc = record_body_parse(&b->spec, &b->package, kv->value, kv->len);
-    if (rc == 0) {
-        b->counted = count_package(c, b->package.digest);
-        rc = b->counted != NULL ? 0 : -ENOMEM;
-        if (rc < 0) {
-            function_spec_free(&b->spec);
-        }
-    }
     if (rc < 0) {
         free(b);
+        return rc;
+    }
+    rc = count_packages(c, b);
+    if (rc < 0) {
+        free_body(c, b);
         return rc;
     }
     b->number = number;
@@ -494,6 +517,9 @@ void registry_apply(struct controller_core *c, const struct core_kv *kv)
     case KEY_FUNCTION:
         rc = apply_function(c, &k, kv);
         break;
+    case KEY_LAYER:
+        rc = layers_apply(c, &k, kv);
+        break;
     case KEY_NODE:
         rc = node_order_apply(c, k.name, kv);
         break;
@@ -572,6 +598,7 @@ static void drop_unseen(struct controller_core *c, const struct seen *seen)
         }
     }
     node_orders_keep(c, is_there, seen);
+    layers_keep(c, is_there, seen);
     if (!was_seen(seen, KEYS_EPOCH)) {
         registry_apply(c, &(struct core_kv){.key = KEYS_EPOCH});
     }

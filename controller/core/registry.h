@@ -28,6 +28,10 @@ void registry_collect(struct controller_core *c, struct core_function *f);
 /* The revision of a key whose value could not be read; 0: there is no such. */
 int64_t registry_damaged_revision(const struct controller_core *c, const char *key);
 /* Whether any version needs it. One that cannot be read may need any. */
+/* One more, or one less, needs this package. NULL: out of memory. */
+struct core_package *registry_count_package(struct controller_core *c,
+                                            const char *digest);
+void registry_uncount_package(struct controller_core *c, struct core_package *p);
 bool registry_uses_package(const struct controller_core *c, const char *digest);
 
 #endif /* CONTROLLER_CORE_REGISTRY_H */

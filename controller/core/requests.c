@@ -61,6 +61,7 @@ void core_request_free(struct core_request *r)
 {
     change_free(&r->change);
     function_spec_free(&r->spec);
+    free(r->description);
     json_decref(r->order_labels);
     json_decref(r->ordered);
     if (r->edit != NULL) {
@@ -375,8 +376,14 @@ bool requests_use_package(const struct controller_core *c, const char *digest)
     {
         const struct core_request *r = container_of(it, struct core_request, all);
 
-        if (r->kind == &change_put_function && strcmp(r->package.digest, digest) == 0) {
+        if ((r->kind == &change_put_function || r->kind == &change_publish_layer) &&
+            strcmp(r->package.digest, digest) == 0) {
             return true;
+        }
+        for (size_t i = 0; i < r->spec.n_layers; i++) {
+            if (strcmp(r->spec.layers[i].package.digest, digest) == 0) {
+                return true;
+            }
         }
     }
     return false;

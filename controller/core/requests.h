@@ -48,8 +48,10 @@ struct core_request {
     core_reply_cb cb; /* NULL: nobody waits (any more) */
     void *data;
 
-    char name[SPEC_NAME_MAX + 1]; /* of the namespace, or of the node */
-    struct core_function *f;      /* or of the function */
+    char name[SPEC_NAME_MAX + 1];            /* of the namespace, or of the node */
+    struct core_function *f;                 /* or of the function */
+    char layer_namespace[SPEC_NAME_MAX + 1]; /* of the layer `name` */
+    char *description;                       /* of its version */
     struct function_spec spec;
     struct package_ref package;
     uint64_t if_revision;
@@ -97,6 +99,12 @@ void requests_put_function(struct controller_core *c, const char *namespace_,
                            const char *name, const struct function_spec *spec,
                            const struct package_ref *package, uint64_t if_revision,
                            core_reply_cb cb, void *data);
+void requests_publish_layer(struct controller_core *c, const char *namespace_,
+                            const char *name, const struct package_ref *package,
+                            const char *description, core_reply_cb cb, void *data);
+void requests_delete_layer(struct controller_core *c, const char *namespace_,
+                           const char *name, uint64_t number, core_reply_cb cb,
+                           void *data);
 void requests_delete_function(struct controller_core *c, const char *namespace_,
                               const char *name, uint64_t if_revision, core_reply_cb cb,
                               void *data);
@@ -130,7 +138,7 @@ void requests_heal_namespace(struct controller_core *c, const char *name);
 void requests_look(struct controller_core *c);
 void requests_answer_waits(struct controller_core *c, struct core_function *f);
 void requests_deliver(struct controller_core *c);
-/* Whether a version with this package is being made. */
+/* Whether a version, of a function or a layer, with this package is being made. */
 bool requests_use_package(const struct controller_core *c, const char *digest);
 void requests_invariant(const struct controller_core *c);
 

@@ -162,6 +162,64 @@ static bool take_asked(struct core_request *r, const struct asked *asked)
     return asked->spec == NULL || function_spec_copy(&r->spec, asked->spec) == 0;
 }
 
+static struct core_request *ask_layer(struct controller_core *c,
+                                      const struct change_kind *kind,
+                                      const char *namespace_, const char *name,
+                                      core_reply_cb cb, void *data)
+{
+    struct core_request *r;
+
+    if (!may_ask(c, cb, data) || !name_ok(namespace_, "namespace", cb, data) ||
+        !name_ok(name, "name", cb, data)) {
+        return NULL;
+    }
+    if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
+        reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
+        return NULL;
+    }
+    r = core_request_new(kind, cb, data);
+    if (r == NULL) {
+        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        return NULL;
+    }
+    (void)snprintf(r->layer_namespace, sizeof(r->layer_namespace), "%s", namespace_);
+    (void)snprintf(r->name, sizeof(r->name), "%s", name);
+    return r;
+}
+
+void requests_publish_layer(struct controller_core *c, const char *namespace_,
+                            const char *name, const struct package_ref *package,
+                            const char *description, core_reply_cb cb, void *data)
+{
+    struct core_request *r =
+        ask_layer(c, &change_publish_layer, namespace_, name, cb, data);
+
+    if (r == NULL) {
+        return;
+    }
+    r->package = *package;
+    r->description = strdup(description);
+    if (r->description == NULL) {
+        core_request_free(r);
+        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        return;
+    }
+    core_request_enqueue(c, r);
+}
+
+void requests_delete_layer(struct controller_core *c, const char *namespace_,
+                           const char *name, uint64_t number, core_reply_cb cb,
+                           void *data)
+{
+    struct core_request *r =
+        ask_layer(c, &change_delete_layer, namespace_, name, cb, data);
+
+    if (r != NULL) {
+        r->number = number;
+        core_request_enqueue(c, r);
+    }
+}
+
 static void ask_function(struct controller_core *c, const struct change_kind *kind,
                          const char *namespace_, const char *name,
                          const struct asked *asked, core_reply_cb cb, void *data)

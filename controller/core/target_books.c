@@ -180,7 +180,7 @@ void target_link_grant(struct core_target *t, struct core_node *n, struct core_g
     list_push_back(&n->grants, &g->of_node);
     t->n_grants++;
     n->place.n_grants++;
-    near_note(t->body->counted, n);
+    near_note(t->body->counted[0], n);
 }
 
 void target_drop_grant(struct core_grant *g)

@@ -303,7 +303,7 @@ static int ask(struct controller_core *c, const struct core_target *t, uint32_t 
     r.avoid = avoid;
     r.n_avoid = find_tried(c, t, avoid);
     r.near = near;
-    r.n_near = near_nodes(t->body->counted, near);
+    r.n_near = near_nodes(t->body->counted[0], near);
     previous = list_previous(t, &r.n_previous);
     if (previous == NULL) {
         return -ENOMEM;

@@ -1,6 +1,15 @@
 add_library(test_runtime_bench STATIC ${CMAKE_SOURCE_DIR}/tests/lib/runtime.c)
 target_link_libraries(test_runtime_bench PUBLIC agent_runtime test_sandbox_bench)
-foreach(kind exec http lambda frozen)
+add_library(test_runtime_lambda_bench STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/runtime_lambda_fixture.c)
+target_link_libraries(test_runtime_lambda_bench PUBLIC test_runtime_bench)
+foreach(kind lambda lambda_events lambda_replies lambda_ends lambda_extensions)
+  mayfly_test(test_runtime_${kind} integration
+    SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_lambda_bench
+    TIMEOUT 180)
+  add_dependencies(test_runtime_${kind} mayfly-warden)
+endforeach()
+foreach(kind exec http frozen)
   mayfly_test(test_runtime_${kind} integration
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_bench TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)

@@ -1,143 +1,5 @@
 /* `provided` functions in real sandboxes: bootstraps that speak Lambda's Runtime API. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h> /* needs those above */
-
-#include "tests/lib/runtime.h"
-
-static struct runtime_bench bench;
-
-/* What an event says is done. */
-static const char bootstrap[] =
-    "#!/usr/bin/python3\n"
-    "import base64, http.client, json, os, signal, socket, sys, threading, time\n"
-    "api = os.environ['AWS_LAMBDA_RUNTIME_API']\n"
-    "base = '/2018-06-01/runtime/'\n"
-    "def ask(method, path, body=None, headers={}, **k):\n"
-    "    c = http.client.HTTPConnection(api)\n"
-    "    c.request(method, path, body, headers, **k)\n"
-    "    r = c.getresponse()\n"
-    "    return r, r.read()\n"
-    "def raw(data):\n"
-    "    host, port = api.split(':')\n"
-    "    s = socket.create_connection((host, int(port)))\n"
-    "    s.sendall(data); out = b''\n"
-    "    try:\n"
-    "        while True:\n"
-    "            d = s.recv(65536)\n"
-    "            if not d: break\n"
-    "            out += d\n"
-    "    except ConnectionError: pass\n"
-    "    return out\n"
-    "def pieces(n):\n"
-    "    for i in range(n): yield bytes(65536)\n"
-    "def serve():\n"
-    "    r, event = ask('GET', base + 'invocation/next')\n"
-    "    id = r.headers['Lambda-Runtime-Aws-Request-Id']\n"
-    "    to = base + 'invocation/' + id\n"
-    "    what = event.decode('latin1').split(' ')[0]\n"
-    "    if what == 'event':\n"
-    "        out = {k.lower(): v for k, v in r.headers.items()}\n"
-    "        out['env'] = dict(os.environ); out['event'] = event.decode()\n"
-    "        ask('POST', to + '/response', json.dumps(out))\n"
-    "    elif what == 'error':\n"
-    "        ask('POST', to + '/error', "
-    "'{\"errorMessage\":\"no such thing\",\"errorType\":\"KeyError\"}',\n"
-    "            {'Lambda-Runtime-Function-Error-Type': 'Function.Odd'})\n"
-    "    elif what == 'trailer' or what == 'latetrailer':\n"
-    "        doc = base64.b64encode(b'{\"errorType\":\"Late\",\"errorMessage\":\"x\"}')\n"
-    "        part = b'4\\r\\npart\\r\\n' if what == 'latetrailer' else b''\n"
-    "        raw(b'POST ' + to.encode() + b'/response HTTP/1.1\\r\\nHost: x\\r\\n'\n"
-    "            b'Transfer-Encoding: chunked\\r\\nConnection: close\\r\\n'\n"
-    "            b'Lambda-Runtime-Function-Response-Mode: streaming\\r\\n'\n"
-    "            b'Trailer: Lambda-Runtime-Function-Error-Type\\r\\n\\r\\n' + part +\n"
-    "            b'0\\r\\nLambda-Runtime-Function-Error-Type: Function.Late\\r\\n'\n"
-    "            b'Lambda-Runtime-Function-Error-Body: ' + doc + b'\\r\\n\\r\\n')\n"
-    "    elif what == 'stream':\n"
-    "        ask('POST', to + '/response', pieces(320), {'Transfer-Encoding': "
-    "'chunked',\n"
-    "            'Content-Type': 'text/x-stream',\n"
-    "            'Lambda-Runtime-Function-Response-Mode': 'streaming'}, "
-    "encode_chunked=True)\n"
-    "    elif what == 'toolarge':\n"
-    "        r, b = ask('POST', to + '/response', bytes(6291557))\n"
-    "        print('answer', r.status, b.decode().strip(), flush=True)\n"
-    "    elif what == 'mode':\n"
-    "        r, b = ask('POST', to + '/response', 'x', "
-    "{'Lambda-Runtime-Function-Response-Mode': 'odd'})\n"
-    "        print('answer', r.status, b.decode().strip(), flush=True)\n"
-    "    elif what == 'exit': print('dying', flush=True); os._exit(3)\n"
-    "    elif what == 'half':\n"
-    "        host, port = api.split(':')\n"
-    "        s = socket.create_connection((host, int(port)))\n"
-    "        s.sendall(b'POST ' + to.encode() + b'/response HTTP/1.1\\r\\nHost: "
-    "x\\r\\n'\n"
-    "                  b'Content-Length: 100\\r\\n\\r\\nhalf')\n"
-    "        time.sleep(0.1)\n"
-    "        if event == b'half exit': os._exit(4)\n"
-    "        s.close()\n"
-    "    elif what == 'oom': x = bytearray(200 << 20)\n"
-    "    elif what == 'again':\n"
-    "        r2, e2 = ask('GET', base + 'invocation/next')\n"
-    "        same = e2 == event and r2.headers['Lambda-Runtime-Aws-Request-Id'] == id\n"
-    "        ask('POST', to + '/response', 'same' if same else 'other')\n"
-    "    elif what == 'twice':\n"
-    "        ask('POST', to + '/response', 'first')\n"
-    "        r, b = ask('POST', to + '/response', 'second')\n"
-    "        print('answer', r.status, b.decode().strip(), flush=True)\n"
-    "    elif what == 'garbage':\n"
-    "        out = [raw(b'\\0\\1\\2garbage\\r\\n\\r\\n')[:12], raw(b'GET / "
-    "HTTP/9.9\\r\\n\\r\\n')[:12]]\n"
-    "        out += [ask('GET', '/nonsense')[0].status, ask('PUT', base)[0].status]\n"
-    "        out += [ask('GET', '/2018-06-01/ping')[1]]\n"
-    "        out += [ask('POST', base + 'invocation/none/response', 'x')[0].status]\n"
-    "        out += [ask('POST', base + 'init/error', 'x')[0].status]\n"
-    "        ask('POST', to + '/response', repr(out))\n"
-    "    elif what == 'wait': time.sleep(1000)\n"
-    "    elif what == 'empty': ask('POST', to + '/response', b'')\n"
-    "    else: ask('POST', to + '/response', event, {'Content-Type': 'text/plain'})\n"
-    "def forever():\n"
-    "    while True: serve()\n"
-    "for i in range(int(os.environ.get('AWS_LAMBDA_MAX_CONCURRENCY', '1')) - 1):\n"
-    "    threading.Thread(target=forever).start()\n"
-    "print('begun', flush=True)\n"
-    "forever()\n";
-
-static void run(struct bench_instance *i, uint32_t concurrency)
-{
-    bench_instance_init(i, SPEC_RUNTIME_PROVIDED, NULL);
-    i->spec.concurrency = concurrency;
-    bench_instance_run(&bench, i);
-}
-
-static void begin(struct bench_instance *i, struct bench_call *c, const char *event)
-{
-    const struct bench_request r = {.content_length = strlen(event)};
-
-    assert_int_equal(bench_call_start(&bench, i, c, &r), 0);
-    assert_int_equal(runtime_call_write(c->c, event, strlen(event)), 0);
-    assert_int_equal(runtime_call_end(c->c), 0);
-}
-
-static void dies(struct bench_call *c, const char *event)
-{
-    struct bench_instance i;
-
-    run(&i, 1);
-    bench_call_do(&bench, &i, c, event);
-    WAIT_FOR(&bench, i.n_gone == 1);
-    assert_int_equal(i.n_failed, 1);
-    assert_int_equal(i.cause, c->cause);
-    assert_true(i.failed_at < c->closed_at);
-    bench_instance_end(&bench, &i);
-}
+#include "tests/integration/runtime_lambda_fixture.h"
 
 /* Events go out, answers come back, one after the other. */
 static void serves_events(void **state)
@@ -147,7 +9,7 @@ static void serves_events(void **state)
     char line[80];
     (void)state;
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     bench_call_do(&bench, &i, &c, "event \"x\"");
     assert_int_equal(c.cause, CAUSE_NONE);
     assert_int_equal(c.status, 200);
@@ -188,7 +50,7 @@ static void passes_an_error_on(void **state)
     struct bench_call c = {0};
     (void)state;
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     bench_call_do(&bench, &i, &c, "error");
     assert_int_equal(c.cause, CAUSE_FUNCTION_ERROR);
     assert_string_equal(c.text, "KeyError: no such thing");
@@ -211,7 +73,7 @@ static void passes_trailers_on(void **state)
     struct bench_call c = {0};
     (void)state;
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     bench_call_do(&bench, &i, &c, "trailer");
     assert_int_equal(c.cause, CAUSE_FUNCTION_ERROR);
     assert_string_equal(c.text, "Late: x");
@@ -237,8 +99,8 @@ static void streams_a_reply(void **state)
     uint64_t seen;
     (void)state;
 
-    run(&i, 1);
-    begin(&i, &c, "stream");
+    lambda_run(&i, 1);
+    lambda_begin(&i, &c, "stream");
     WAIT_FOR(&bench, c.seen_bytes > 0);
     seen = c.seen_bytes;
     assert_non_null(strstr(c.headers.data, "Content-Type: text/x-stream\n"));
@@ -289,7 +151,7 @@ static void refuses_bad_answers(void **state)
     struct bench_call c = {0};
     (void)state;
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     bench_call_do(&bench, &i, &c, "toolarge");
     assert_int_equal(c.cause, CAUSE_FUNCTION_ERROR);
     assert_string_equal(c.text,
@@ -299,7 +161,7 @@ static void refuses_bad_answers(void **state)
     bench_call_free(&c);
     bench_instance_end(&bench, &i);
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     c = (struct bench_call){0};
     bench_call_do(&bench, &i, &c, "mode");
     assert_int_equal(c.cause, CAUSE_FUNCTION_ERROR);
@@ -323,7 +185,7 @@ static void bears_garbage(void **state)
     struct bench_instance i;
     (void)state;
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     bench_call_expect(&bench, &i, "garbage",
                       "[b'HTTP/1.1 400', b'HTTP/1.1 400', 404, 405, b'pong', 400, 403]");
     bench_call_expect(&bench, &i, "on", "on");
@@ -337,20 +199,20 @@ static void tells_an_exit(void **state)
     struct bench_call c = {0};
     (void)state;
 
-    dies(&c, "exit");
+    lambda_dies(&c, "exit");
     assert_int_equal(c.cause, CAUSE_CRASHED);
     assert_string_equal(c.text, "exit status 3");
     assert_int_equal(c.status, 0);
     bench_call_free(&c);
     bench_log_has(&bench, "stdout dying\n");
     c = (struct bench_call){0};
-    dies(&c, "half exit");
+    lambda_dies(&c, "half exit");
     assert_int_equal(c.cause, CAUSE_CRASHED);
     assert_string_equal(c.text, "exit status 4");
-    assert_int_equal(c.seen_bytes, 4);
+    assert_int_equal(c.seen_bytes, 0); /* what is no stream comes whole or not at all */
     bench_call_free(&c);
     c = (struct bench_call){0};
-    dies(&c, "oom");
+    lambda_dies(&c, "oom");
     assert_int_equal(c.cause, CAUSE_OOM);
     assert_string_equal(c.text, "peak 64 MiB of 64 MiB");
     bench_call_free(&c);
@@ -363,7 +225,7 @@ static void tells_a_cut_answer(void **state)
     struct bench_call c = {0};
     (void)state;
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     bench_call_do(&bench, &i, &c, "half");
     assert_int_equal(c.cause, CAUSE_FUNCTION_ERROR);
     assert_non_null(strstr(c.text, "Runtime.TruncatedResponse"));
@@ -380,8 +242,8 @@ static void runs_calls_side_by_side(void **state)
     struct bench_call a = {0};
     (void)state;
 
-    run(&i, 3);
-    begin(&i, &a, "wait");
+    lambda_run(&i, 3);
+    lambda_begin(&i, &a, "wait");
     bench_call_expect(&bench, &i, "b", "b");
     bench_call_expect(&bench, &i, "c", "c");
     assert_true(bench_call_cancel(&a)); /* its worker is lost, the others are not */
@@ -398,13 +260,13 @@ static void cancels(void **state)
     struct bench_call c = {0};
     (void)state;
 
-    run(&i, 1);
+    lambda_run(&i, 1);
     assert_int_equal(bench_call_start(&bench, &i, &c, &chunked), 0);
     assert_int_equal(runtime_call_write(c.c, "never", 5), 0);
     assert_true(bench_call_cancel(&c)); /* the function has not seen it */
     bench_call_expect(&bench, &i, "on", "on");
     c = (struct bench_call){.cancel_in_body = true};
-    begin(&i, &c, "stream");
+    lambda_begin(&i, &c, "stream");
     WAIT_FOR(&bench, c.c == NULL);
     assert_false(c.usable);
     bench_call_free(&c);
@@ -482,21 +344,6 @@ static void bounds_an_init_error(void **state)
     assert_string_equal(i.text, "Function.Big");
 }
 
-static int open_bench(void **state)
-{
-    (void)state;
-    runtime_bench_open(&bench);
-    sandbox_bench_file(&bench.sandboxes, "bootstrap", bootstrap);
-    return 0;
-}
-
-static int close_bench(void **state)
-{
-    (void)state;
-    runtime_bench_close(&bench);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,5 +366,5 @@ int main(void)
         return 77;
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    return cmocka_run_group_tests(tests, open_bench, close_bench);
+    return cmocka_run_group_tests(tests, lambda_bench_open, lambda_bench_close);
 }

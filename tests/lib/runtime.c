@@ -67,7 +67,7 @@ void runtime_bench_open(struct runtime_bench *b)
 {
     struct runtime_host_options options = {
         .on_ready = on_ready, .on_failed = on_failed, .on_gone = on_gone, .data = b};
-    char dir[96];
+    char dir[96], packages[96];
 
     *b = (struct runtime_bench){0};
     sandbox_bench_open(&b->sandboxes);
@@ -78,6 +78,8 @@ void runtime_bench_open(struct runtime_bench *b)
     CHECK(logs_new(&b->logs, &b->sandboxes.loop, dir, NULL) == 0);
     options.warden = b->sandboxes.warden;
     options.logs = b->logs;
+    (void)snprintf(packages, sizeof(packages), "%s/packages", b->sandboxes.dir);
+    options.packages_dir = packages;
     CHECK(runtime_host_new(&b->host, &b->sandboxes.loop, &options) == 0);
 }
 
@@ -219,8 +221,15 @@ static void call_close(struct runtime_call *call, enum cause cause, const char *
     (void)snprintf(c->text, sizeof(c->text), "%s", text);
 }
 
+static void call_replied_cb(struct runtime_call *run)
+{
+    struct bench_call *c = runtime_call_data(run);
+
+    c->n_replied++;
+}
+
 static const struct runtime_call_ops call_ops = {call_response, call_body, call_drain,
-                                                 call_close};
+                                                 call_replied_cb, call_close};
 
 int bench_call_start(struct runtime_bench *b, struct bench_instance *i,
                      struct bench_call *c, const struct bench_request *r)
@@ -233,6 +242,8 @@ int bench_call_start(struct runtime_bench *b, struct bench_instance *i,
         .content_length = r->content_length,
         .peer = "192.0.2.7",
         .deadline_wall_ms = 1700000000123,
+        .invoked_arn = r->invoked_arn,
+        .verbatim = r->verbatim,
     };
     int rc;
 

@@ -42,6 +42,7 @@ struct bench_call {
     bool cancel_in_body;
     bool usable;
     unsigned n_drains;
+    unsigned n_replied;
     unsigned n_closed;
     enum cause cause;
     char text[256];
@@ -81,6 +82,8 @@ struct bench_request {
     const struct http_header *headers;
     size_t n_headers;
     uint64_t content_length;
+    const char *invoked_arn;
+    bool verbatim;
 };
 /* 0 or what runtime_call_start() says. The body is the caller's to write. */
 int bench_call_start(struct runtime_bench *b, struct bench_instance *i,

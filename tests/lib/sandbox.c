@@ -274,6 +274,25 @@ void sandbox_bench_file(struct sandbox_bench *b, const char *name, const char *t
     CHECK(fputs(text, f) >= 0 && fclose(f) == 0);
 }
 
+void sandbox_bench_layer(struct sandbox_bench *b, const char *digest, const char *name,
+                         const char *text)
+{
+    char path[400];
+    int len = snprintf(path, sizeof(path), "%s/packages/%s", b->dir, digest);
+    FILE *f;
+
+    (void)mkdir(path, 0755);
+    if (strchr(name, '/') != NULL) {
+        (void)snprintf(path + len, sizeof(path) - (size_t)len, "/%.*s",
+                       (int)strcspn(name, "/"), name);
+        (void)mkdir(path, 0755);
+    }
+    (void)snprintf(path + len, sizeof(path) - (size_t)len, "/%s", name);
+    f = fopen(path, "we");
+    CHECK(f != NULL && fputs(text, f) >= 0 && fchmod(fileno(f), 0755) == 0 &&
+          fclose(f) == 0);
+}
+
 void sandbox_bench_copy(struct sandbox_bench *b, const char *path, const char *name)
 {
     FILE *from = fopen(path, "re"), *to = package_file(b, name);

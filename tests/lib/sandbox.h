@@ -53,6 +53,9 @@ void sandbox_bench_close(struct sandbox_bench *b);
 void sandbox_bench_turn(
     struct sandbox_bench *b); /* one turn of the loop, at most 50 ms */
 void sandbox_bench_file(struct sandbox_bench *b, const char *name, const char *text);
+/* In another package, "extensions/name" or "name"; executable. */
+void sandbox_bench_layer(struct sandbox_bench *b, const char *digest, const char *name,
+                         const char *text);
 void sandbox_bench_copy(struct sandbox_bench *b, const char *path, const char *name);
 
 struct bench_sandbox {
