@@ -114,13 +114,12 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
     copy.n_env = 0;
     copy.constraints = NULL;
     copy.n_constraints = 0;
-    if ((src->handler != NULL && (copy.handler = strdup(src->handler)) == NULL) ||
+    copy.layers = NULL;
+    copy.n_layers = 0;
+    if (spec_layers_copy(&copy, src) < 0 ||
+        (src->handler != NULL && (copy.handler = strdup(src->handler)) == NULL) ||
         (src->n_constraints > 0 && spec_constraints_copy(&copy, src) < 0)) {
         function_spec_free(&copy);
-        if (spec_layers_copy(&copy, src) < 0) {
-            return -ENOMEM;
-        }
-        free(copy.layers);
         return -ENOMEM;
     }
     for (size_t i = 0; i < src->n_env; i++) {
