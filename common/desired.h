@@ -34,6 +34,7 @@ struct function_state {
     bool deleted;             /* only the three above count */
     uint32_t namespace_index; /* unique per namespace in the cluster: the sandbox's uid */
     uint64_t serving; /* number of the version that takes the calls; 0: none yet */
+    const char *url;  /* JSON of its URL's configuration; NULL: it has no URL */
     const struct version_state *versions; /* serving and candidate; others are retired */
     size_t n_versions;
 };
@@ -45,6 +46,15 @@ struct node_state {
     bool deleted;        /* only the two above count */
     const char *gateway; /* "host:port" */
     bool usable;         /* takes new work */
+};
+
+/* An access key with which requests are signed. A higher revision replaces a lower one. */
+struct key_state {
+    const char *id;
+    uint64_t revision;
+    bool deleted; /* only the three above count */
+    const char *namespace_;
+    const char *secret;
 };
 
 /* --- agents to controller ------------------------------------------------------------

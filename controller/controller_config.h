@@ -28,6 +28,8 @@ struct controller_config {
     uint64_t packages_max_bytes;
     uint32_t packages_grace_ms;
     uint32_t settle_ms;
+    char *lambda_auth;    /* "sigv4" or "off" */
+    char *lambda_account; /* 12 digits */
     char *log_level;
     char *log_format;
 };

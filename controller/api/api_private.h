@@ -143,6 +143,7 @@ struct api {
     size_t n_event_streams;
     uint64_t last_event; /* that they were told of */
     uv_timer_t collect;  /* unused packages; at the end, the grace */
+    unsigned n_lambda_large; /* lambda.c: large bodies that are worked on */
     bool closing;
     bool server_closing;
     unsigned open; /* server and timer */
@@ -180,6 +181,10 @@ void api_get_events(struct api_request *r);
 
 void api_get_package(struct api_request *r);
 void api_put_package(struct api_request *r);
+
+void api_list_keys(struct api_request *r);
+void api_create_key(struct api_request *r);
+void api_delete_key(struct api_request *r);
 
 void api_list_nodes(struct api_request *r);
 void api_get_node(struct api_request *r);

@@ -6,6 +6,7 @@
 
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "controller/core/access_keys.h"
 #include "controller/core/keys.h"
 #include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
@@ -17,7 +18,7 @@
 
 /* --- building --------------------------------------------------------------------- */
 
-static void compare(struct change *ch, const char *key, int64_t mod_revision)
+void change_compare(struct change *ch, const char *key, int64_t mod_revision)
 {
     char *copy = strdup(key);
 
@@ -45,7 +46,7 @@ static void op(struct change *ch, const char *key, char *value)
 }
 
 /* value: a JSON text, from now on the change's; NULL: there was no memory for it. */
-static void put(struct change *ch, const char *key, char *value)
+void change_put(struct change *ch, const char *key, char *value)
 {
     if (value == NULL) {
         ch->broken = true;
@@ -54,10 +55,15 @@ static void put(struct change *ch, const char *key, char *value)
     op(ch, key, value);
 }
 
-static void put_json(struct change *ch, const char *key, json_t *json)
+void change_put_json(struct change *ch, const char *key, json_t *json)
 {
-    put(ch, key, json != NULL ? json_dumps(json, JSON_COMPACT) : NULL);
+    change_put(ch, key, json != NULL ? json_dumps(json, JSON_COMPACT) : NULL);
     json_decref(json);
+}
+
+void change_delete(struct change *ch, const char *key)
+{
+    op(ch, key, NULL);
 }
 
 void change_free(struct change *ch)
@@ -73,7 +79,7 @@ void change_free(struct change *ch)
     *ch = (struct change){0};
 }
 
-static int built(struct core_request *r)
+int change_built(struct core_request *r)
 {
     if (r->change.broken) {
         return request_refuse(r, CAUSE_INTERNAL, "out of memory");
@@ -105,11 +111,11 @@ static void add_namespace(struct controller_core *c, struct change *ch, const ch
 
     now_text(c, now);
     keys_namespace(name, key);
-    compare(ch, key, 0);
-    compare(ch, KEYS_INDEX, c->index_revision);
-    put_json(ch, key,
+    change_compare(ch, key, 0);
+    change_compare(ch, KEYS_INDEX, c->index_revision);
+    change_put_json(ch, key,
              json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
-    put_json(ch, KEYS_INDEX, json_pack("{s:I}", "next", (json_int_t)index + 1));
+    change_put_json(ch, KEYS_INDEX, json_pack("{s:I}", "next", (json_int_t)index + 1));
 }
 
 static const struct core_namespace *present_namespace(const struct controller_core *c,
@@ -141,7 +147,7 @@ static int build_put_namespace(struct controller_core *c, struct core_request *r
     r->created = true;
     r->based_on = c->index_revision;
     add_namespace(c, &r->change, r->name, index);
-    return built(r);
+    return change_built(r);
 }
 
 static enum change_seen look_put_namespace(const struct controller_core *c,
@@ -180,9 +186,13 @@ static int build_delete_namespace(struct controller_core *c, struct core_request
                               ns->n_functions, ns->n_functions == 1 ? "" : "s",
                               ns->n_functions == 1 ? "it" : "them");
     }
-    compare(&r->change, key, r->based_on);
+    if (access_keys_of(c, r->name) > 0) {
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "namespace %s has access keys; delete them first", r->name);
+    }
+    change_compare(&r->change, key, r->based_on);
     op(&r->change, key, NULL);
-    return built(r);
+    return change_built(r);
 }
 
 static int64_t namespace_revision(const struct controller_core *c, const char *name)
@@ -252,9 +262,9 @@ static int build_order_node(struct controller_core *c, struct core_request *r)
     }
     r->based_on = node_order_revision(c, r->name);
     keys_node(r->name, key);
-    compare(&r->change, key, r->based_on);
-    put(&r->change, key, json_dumps(r->ordered, JSON_COMPACT));
-    return built(r);
+    change_compare(&r->change, key, r->based_on);
+    change_put(&r->change, key, json_dumps(r->ordered, JSON_COMPACT));
+    return change_built(r);
 }
 
 static enum change_seen look_order_node(const struct controller_core *c,
@@ -284,13 +294,13 @@ static int build_epoch(struct controller_core *c, struct core_request *r)
     if (r->number > CORE_EPOCH_MAX) {
         return request_refuse(r, CAUSE_INTERNAL, "all epochs are used up");
     }
-    compare(&r->change, KEYS_EPOCH, r->based_on);
-    put_json(&r->change, KEYS_EPOCH, json_pack("{s:I}", "epoch", (json_int_t)r->number));
+    change_compare(&r->change, KEYS_EPOCH, r->based_on);
+    change_put_json(&r->change, KEYS_EPOCH, json_pack("{s:I}", "epoch", (json_int_t)r->number));
     keys_namespace(NAMESPACE_DEFAULT, key);
     if (namespace_revision(c, NAMESPACE_DEFAULT) == 0 && next_index(c) != 0) {
         add_namespace(c, &r->change, NAMESPACE_DEFAULT, next_index(c));
     }
-    return built(r);
+    return change_built(r);
 }
 
 /* An epoch must be this core's alone: when in doubt the next one is taken. */
@@ -325,7 +335,11 @@ static int check_revision(struct core_request *r)
 {
     const struct core_function *f = r->f;
 
-    if (r->if_revision == 0 ||
+    if (r->if_revision == CORE_ABSENT && f->present) {
+        return request_refuse(r, CAUSE_CONFLICT, "function %s/%s is there already",
+                              f->ns->name, f->name);
+    }
+    if (r->if_revision == 0 || r->if_revision == CORE_ABSENT ||
         (f->present && r->if_revision == (uint64_t)f->mod_revision)) {
         return 0;
     }
@@ -375,7 +389,7 @@ static void add_version(struct core_request *r, struct record *next)
                            sizeof(dropped) / sizeof(dropped[0]));
 
     keys_function(r->f, key);
-    put(&r->change, key, record_format(next));
+    change_put(&r->change, key, record_format(next));
     for (size_t i = 0; i < n; i++) {
         keys_version(r->f, dropped[i], key);
         op(&r->change, key, NULL);
@@ -403,9 +417,9 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
     r->based_on = f->present ? f->mod_revision : 0;
     r->namespace_based_on = f->ns->mod_revision;
     keys_function(f, key);
-    compare(&r->change, key, r->based_on);
+    change_compare(&r->change, key, r->based_on);
     keys_namespace(f->ns->name, key);
-    compare(&r->change, key, r->namespace_based_on);
+    change_compare(&r->change, key, r->namespace_based_on);
     add_version(r, &next);
     record_free(&next);
     body = record_body_format(&r->spec, &r->package);
@@ -413,8 +427,8 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
         r->body_hash = keymap_hash(c->seed, body, strlen(body));
     }
     keys_version(f, r->number, key);
-    put(&r->change, key, body);
-    return built(r);
+    change_put(&r->change, key, body);
+    return change_built(r);
 }
 
 /* Ours is the version with this number, this time and these contents. */
@@ -467,7 +481,7 @@ static int build_delete_function(struct controller_core *c, struct core_request 
     }
     memcpy(r->stamp, f->record.created_at, sizeof(r->stamp));
     keys_function(f, key);
-    compare(&r->change, key, r->based_on);
+    change_compare(&r->change, key, r->based_on);
     op(&r->change, key, NULL);
     LIST_FOREACH(it, &f->bodies)
     {
@@ -477,7 +491,7 @@ static int build_delete_function(struct controller_core *c, struct core_request 
         keys_version(f, container_of(it, struct core_body, link)->number, key);
         op(&r->change, key, NULL);
     }
-    return built(r);
+    return change_built(r);
 }
 
 static enum change_seen look_delete_function(const struct controller_core *c,
@@ -524,10 +538,10 @@ static int build_decide(struct controller_core *c, struct core_request *r)
         r->change.broken = true;
     }
     keys_function(f, key);
-    compare(&r->change, key, r->based_on);
-    put(&r->change, key, record_format(&next));
+    change_compare(&r->change, key, r->based_on);
+    change_put(&r->change, key, record_format(&next));
     record_free(&next);
-    return built(r);
+    return change_built(r);
 }
 
 static enum change_seen look_decide(const struct controller_core *c,

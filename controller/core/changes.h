@@ -38,7 +38,15 @@ struct change_kind {
 extern const struct change_kind change_epoch, change_put_namespace,
     change_delete_namespace, change_order_node, change_put_function,
     change_delete_function, change_decide;
+extern const struct change_kind change_put_key, change_delete_key, change_attribute;
 
 void change_free(struct change *ch);
+
+/* For those who build one. A value is the change's from then on; NULL: out of memory. */
+void change_compare(struct change *ch, const char *key, int64_t mod_revision);
+void change_put(struct change *ch, const char *key, char *value);
+void change_put_json(struct change *ch, const char *key, json_t *json);
+void change_delete(struct change *ch, const char *key);
+int change_built(struct core_request *r); /* 0, or -1: out of memory, and it is said */
 
 #endif /* CONTROLLER_CORE_CHANGES_H */

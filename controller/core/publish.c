@@ -6,6 +6,8 @@
 
 #include "common/cleanup.h"
 
+#define URL_FORMAT (JSON_COMPACT | JSON_SORT_KEYS)
+
 /* Of a failed candidate nodes need to know nothing. */
 static const struct core_target *candidate_of(const struct core_function *f)
 {
@@ -42,12 +44,22 @@ static uint64_t hash_target(uint64_t h, const struct core_target *t)
     return h;
 }
 
+/* The one attribute that nodes need. */
+static const json_t *url_of(const struct core_function *f)
+{
+    return json_object_get(f->record.attributes, "url");
+}
+
 /* 64 bits under a secret seed instead of a copy of all that was sent: that two different
  * contents look the same is less likely than a broken memory. */
 static uint64_t content(const struct controller_core *c, const struct core_function *f)
 {
+    const json_t *url = url_of(f);
     uint64_t h = hash_number(c->seed, f->ns->index);
+    char *text = url != NULL ? json_dumps(url, URL_FORMAT) : NULL;
 
+    h = text != NULL ? keymap_hash_str(h, text) : h;
+    free(text);
     return hash_target(hash_target(h, serving_of(f)), candidate_of(f));
 }
 
@@ -84,11 +96,14 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
                                    .revision = f->revision,
                                    .namespace_index = f->ns->index,
                                    .versions = versions};
+    _cleanup_free_ char *url =
+        url_of(f) != NULL ? json_dumps(url_of(f), URL_FORMAT) : NULL;
     size_t used = 0;
 
-    if (grants == NULL) {
+    if (grants == NULL || (url == NULL && url_of(f) != NULL)) {
         return -ENOMEM;
     }
+    state.url = url;
     if (serving != NULL) {
         state.serving = serving->number;
         used = fill_version(&versions[state.n_versions++], grants, serving);

@@ -159,6 +159,9 @@ static int parse_members(struct record *r, const json_t *json)
         }
         r->n_versions++;
     }
+    if (json_is_object(json_object_get(json, "attributes"))) {
+        r->attributes = json_incref(json_object_get(json, "attributes"));
+    }
     return is_sound(r) ? 0 : -EINVAL;
 }
 
@@ -264,23 +267,29 @@ static char *dump(json_t *json)
 
 char *record_format(const struct record *r)
 {
-    json_t *versions = json_array();
+    json_t *versions = json_array(), *json;
 
     for (size_t i = 0; i < r->n_versions; i++) {
         const struct record_version *v = &r->versions[i];
-        json_t *json =
+        json_t *item =
             json_pack("{s:I, s:s, s:s, s:s, s:s}", "number", (json_int_t)v->number,
                       "state", state_names[v->state], "cause", cause_name(v->cause),
                       "message", v->message, "created_at", v->created_at);
 
-        if (json_array_append_new(versions, json) < 0) {
+        if (json_array_append_new(versions, item) < 0) {
             json_decref(versions);
             return NULL;
         }
     }
-    return dump(json_pack("{s:s, s:s, s:I, s:I, s:o}", "created_at", r->created_at,
-                          "updated_at", r->updated_at, "latest", (json_int_t)r->latest,
-                          "serving", (json_int_t)r->serving, "versions", versions));
+    json = json_pack("{s:s, s:s, s:I, s:I, s:o}", "created_at", r->created_at,
+                     "updated_at", r->updated_at, "latest", (json_int_t)r->latest,
+                     "serving", (json_int_t)r->serving, "versions", versions);
+    if (json != NULL && r->attributes != NULL &&
+        json_object_set(json, "attributes", r->attributes) < 0) {
+        json_decref(json);
+        return NULL;
+    }
+    return dump(json);
 }
 
 char *record_body_format(const struct function_spec *spec,
@@ -298,6 +307,7 @@ void record_free(struct record *r)
         free(r->versions[i].message);
     }
     free(r->versions);
+    json_decref(r->attributes);
     *r = (struct record){0};
 }
 
@@ -306,6 +316,7 @@ int record_copy(struct record *ret, const struct record *from)
     struct record r = *from;
 
     r.n_versions = 0;
+    r.attributes = NULL;
     r.versions = calloc(from->n_versions + 1, sizeof(*r.versions));
     if (r.versions == NULL) {
         return -ENOMEM;
@@ -319,7 +330,29 @@ int record_copy(struct record *ret, const struct record *from)
         }
         r.n_versions++;
     }
+    r.attributes = json_incref(from->attributes);
     *ret = r;
+    return 0;
+}
+
+int record_set_attribute(struct record *r, const char *name, const json_t *value)
+{
+    json_t *next = r->attributes != NULL ? json_copy(r->attributes) : json_object();
+    json_t *copy = value != NULL ? json_deep_copy(value) : NULL;
+    int rc = next != NULL && (value == NULL || copy != NULL) ? 0 : -ENOMEM;
+
+    if (rc == 0 && value == NULL) {
+        (void)json_object_del(next, name);
+    } else if (rc == 0) {
+        rc = json_object_set(next, name, copy) < 0 ? -ENOMEM : 0;
+    }
+    json_decref(copy);
+    if (rc < 0) {
+        json_decref(next);
+        return rc;
+    }
+    json_decref(r->attributes);
+    r->attributes = next;
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #ifndef CONTROLLER_CORE_RECORDS_H
 #define CONTROLLER_CORE_RECORDS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,7 @@ struct record {
     uint64_t serving;                /* 0: none */
     struct record_version *versions; /* in the order of their numbers */
     size_t n_versions;
+    json_t *attributes; /* object, never changed in place; NULL: none */
 };
 
 /* -EINVAL, -ENOMEM; *ret is written on success only. */
@@ -63,6 +65,9 @@ size_t record_trim(struct record *r, size_t keep, uint64_t *dropped, size_t most
 /* The candidate is decided. ready: it serves, the former one retires. -ENOMEM. */
 int record_decide(struct record *r, uint64_t number, bool ready, enum cause cause,
                   const char *message, const char *now);
+
+/* value NULL removes it. -ENOMEM. */
+int record_set_attribute(struct record *r, const char *name, const json_t *value);
 
 /* A version's value: {"spec", "package"}. */
 int record_body_parse(struct function_spec *spec, struct package_ref *package,

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "controller/core/journal.h"
+#include "controller/core/access_keys.h"
 #include "controller/core/keys.h"
 #include "controller/core/node_order.h"
 #include "controller/core/scheduler.h"
@@ -487,6 +488,9 @@ void registry_apply(struct controller_core *c, const struct core_kv *kv)
     case KEY_NODE:
         rc = node_order_apply(c, k.name, kv);
         break;
+    case KEY_ACCESS:
+        rc = access_key_apply(c, k.id, kv);
+        break;
     case KEY_VERSION:
         rc = apply_version(c, &k, kv);
         break;
@@ -562,6 +566,7 @@ static void drop_unseen(struct controller_core *c, const struct seen *seen)
         }
     }
     node_orders_keep(c, is_there, seen);
+    access_keys_keep(c, is_there, seen);
     if (!was_seen(seen, KEYS_EPOCH)) {
         registry_apply(c, &(struct core_kv){.key = KEYS_EPOCH});
     }

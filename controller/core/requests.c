@@ -63,6 +63,7 @@ void core_request_free(struct core_request *r)
     function_spec_free(&r->spec);
     json_decref(r->order_labels);
     json_decref(r->ordered);
+    explicit_bzero(r->key_secret, sizeof(r->key_secret));
     free(r);
 }
 

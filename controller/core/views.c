@@ -148,7 +148,7 @@ static json_t *function_view(const struct core_function *f)
 
     (void)snprintf(path, sizeof(path), "/fn/%s/%s", f->ns->name, f->name);
     return json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:o, s:o, s:s, s:o, s:o, "
-                     "s:o, s:o, s:o, s:o, s:o}",
+                     "s:o, s:o, s:o, s:o, s:o, s:O*}",
                      "namespace", f->ns->name, "name", f->name, "revision",
                      (json_int_t)f->mod_revision, "state", state_of(f), "serving_version",
                      (json_int_t)r->serving, "latest_version", (json_int_t)r->latest,
@@ -158,7 +158,7 @@ static json_t *function_view(const struct core_function *f)
                      number(t->invocations), "cold_starts", number(t->cold_starts),
                      "errors", number(t->errors), "grants",
                      append_grants(append_grants(json_array(), f->serving), f->candidate),
-                     "versions", versions_view(f));
+                     "versions", versions_view(f), "attributes", r->attributes);
 }
 
 json_t *controller_core_function(const struct controller_core *c, const char *namespace_,
