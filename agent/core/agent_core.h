@@ -191,6 +191,8 @@ void agent_core_loads(const struct agent_core *a,
                       void (*each)(void *data, const struct version_load *l), void *data);
 uint64_t agent_core_memory_reserved(const struct agent_core *a);
 
+bool agent_core_has_function(const struct agent_core *a, const char *namespace_,
+                             const char *name);
 const char *function_namespace(const struct function *f);
 const char *function_name(const struct function *f);
 uint32_t function_namespace_index(const struct function *f);

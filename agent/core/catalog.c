@@ -408,3 +408,9 @@ const struct package_ref *version_package(const struct version *v)
 {
     return &v->package->ref;
 }
+
+bool agent_core_has_function(const struct agent_core *a, const char *namespace_,
+                             const char *name)
+{
+    return catalog_find(a, namespace_, name) != NULL;
+}
