@@ -425,9 +425,25 @@ static bool admit(struct lambda *l)
     return true;
 }
 
+static bool is_call(struct api_request *r)
+{
+    struct http_str m = http_exchange_method(r->x), path = http_exchange_path(r->x);
+    struct lambda_path p;
+
+    return lambda_path_parse(&p, m.at, m.len, path.at, path.len) == 0 &&
+           (p.op == LAMBDA_Invoke || p.op == LAMBDA_InvokeWithResponseStream ||
+            p.op == LAMBDA_InvokeAsync);
+}
+
 static void begin(struct api_request *r)
 {
-    struct lambda *l = calloc(1, sizeof(*l));
+    struct lambda *l;
+
+    if (is_call(r)) {
+        lambda_relay_begin(r);
+        return;
+    }
+    l = calloc(1, sizeof(*l));
 
     if (l == NULL || (l->hash = EVP_MD_CTX_new()) == NULL ||
         EVP_DigestInit_ex(l->hash, EVP_sha256(), NULL) != 1) {

@@ -129,6 +129,9 @@ void lambda_code_store(struct lambda *l, void (*stored)(struct lambda *l));
 void lambda_code_decode(struct lambda *l);
 void lambda_code_drop(struct lambda *l);
 
+/* --- calls (lambda_relay.c): passed on to a node ------------------------------------- */
+void lambda_relay_begin(struct api_request *r);
+
 /* --- changes -------------------------------------------------------------------------- */
 /* Sets l->attribute to l->value on the path's function; then changed(), which replies.
  * When the function was changed meanwhile, again(). */

@@ -23,7 +23,6 @@ static void row(struct table *t, const json_t *key)
 {
     char age[PRINT_SHORT];
 
-    table_row(t);
     table_cell(t, 0, "%s", json_text(key, "access_key_id", "?"));
     table_cell(t, 1, "%s", json_text(key, "namespace", "?"));
     table_cell(t, 2, "%s", print_age(json_text(key, "created_at", ""), age));
