@@ -48,7 +48,8 @@ struct node_state {
     bool usable;         /* takes new work */
 };
 
-/* An access key with which requests are signed. A higher revision replaces a lower one. */
+/* An access key with which requests are signed. A higher revision replaces a lower one.
+ */
 struct key_state {
     const char *id;
     uint64_t revision;

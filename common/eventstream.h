@@ -13,7 +13,7 @@
 #define EVENTSTREAM_PAYLOAD_MAX (256 * 1024) /* that we put in a frame */
 
 struct eventstream_header {
-    const char *name; /* at most 255 bytes */
+    const char *name;  /* at most 255 bytes */
     const char *value; /* at most 64 KiB */
 };
 

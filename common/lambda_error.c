@@ -6,10 +6,9 @@ static const struct {
     const char *code;
     int status;
     const char *key, *type;
-} errors[LAMBDA_E_COUNT] = {
-    [LAMBDA_OK] = {"", 200, "message", NULL},
+} errors[LAMBDA_E_COUNT] = {[LAMBDA_OK] = {"", 200, "message", NULL},
 #define X(name, code, status, key, type) [LAMBDA_E_##name] = {code, status, key, type},
-    LAMBDA_ERRORS(X)
+                            LAMBDA_ERRORS(X)
 #undef X
 };
 

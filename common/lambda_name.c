@@ -109,9 +109,9 @@ void lambda_arn(char ret[LAMBDA_ARN_SIZE], const char *region, const char *accou
 {
     bool qualified = qualifier != NULL && *qualifier != '\0';
 
-    (void)snprintf(ret, LAMBDA_ARN_SIZE, "arn:aws:lambda:%.32s:%.12s:function:%.64s%s%.128s",
-                   region, account, name, qualified ? ":" : "",
-                   qualified ? qualifier : "");
+    (void)snprintf(ret, LAMBDA_ARN_SIZE,
+                   "arn:aws:lambda:%.32s:%.12s:function:%.64s%s%.128s", region, account,
+                   name, qualified ? ":" : "", qualified ? qualifier : "");
 }
 
 /* --- native names ----------------------------------------------------------------- */

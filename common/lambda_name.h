@@ -21,8 +21,8 @@
 #define LAMBDA_LATEST        "$LATEST"
 
 /* The pattern that AWS's validation messages name. */
-#define LAMBDA_NAME_PATTERN                                                              \
-    "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:)?"      \
+#define LAMBDA_NAME_PATTERN                                                         \
+    "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:)?" \
     "(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"
 
 /* A function as a caller names it: "f", "f:prod", "123456789012:function:f", an ARN. What

@@ -6,10 +6,9 @@
 static const struct operation {
     const char *name, *method, *pattern;
     int status;
-} operations[LAMBDA_OP_COUNT] = {
-    [LAMBDA_OP_NONE] = {"", "", "", 404},
+} operations[LAMBDA_OP_COUNT] = {[LAMBDA_OP_NONE] = {"", "", "", 404},
 #define X(op, method, pattern, status) [LAMBDA_##op] = {#op, method, pattern, status},
-    LAMBDA_OPS(X)
+                                 LAMBDA_OPS(X)
 #undef X
 };
 

@@ -79,7 +79,7 @@ enum lambda_op {
 struct lambda_path {
     enum lambda_op op;
     char params[LAMBDA_PARAMS_MAX][LAMBDA_PARAM_SIZE]; /* decoded */
-    bool known; /* some operation has this path */
+    bool known;                                        /* some operation has this path */
 };
 
 /* Whether this is a path of this kind at all: "/2015-03-31/…". */

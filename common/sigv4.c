@@ -16,9 +16,9 @@
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define TIME_SIZE 17 /* "20150830T123600Z", with NUL */
-#define MISMATCH                                                                         \
-    "The request signature we calculated does not match the signature you provided. "    \
-    "Check your AWS Secret Access Key and signing method. Consult the service "          \
+#define MISMATCH                                                                      \
+    "The request signature we calculated does not match the signature you provided. " \
+    "Check your AWS Secret Access Key and signing method. Consult the service "       \
     "documentation for details."
 
 static void to_hex(char ret[SIGV4_HASH_SIZE], const unsigned char sum[32])
@@ -42,8 +42,8 @@ void sigv4_hash(char ret[SIGV4_HASH_SIZE], const void *data, size_t len)
 
 /* --- the claim -------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static enum sigv4_outcome
-say(char text[SIGV4_TEXT_MAX], enum sigv4_outcome outcome, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static enum sigv4_outcome say(
+    char text[SIGV4_TEXT_MAX], enum sigv4_outcome outcome, const char *fmt, ...)
 {
     va_list ap;
 

@@ -12,16 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIGV4_SKEW_S       300
-#define SIGV4_KEY_MAX      128 /* of an access key's id */
-#define SIGV4_SECRET_MAX   128
-#define SIGV4_REGION_MAX   32
-#define SIGV4_SERVICE_MAX  32
-#define SIGV4_HASH_SIZE    65 /* SHA-256 in hex, with NUL */
-#define SIGV4_SIGNED_MAX   2048
-#define SIGV4_HEADERS_MAX  64 /* that may be signed */
-#define SIGV4_PARAMS_MAX   128
-#define SIGV4_TEXT_MAX     512
+#define SIGV4_SKEW_S      300
+#define SIGV4_KEY_MAX     128 /* of an access key's id */
+#define SIGV4_SECRET_MAX  128
+#define SIGV4_REGION_MAX  32
+#define SIGV4_SERVICE_MAX 32
+#define SIGV4_HASH_SIZE   65 /* SHA-256 in hex, with NUL */
+#define SIGV4_SIGNED_MAX  2048
+#define SIGV4_HEADERS_MAX 64 /* that may be signed */
+#define SIGV4_PARAMS_MAX  128
+#define SIGV4_TEXT_MAX    512
 
 /* Slices of the request; not NUL-terminated. */
 struct sigv4_str {

@@ -150,8 +150,8 @@ static int split_query(struct buf *texts, struct param *params, size_t *ret_n,
             if (n == SIGV4_PARAMS_MAX) {
                 return -EINVAL;
             }
-            rc = add_param(texts, &params[n++],
-                           (struct sigv4_str){query.at + i, end - i});
+            rc =
+                add_param(texts, &params[n++], (struct sigv4_str){query.at + i, end - i});
         }
         i = end + 1;
     }

@@ -488,8 +488,8 @@ json_t *function_spec_to_json(const struct function_spec *s)
     }
     rc |= json_object_set_new(json, "env", env);
     if (s->annotations != NULL) {
-        rc |= json_object_set_new(json, "annotations",
-                                  json_loads(s->annotations, 0, NULL));
+        rc |=
+            json_object_set_new(json, "annotations", json_loads(s->annotations, 0, NULL));
     }
     if (rc != 0) {
         json_decref(json);

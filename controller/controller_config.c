@@ -85,9 +85,8 @@ int controller_config_init(struct controller_config *c, struct error *err)
         .log_format = strdup("auto"),
     };
     if (c->name == NULL || c->rest_host == NULL || c->hub_host == NULL ||
-        c->state_dir == NULL || c->store_engine == NULL ||
-        c->lambda_auth == NULL || c->lambda_account == NULL || c->log_level == NULL ||
-        c->log_format == NULL) {
+        c->state_dir == NULL || c->store_engine == NULL || c->lambda_auth == NULL ||
+        c->lambda_account == NULL || c->log_level == NULL || c->log_format == NULL) {
         controller_config_free(c);
         return error_set(err, -ENOMEM, "out of memory");
     }

@@ -5,8 +5,8 @@
 
 #include "proto/convert.h"
 
-#define GRANTS_MAX   10000  /* nodes a version may be granted to */
-#define VERSIONS_MAX 16     /* serving and candidate, with room for more kinds */
+#define GRANTS_MAX   10000 /* nodes a version may be granted to */
+#define VERSIONS_MAX 16    /* serving and candidate, with room for more kinds */
 #define URL_MAX      (64 * 1024)
 #define LOADS_MAX    100000 /* in a report; a frame has no room for more */
 
@@ -209,7 +209,8 @@ int convert_function_from_wire(struct function_state *ret,
     ret->namespace_index = from->namespace_index;
     ret->serving = from->serving;
     if (strlen(from->url) > URL_MAX) {
-        return error_set(err, -ERANGE, "function %s: its URL's configuration is over %d bytes",
+        return error_set(err, -ERANGE,
+                         "function %s: its URL's configuration is over %d bytes",
                          from->name, URL_MAX);
     }
     ret->url = *from->url != '\0' ? from->url : NULL;
@@ -245,7 +246,8 @@ void convert_function_release(struct function_state *f)
     f->n_versions = 0;
 }
 
-/* --- access keys ---------------------------------------------------------------------- */
+/* --- access keys ----------------------------------------------------------------------
+ */
 
 void convert_key_to_wire(Mayfly__V1__KeyState *ret, const struct key_state *from)
 {

@@ -195,8 +195,7 @@ static void gone(struct gateway_call *c)
 
 static bool too_large(const struct gateway_call *c)
 {
-    uint64_t announced =
-        c->face == NULL ? http_exchange_content_length(c->exchange) : 0;
+    uint64_t announced = c->face == NULL ? http_exchange_content_length(c->exchange) : 0;
 
     return c->body_seen > c->body_max ||
            (announced != HTTP_BODY_CHUNKED && announced > c->body_max);

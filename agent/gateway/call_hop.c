@@ -191,16 +191,13 @@ static int start(struct gateway_call *c, struct http_client *client)
     char mark[MARK_SIZE];
     int rc = make_target(c, &target);
 
-    rc = rc < 0
-             ? rc
-             : headers_pass(&pass, c->headers, HEADERS_BETWEEN_AGENTS, 1);
+    rc = rc < 0 ? rc : headers_pass(&pass, c->headers, HEADERS_BETWEEN_AGENTS, 1);
     rc = rc < 0 ? rc : make_mark(c, mark, (struct http_str){target.data, target.len});
     if (rc == 0) {
         headers_add(&pass, MARK_HEADER, mark);
         rc = http_call_start(
-            client, &c->hop, c->method,
-            (struct http_str){target.data, target.len}, headers_get(&pass),
-            whole && c->prefix.len > 0 ? c->prefix.data : NULL,
+            client, &c->hop, c->method, (struct http_str){target.data, target.len},
+            headers_get(&pass), whole && c->prefix.len > 0 ? c->prefix.data : NULL,
             whole ? c->prefix.len : http_exchange_content_length(x), &ops, c);
     }
     headers_free(&pass);

@@ -164,8 +164,8 @@ int gateway_new(struct gateway **ret, uv_loop_t *loop,
     g->lambda.auth_off = options->lambda_auth_off;
     (void)snprintf(g->node, sizeof(g->node), "%s", options->node);
     rc = gateway_metrics_new(&g->metrics, options->metrics);
-    g->lambda.account =
-        strdup(options->lambda_account != NULL ? options->lambda_account : "000000000000");
+    g->lambda.account = strdup(options->lambda_account != NULL ? options->lambda_account
+                                                               : "000000000000");
     rc = rc < 0 || g->lambda.account != NULL ? rc : -ENOMEM;
     if (rc == 0 && options->secret != NULL) {
         g->secret = strdup(options->secret);

@@ -46,8 +46,8 @@ enum call_phase { PHASE_ASK, PHASE_WAIT, PHASE_RUN, PHASE_HOP, PHASE_OVER };
 /* What is to be done once no callback of others is on the stack. */
 enum call_todo { TODO_NONE, TODO_ASK, TODO_DISPATCH, TODO_FORWARD, TODO_FAIL };
 
-/* How a call looks to its caller, when that is not as HTTP passed on. The functions answer
- * on c->exchange. */
+/* How a call looks to its caller, when that is not as HTTP passed on. The functions
+ * answer on c->exchange. */
 struct call_face {
     void (*head)(struct gateway_call *c, int status, struct http_headers headers);
     void (*body)(struct gateway_call *c, const char *data, size_t len);

@@ -89,8 +89,9 @@ bool invoke_claim(struct invoke *i)
     } else if (!off && o != SIGV4_GOOD) {
         invoke_error(i, error_of(o), "%s", text);
     } else if (!off && !i->gateway->informed) {
-        invoke_error(i, LAMBDA_E_UNAVAILABLE, "The node has started and does not know the "
-                                              "access keys yet.");
+        invoke_error(i, LAMBDA_E_UNAVAILABLE,
+                     "The node has started and does not know the "
+                     "access keys yet.");
     } else if (!off) {
         invoke_error(i, LAMBDA_E_CLIENT,
                      "The security token included in the request is invalid.");
@@ -231,8 +232,8 @@ static const char *text_header(struct invoke *i, const char *name, char *ret, si
     if (h == NULL) {
         return NULL;
     }
-    (void)snprintf(ret, size, "%.*s", (int)(h->value.len < size ? h->value.len : size - 1),
-                   h->value.at);
+    (void)snprintf(ret, size, "%.*s",
+                   (int)(h->value.len < size ? h->value.len : size - 1), h->value.at);
     return ret;
 }
 
@@ -278,8 +279,7 @@ static void not_found(struct invoke *i)
 {
     char arn[LAMBDA_ARN_SIZE];
 
-    lambda_arn(arn, i->region, i->gateway->lambda.account, i->ref.name,
-               i->ref.qualifier);
+    lambda_arn(arn, i->region, i->gateway->lambda.account, i->ref.name, i->ref.qualifier);
     invoke_error(i, LAMBDA_E_NOT_FOUND, "Function not found: %s", arn);
 }
 
@@ -385,11 +385,12 @@ static bool admit(struct invoke *i)
         return false;
     }
     if (lambda_ref_parse(&i->ref, i->path.params[0]) < 0) {
-        invoke_error(i, LAMBDA_E_VALIDATION,
-                     "1 validation error detected: Value '%.200s' at 'functionName' failed "
-                     "to satisfy constraint: Member must satisfy regular expression "
-                     "pattern: %s",
-                     i->path.params[0], LAMBDA_NAME_PATTERN);
+        invoke_error(
+            i, LAMBDA_E_VALIDATION,
+            "1 validation error detected: Value '%.200s' at 'functionName' failed "
+            "to satisfy constraint: Member must satisfy regular expression "
+            "pattern: %s",
+            i->path.params[0], LAMBDA_NAME_PATTERN);
         return false;
     }
     (void)snprintf(q, sizeof(q), "%.*s", (int)(query.len < sizeof(q) ? query.len : 0),

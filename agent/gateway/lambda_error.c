@@ -70,8 +70,8 @@ char *lambda_function_failure(enum cause cause, const char *text, const char *re
     }
     json = json_pack("{s:s, s:s}", "errorType", ret_type, "errorMessage", message);
     if (json == NULL) { /* the text is not UTF-8 */
-        json = json_pack("{s:s, s:s}", "errorType", type, "errorMessage",
-                         cause_what(cause));
+        json =
+            json_pack("{s:s, s:s}", "errorType", type, "errorMessage", cause_what(cause));
     }
     body = json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(json);

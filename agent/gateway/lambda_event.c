@@ -216,8 +216,9 @@ int lambda_event_make(struct buf *ret, const struct lambda_http_event *e)
 
 static bool sendable(const char *name, const char *value)
 {
-    static const char *const ours[] = {"content-length", "transfer-encoding", "connection",
-                                       "date", "keep-alive", "upgrade", "trailer"};
+    static const char *const ours[] = {
+        "content-length", "transfer-encoding", "connection", "date",
+        "keep-alive",     "upgrade",           "trailer"};
 
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
         if (strcasecmp(name, ours[i]) == 0) {
@@ -251,7 +252,8 @@ static const char *as_text(json_t *object, const char *key, json_t *value)
         (void)snprintf(number, sizeof(number), "%lld",
                        (long long)json_integer_value(value));
     } else if (json_is_boolean(value)) {
-        (void)snprintf(number, sizeof(number), "%s", json_is_true(value) ? "true" : "false");
+        (void)snprintf(number, sizeof(number), "%s",
+                       json_is_true(value) ? "true" : "false");
     } else {
         return NULL;
     }

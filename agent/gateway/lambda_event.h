@@ -1,5 +1,5 @@
-/* Function URLs: the event that a request becomes (payload format 2.0), and the reply that
- * an answer stands for. Pure. */
+/* Function URLs: the event that a request becomes (payload format 2.0), and the reply
+ * that an answer stands for. Pure. */
 #ifndef AGENT_GATEWAY_LAMBDA_EVENT_H
 #define AGENT_GATEWAY_LAMBDA_EVENT_H
 
@@ -34,7 +34,7 @@ struct lambda_http_reply {
     size_t n_headers;
     const char *body;
     size_t body_len;
-    json_t *json;        /* keeps what the above points into */
+    json_t *json;         /* keeps what the above points into */
     unsigned char *bytes; /* a decoded body, or NULL */
 };
 

@@ -56,7 +56,8 @@ static char *log_result(const struct gateway_call *c)
     n = snprintf(text, sizeof(text),
                  "START RequestId: %s Version: %s\nEND RequestId: %s\nREPORT RequestId: "
                  "%s\tDuration: %.2f ms\tBilled Duration: %.0f ms",
-                 c->request_id, LAMBDA_LATEST, c->request_id, c->request_id, ms, ms + 0.5);
+                 c->request_id, LAMBDA_LATEST, c->request_id, c->request_id, ms,
+                 ms + 0.5);
     if (v != NULL) {
         n += snprintf(text + n, sizeof(text) - (size_t)n, "\tMemory Size: %u MB",
                       version_spec(v)->memory_mib);
@@ -88,13 +89,14 @@ static void answer(struct gateway_call *c, bool function_error, const char *data
     size_t n = 3;
 
     if (function_error) {
-        list[n++] = (struct http_header){HTTP_STR("X-Amz-Function-Error"),
-                                         HTTP_STR("Unhandled")};
+        list[n++] =
+            (struct http_header){HTTP_STR("X-Amz-Function-Error"), HTTP_STR("Unhandled")};
     }
     if (tail != NULL) {
         list[n++] = (struct http_header){HTTP_STR("X-Amz-Log-Result"), http_str(tail)};
     }
-    (void)http_exchange_reply(c->exchange, 200, (struct http_headers){list, n}, data, len);
+    (void)http_exchange_reply(c->exchange, 200, (struct http_headers){list, n}, data,
+                              len);
     free(tail);
 }
 
@@ -118,10 +120,10 @@ static void refuse(struct gateway_call *c, enum cause cause, const char *why)
         text = missing;
     }
     document = lambda_error_body(e, text, reason);
-    (void)http_exchange_reply(c->exchange, lambda_error_status(e),
-                              (struct http_headers){list, e == LAMBDA_E_THROTTLED ? 4 : 3},
-                              document != NULL ? document : "{}",
-                              document != NULL ? strlen(document) : 2);
+    (void)http_exchange_reply(
+        c->exchange, lambda_error_status(e),
+        (struct http_headers){list, e == LAMBDA_E_THROTTLED ? 4 : 3},
+        document != NULL ? document : "{}", document != NULL ? strlen(document) : 2);
     free(document);
 }
 

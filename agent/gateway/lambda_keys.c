@@ -6,7 +6,6 @@
 #include "agent/gateway/lambda_private.h"
 #include "common/log.h"
 
-
 struct lambda_key {
     struct list link;
     uint64_t revision;

@@ -4,8 +4,8 @@
  *   lambda_keys.c    access keys and function URLs, as the controller tells them
  *   lambda_relay.c   control operations: passed on to a controller
  *   lambda_invoke.c  Invoke                lambda_stream.c  InvokeWithResponseStream
- *   lambda_url.c     function URLs         lambda_event.c   their events and replies (pure)
- *   lambda_error.c   failures of calls as AWS tells them (pure)
+ *   lambda_url.c     function URLs         lambda_event.c   their events and replies
+ * (pure) lambda_error.c   failures of calls as AWS tells them (pure)
  *
  * A call is the gateway's own (call.c), on an instance here or on another agent, with
  * another face towards its caller (struct call_face). */
@@ -42,13 +42,13 @@ struct invoke {
     struct sigv4_claim claim;
     EVP_MD_CTX *hash;
     struct buf body;
-    uint64_t held; /* counted in gateway.lambda.held */
-    bool answered; /* before it became a call */
+    uint64_t held;                 /* counted in gateway.lambda.held */
+    bool answered;                 /* before it became a call */
     struct http_header headers[8]; /* that the function sees */
     size_t n_headers;
 
     /* the answer */
-    bool tail; /* X-Amz-Log-Type: Tail */
+    bool tail;       /* X-Amz-Log-Type: Tail */
     enum cause told; /* what X-Mayfly-Error said */
     struct buf reply;
     bool too_large, begun;

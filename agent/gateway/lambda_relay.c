@@ -33,15 +33,15 @@ static void refuse(struct http_exchange *x, const char *text)
     const struct http_header list[] = {
         {HTTP_STR("x-amzn-RequestId"), {id, RANDOM_UUID_SIZE - 1}},
         {HTTP_STR("Content-Type"), HTTP_STR("application/json")},
-        {HTTP_STR("x-amzn-ErrorType"),
-         http_str(lambda_error_code(LAMBDA_E_UNAVAILABLE))},
+        {HTTP_STR("x-amzn-ErrorType"), http_str(lambda_error_code(LAMBDA_E_UNAVAILABLE))},
         {HTTP_STR("Retry-After"), HTTP_STR("1")},
     };
     char *body = lambda_error_body(LAMBDA_E_UNAVAILABLE, text, NULL);
 
     random_uuid(id);
     (void)http_exchange_reply(x, 503, (struct http_headers){list, 4},
-                              body != NULL ? body : "{}", body != NULL ? strlen(body) : 2);
+                              body != NULL ? body : "{}",
+                              body != NULL ? strlen(body) : 2);
     free(body);
 }
 
@@ -59,8 +59,9 @@ static void on_response(struct http_call *call, int status, struct http_headers 
     if (headers_pass(&pass, headers, HEADERS_BETWEEN_AGENTS, 0) == 0) {
         bool none = status == 204 || status == 304;
 
-        r->replied = http_exchange_respond(r->x, status, headers_get(&pass),
-                                           none ? HTTP_BODY_CHUNKED : content_length) == 0;
+        r->replied =
+            http_exchange_respond(r->x, status, headers_get(&pass),
+                                  none ? HTTP_BODY_CHUNKED : content_length) == 0;
         headers_free(&pass);
     }
     if (!r->replied) {

@@ -99,8 +99,8 @@ static void reply(struct invoke *i, int status, const char *error, const char *b
     }
     add_cors(&o, i, false);
     i->answered = true;
-    (void)http_exchange_reply(i->exchange, status, (struct http_headers){o.list, o.n}, body,
-                              strlen(body));
+    (void)http_exchange_reply(i->exchange, status, (struct http_headers){o.list, o.n},
+                              body, strlen(body));
     out_free(&o);
 }
 
@@ -160,21 +160,20 @@ static void try_begin(struct gateway_call *c)
     const char *end;
     size_t body = 0;
 
-    if (i->content_type == NULL || strncmp(i->content_type, PRELUDE_TYPE,
-                                           strlen(PRELUDE_TYPE)) != 0) {
+    if (i->content_type == NULL ||
+        strncmp(i->content_type, PRELUDE_TYPE, strlen(PRELUDE_TYPE)) != 0) {
         r.headers[r.n_headers++] = (struct http_header){
-            HTTP_STR("Content-Type"), http_str(i->content_type != NULL
-                                                   ? i->content_type
-                                                   : "application/octet-stream")};
+            HTTP_STR("Content-Type"),
+            http_str(i->content_type != NULL ? i->content_type
+                                             : "application/octet-stream")};
     } else {
-        end = i->reply.len > 0
-                  ? memmem(i->reply.data, i->reply.len, nuls, sizeof(nuls))
-                  : NULL;
+        end = i->reply.len > 0 ? memmem(i->reply.data, i->reply.len, nuls, sizeof(nuls))
+                               : NULL;
         if (end == NULL && i->reply.len < PRELUDE_MAX) {
             return;
         }
-        if (end == NULL ||
-            lambda_reply_read_head(&r, i->reply.data, (size_t)(end - i->reply.data)) < 0) {
+        if (end == NULL || lambda_reply_read_head(&r, i->reply.data,
+                                                  (size_t)(end - i->reply.data)) < 0) {
             lambda_http_reply_free(&r);
             i->too_large = true;
             return;
@@ -313,7 +312,8 @@ static void preflight(struct invoke *i)
 
     add_cors(&o, i, true);
     i->answered = true;
-    (void)http_exchange_reply(i->exchange, 200, (struct http_headers){o.list, o.n}, "", 0);
+    (void)http_exchange_reply(i->exchange, 200, (struct http_headers){o.list, o.n}, "",
+                              0);
     out_free(&o);
 }
 

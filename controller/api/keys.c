@@ -8,7 +8,8 @@
 #define KEY_LEN    20 /* of an id that we make, as AWS's */
 #define SECRET_LEN 40
 
-/* Which of the 32 or 64 signs a byte stands for has no bias: 256 is a multiple of both. */
+/* Which of the 32 or 64 signs a byte stands for has no bias: 256 is a multiple of both.
+ */
 static void random_text(char *ret, size_t len, const char *signs, size_t n_signs)
 {
     for (size_t i = 0; i < len; i++) {
@@ -26,10 +27,11 @@ static bool known_namespace(struct api_request *r, const char **ret)
     }
     ns = controller_core_namespace(r->api->core, *ret);
     if (ns == NULL) {
-        api_fail(r,
-                 &(struct api_error){.cause = CAUSE_NOT_FOUND,
-                                     .fix = "see `mayfly namespaces` for those there are"},
-                 "there is no namespace %s", *ret);
+        api_fail(
+            r,
+            &(struct api_error){.cause = CAUSE_NOT_FOUND,
+                                .fix = "see `mayfly namespaces` for those there are"},
+            "there is no namespace %s", *ret);
         return false;
     }
     json_decref(ns);
@@ -101,8 +103,9 @@ static bool read_pair(struct api_request *r, struct new_key *k)
         return true;
     }
     if (id == NULL || !access_key_id_valid(id)) {
-        (void)error_set(&err, -1, "access_key_id has 4 to 128 letters, digits and _; give "
-                                  "both it and secret_access_key, or neither");
+        (void)error_set(&err, -1,
+                        "access_key_id has 4 to 128 letters, digits and _; give "
+                        "both it and secret_access_key, or neither");
         api_refuse(r, "access_key_id", &err);
         return false;
     }
@@ -145,6 +148,7 @@ void api_delete_key(struct api_request *r)
 
     if (known_namespace(r, &ns)) {
         r->asked_core = true;
-        controller_core_delete_key(r->api->core, ns, r->match.params[1], api_core_gone, r);
+        controller_core_delete_key(r->api->core, ns, r->match.params[1], api_core_gone,
+                                   r);
     }
 }

@@ -389,7 +389,8 @@ static bool admit(struct lambda *l)
     uint64_t len = http_exchange_content_length(x);
 
     if (!controller_core_is_ready(l->r->api->core)) {
-        lambda_fail(l, LAMBDA_E_UNAVAILABLE, "The controller has not read its store yet.");
+        lambda_fail(l, LAMBDA_E_UNAVAILABLE,
+                    "The controller has not read its store yet.");
         return false;
     }
     if (lambda_path_parse(&l->path, method.at, method.len, path.at, path.len) < 0 ||

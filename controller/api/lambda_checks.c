@@ -41,10 +41,11 @@ static void show(char ret[SHOWN_MAX], const json_t *value)
     } else if (json_is_string(value)) {
         (void)snprintf(ret, SHOWN_MAX, "%s", json_string_value(value));
     } else {
-        (void)snprintf(ret, SHOWN_MAX, "%s", json_is_object(value)  ? "{}"
-                                             : json_is_array(value) ? "[]"
-                                             : json_is_true(value)  ? "true"
-                                                                    : "false");
+        (void)snprintf(ret, SHOWN_MAX, "%s",
+                       json_is_object(value)  ? "{}"
+                       : json_is_array(value) ? "[]"
+                       : json_is_true(value)  ? "true"
+                                              : "false");
     }
 }
 
@@ -127,7 +128,8 @@ bool lambda_check_number(struct lambda_checks *c, const json_t *object, const ch
     return true;
 }
 
-bool lambda_page(struct lambda *l, int64_t most, int64_t *ret_max, const char **ret_marker)
+bool lambda_page(struct lambda *l, int64_t most, int64_t *ret_max,
+                 const char **ret_marker)
 {
     const char *text = lambda_query(l, "MaxItems");
     struct lambda_checks c = {0};

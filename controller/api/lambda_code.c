@@ -8,7 +8,7 @@
 #include "controller/api/lambda_private.h"
 
 #define PIECE (64 * 1024)
-#define BAD_ZIP                                                                          \
+#define BAD_ZIP \
     "Could not unzip uploaded file. Please check your file, then try to upload again."
 
 static const json_t *code_of(const struct lambda *l)
@@ -24,7 +24,8 @@ static int decode(unsigned char *out, const char *text, size_t len, size_t *ret_
     int n;
 
     if (len == 0 || len % 4 != 0 ||
-        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
+        strspn(text,
+               "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
             len - pad) {
         return -EINVAL;
     }
@@ -123,14 +124,16 @@ void lambda_code_store(struct lambda *l, void (*stored)(struct lambda *l))
     l->package.format = SPEC_FORMAT_ZIP;
     if (json_object_get(code, "S3Bucket") != NULL ||
         json_object_get(code, "ImageUri") != NULL) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
-                    "Code from S3 or from an image is not supported by this cluster; send "
-                    "ZipFile.");
+        lambda_fail(
+            l, LAMBDA_E_INVALID_PARAMETER,
+            "Code from S3 or from an image is not supported by this cluster; send "
+            "ZipFile.");
         return;
     }
     if (l->zip == NULL) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, "Please provide a source for function "
-                                                   "code.");
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "Please provide a source for function "
+                    "code.");
         return;
     }
     if (l->zip_bad) {
@@ -138,8 +141,8 @@ void lambda_code_store(struct lambda *l, void (*stored)(struct lambda *l))
         return;
     }
     if (l->zip_len > LAMBDA_ZIP_MAX) {
-        lambda_fail(l, LAMBDA_E_ENTITY_TOO_LARGE, "Zipped size must be smaller than %d bytes",
-                    LAMBDA_ZIP_MAX);
+        lambda_fail(l, LAMBDA_E_ENTITY_TOO_LARGE,
+                    "Zipped size must be smaller than %d bytes", LAMBDA_ZIP_MAX);
         return;
     }
     rc = package_upload_new(&l->upload, l->r->api->packages, &l->package, write_on, done,

@@ -8,8 +8,8 @@
 
 #define MEMORY_MAX  10240
 #define TIMEOUT_MAX 900
-#define STORAGE_MIN     512
-#define STORAGE_MAX     10240
+#define STORAGE_MIN 512
+#define STORAGE_MAX 10240
 
 #if defined(__aarch64__)
 #define ARCHITECTURE "arm64"
@@ -62,7 +62,8 @@ static void check_role(struct lambda_checks *c, const json_t *body, bool needed)
 
 static void check_env(struct lambda_checks *c, const json_t *body)
 {
-    const json_t *env = json_object_get(json_object_get(body, "Environment"), "Variables");
+    const json_t *env =
+        json_object_get(json_object_get(body, "Environment"), "Variables");
     const char *name;
     const json_t *value;
 
@@ -144,10 +145,9 @@ static bool has_items(const json_t *value)
 
 static bool check_supported(struct lambda *l)
 {
-    static const char *const none[] = {"Layers",           "VpcConfig",
-                                       "DeadLetterConfig", "FileSystemConfigs",
-                                       "ImageConfig",      "DurableConfig",
-                                       "CapacityProviderConfig"};
+    static const char *const none[] = {
+        "Layers",      "VpcConfig",     "DeadLetterConfig",      "FileSystemConfigs",
+        "ImageConfig", "DurableConfig", "CapacityProviderConfig"};
     const json_t *b = l->json;
     const char *type = json_string_value(json_object_get(b, "PackageType"));
     const char *arch =
@@ -221,7 +221,8 @@ static json_t *annotations(const struct lambda *l, const json_t *latest)
     return a;
 }
 
-static void set_number(json_t *spec, const char *key, const json_t *value, json_int_t unit)
+static void set_number(json_t *spec, const char *key, const json_t *value,
+                       json_int_t unit)
 {
     if (json_is_integer(value)) {
         (void)json_object_set_new(spec, key,
@@ -247,8 +248,8 @@ static json_t *spec_json(struct lambda *l, const json_t *latest)
     }
     set_number(s, "memory_mib", json_object_get(b, "MemorySize"), 1);
     set_number(s, "timeout_ms", json_object_get(b, "Timeout"), 1000);
-    set_number(s, "tmp_mib", json_object_get(json_object_get(b, "EphemeralStorage"), "Size"),
-               1);
+    set_number(s, "tmp_mib",
+               json_object_get(json_object_get(b, "EphemeralStorage"), "Size"), 1);
     copy_text(s, "handler", b, "Handler");
     if (json_is_object(json_object_get(b, "Environment"))) {
         (void)json_object_set_new(s, "env",

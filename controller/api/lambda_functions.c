@@ -145,10 +145,9 @@ void lambda_get_function(struct lambda *l)
         (void)json_object_set(out, "Tags", tags);
     }
     if (reserved != NULL) {
-        (void)json_object_set_new(
-            out, "Concurrency",
-            json_pack("{s:i}", "ReservedConcurrentExecutions",
-                      atoi(json_string_value(reserved))));
+        (void)json_object_set_new(out, "Concurrency",
+                                  json_pack("{s:i}", "ReservedConcurrentExecutions",
+                                            atoi(json_string_value(reserved))));
     }
     lambda_reply(l, out);
     json_decref(f);

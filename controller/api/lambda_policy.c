@@ -7,8 +7,7 @@
 #include "controller/api/lambda_private.h"
 
 #define POLICY_BYTES_MAX 20480
-#define SID_CHARS                                                                        \
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+#define SID_CHARS        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 static const json_t *statements(const json_t *function)
 {
@@ -234,8 +233,8 @@ void lambda_remove_permission(struct lambda *l)
         lambda_fail(l, LAMBDA_E_NOT_FOUND,
                     "No policy is associated with the given resource.");
     } else if (at == json_array_size(now)) {
-        lambda_fail(l, LAMBDA_E_NOT_FOUND, "Statement %s is not found in resource policy.",
-                    l->path.params[1]);
+        lambda_fail(l, LAMBDA_E_NOT_FOUND,
+                    "Statement %s is not found in resource policy.", l->path.params[1]);
     } else {
         list = json_deep_copy(now);
         (void)json_array_remove(list, at);

@@ -68,7 +68,8 @@ struct lambda {
     void (*again)(struct lambda *l); /* when others changed the function meanwhile */
 };
 
-/* --- replies (lambda_reply.c): each ends the request ---------------------------------- */
+/* --- replies (lambda_reply.c): each ends the request ----------------------------------
+ */
 void lambda_reply(struct lambda *l, json_t *json); /* with the operation's status */
 void lambda_reply_empty(struct lambda *l);
 void lambda_fail(struct lambda *l, enum lambda_error e, const char *fmt, ...)
@@ -80,7 +81,8 @@ void lambda_own_arn(const struct lambda *l, const char *qualifier,
                     char ret[LAMBDA_ARN_SIZE]);
 const char *lambda_query(const struct lambda *l, const char *name); /* or NULL */
 
-/* --- rules (lambda_checks.c) ---------------------------------------------------------- */
+/* --- rules (lambda_checks.c) ----------------------------------------------------------
+ */
 struct lambda_checks {
     unsigned n;
     struct buf text;
@@ -100,9 +102,11 @@ bool lambda_check_number(struct lambda_checks *c, const json_t *object, const ch
 /* Frees. False: the request was answered with what is wrong. */
 bool lambda_checks_end(struct lambda_checks *c, struct lambda *l);
 /* MaxItems and Marker of a list. False: answered. */
-bool lambda_page(struct lambda *l, int64_t most, int64_t *ret_max, const char **ret_marker);
+bool lambda_page(struct lambda *l, int64_t most, int64_t *ret_max,
+                 const char **ret_marker);
 
-/* --- views (lambda_view.c) ------------------------------------------------------------ */
+/* --- views (lambda_view.c) ------------------------------------------------------------
+ */
 /* The native function that the path names; NULL: the request was answered. */
 json_t *lambda_get(struct lambda *l);
 /* A function's configuration, from its native view. NULL: out of memory. */
@@ -113,26 +117,30 @@ int lambda_revision_parse(const char *text, uint64_t *ret);
 /* The revision that the caller wants (RevisionId of body or query) is this one's? False:
  * answered. */
 bool lambda_precondition(struct lambda *l, const json_t *function);
-json_t *lambda_annotations(const json_t *version); /* borrowed; NULL: none */
+json_t *lambda_annotations(const json_t *version);   /* borrowed; NULL: none */
 void lambda_time(char ret[40], const char *rfc3339); /* "…+0000" */
 void lambda_now(char ret[40]);
 
-/* --- the way back (lambda_config.c) --------------------------------------------------- */
+/* --- the way back (lambda_config.c) ---------------------------------------------------
+ */
 /* Fills in l->spec: from defaults (function NULL) or the latest version. False: answered.
  */
 bool lambda_config_read(struct lambda *l, const json_t *function);
 
-/* --- zip files (lambda_code.c) -------------------------------------------------------- */
+/* --- zip files (lambda_code.c) --------------------------------------------------------
+ */
 /* Stores the body's ZipFile, then calls stored(). */
 void lambda_code_store(struct lambda *l, void (*stored)(struct lambda *l));
 /* In a thread or not: takes ZipFile out of the body. */
 void lambda_code_decode(struct lambda *l);
 void lambda_code_drop(struct lambda *l);
 
-/* --- calls (lambda_relay.c): passed on to a node ------------------------------------- */
+/* --- calls (lambda_relay.c): passed on to a node -------------------------------------
+ */
 void lambda_relay_begin(struct api_request *r);
 
-/* --- changes -------------------------------------------------------------------------- */
+/* --- changes --------------------------------------------------------------------------
+ */
 /* Sets l->attribute to l->value on the path's function; then changed(), which replies.
  * When the function was changed meanwhile, again(). */
 void lambda_set_attribute(struct lambda *l);

@@ -1,6 +1,6 @@
 /* Calls that come to a controller: passed on, as they are and with their signature, to a
- * node's gateway. A controller is no way for much traffic; it is there so that one address
- * serves. */
+ * node's gateway. A controller is no way for much traffic; it is there so that one
+ * address serves. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "common/random.h"
 #include "controller/api/lambda_private.h"
 
-#define CONNECT_MS 1500
+#define CONNECT_MS  1500
 #define HEADERS_MAX 128
 
 struct lambda_relay {
@@ -22,8 +22,9 @@ struct lambda_relay {
 
 static void unavailable(struct lambda_relay *p)
 {
-    static const char body[] = "{\"Type\":\"Service\",\"Message\":\"No node can be reached "
-                               "that could take the call.\"}";
+    static const char body[] =
+        "{\"Type\":\"Service\",\"Message\":\"No node can be reached "
+        "that could take the call.\"}";
     const struct http_header list[] = {
         {HTTP_STR("x-amzn-RequestId"), http_str(p->r->id)},
         {HTTP_STR("Content-Type"), HTTP_STR("application/json")},

@@ -51,8 +51,7 @@ void lambda_reply_empty(struct lambda *l)
 
 void lambda_fail(struct lambda *l, enum lambda_error e, const char *fmt, ...)
 {
-    const char *reason =
-        e == LAMBDA_E_THROTTLED ? "CallerRateLimitExceeded" : NULL;
+    const char *reason = e == LAMBDA_E_THROTTLED ? "CallerRateLimitExceeded" : NULL;
     char text[1024], *body;
     va_list ap;
 

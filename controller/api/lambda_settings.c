@@ -96,7 +96,8 @@ static void limit(struct lambda *l, const json_t *f, int64_t n,
     l->has_spec = true;
     if (function_spec_from_json(&l->spec, spec, &err) < 0 ||
         function_spec_validate(&l->spec, &err) < 0 ||
-        package_ref_from_json(&l->package, json_object_get(latest, "package"), &err) < 0) {
+        package_ref_from_json(&l->package, json_object_get(latest, "package"), &err) <
+            0) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, "%s", err.text);
         return;
     }
@@ -181,17 +182,17 @@ void lambda_account_settings(struct lambda *l)
 
     json_array_foreach(all, i, f)
     {
-        bytes += json_integer_value(json_object_get(
-            json_object_get(lambda_latest(f), "package"), "bytes"));
+        bytes += json_integer_value(
+            json_object_get(json_object_get(lambda_latest(f), "package"), "bytes"));
         reserved += reserved_of(f);
     }
-    lambda_reply(
-        l, json_pack("{s:{s:I, s:i, s:i, s:i, s:I}, s:{s:I, s:I}}", "AccountLimit",
-                     "TotalCodeSize", (json_int_t)80530636800, "CodeSizeUnzipped",
-                     262144000, "CodeSizeZipped", LAMBDA_ZIP_MAX, "ConcurrentExecutions",
-                     CONCURRENCY_MAX, "UnreservedConcurrentExecutions",
-                     CONCURRENCY_MAX - reserved, "AccountUsage", "TotalCodeSize", bytes,
-                     "FunctionCount", (json_int_t)json_array_size(all)));
+    lambda_reply(l, json_pack("{s:{s:I, s:i, s:i, s:i, s:I}, s:{s:I, s:I}}",
+                              "AccountLimit", "TotalCodeSize", (json_int_t)80530636800,
+                              "CodeSizeUnzipped", 262144000, "CodeSizeZipped",
+                              LAMBDA_ZIP_MAX, "ConcurrentExecutions", CONCURRENCY_MAX,
+                              "UnreservedConcurrentExecutions",
+                              CONCURRENCY_MAX - reserved, "AccountUsage", "TotalCodeSize",
+                              bytes, "FunctionCount", (json_int_t)json_array_size(all)));
     json_decref(all);
 }
 
@@ -245,8 +246,9 @@ void lambda_tag(struct lambda *l)
     l->again = lambda_tag;
     if (json_object_size(tags) > TAGS_MAX) {
         json_decref(tags);
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, "Number of tags exceeds resource tag "
-                                                   "limit.");
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "Number of tags exceeds resource tag "
+                    "limit.");
     } else {
         change(l, "tags", tags, lambda_reply_empty);
     }

@@ -51,9 +51,8 @@ static json_t *view(const struct lambda *l, const json_t *kept, bool create)
     const json_t *cors = json_object_get(kept, "cors");
 
     lambda_own_arn(l, NULL, arn);
-    (void)json_object_set_new(
-        out, "FunctionUrl",
-        address(l, json_string_value(json_object_get(kept, "id"))));
+    (void)json_object_set_new(out, "FunctionUrl",
+                              address(l, json_string_value(json_object_get(kept, "id"))));
     (void)json_object_set_new(out, "FunctionArn", json_string(arn));
     (void)json_object_set(out, "AuthType", json_object_get(kept, "auth"));
     (void)json_object_set(out, "InvokeMode", json_object_get(kept, "mode"));

@@ -149,9 +149,10 @@ static void add_state(json_t *out, const json_t *function, const json_t *latest)
             busy ? json_string("The function is being created.") : json_string(why));
         set(out, "StateReasonCode", json_string(busy ? "Creating" : "FunctionError"));
     }
-    set(out, "LastUpdateStatus", json_string(failed             ? "Failed"
-                                             : busy && serves   ? "InProgress"
-                                                                : "Successful"));
+    set(out, "LastUpdateStatus",
+        json_string(failed           ? "Failed"
+                    : busy && serves ? "InProgress"
+                                     : "Successful"));
     if (busy && serves) {
         set(out, "LastUpdateStatusReason", json_string("The function is being created."));
         set(out, "LastUpdateStatusReasonCode", json_string("Creating"));
@@ -209,8 +210,7 @@ json_t *lambda_configuration(const struct lambda *l, const json_t *function)
     json_t *out = json_object();
 
     lambda_name_from_native(name, text_of(function, "name"));
-    lambda_arn(arn, l->region, l->r->api->options.lambda_account, name,
-               l->ref.qualifier);
+    lambda_arn(arn, l->region, l->r->api->options.lambda_account, name, l->ref.qualifier);
     code_sha256(sha, text_of(package, "digest"));
     lambda_time(time, text_of(latest, "created_at"));
     lambda_revision_id(
@@ -218,7 +218,8 @@ json_t *lambda_configuration(const struct lambda *l, const json_t *function)
     set(out, "FunctionName", json_string(name));
     set(out, "FunctionArn", json_string(arn));
     set(out, "Runtime", json_string(runtime_of(latest)));
-    set(out, "CodeSize", json_integer(json_integer_value(json_object_get(package, "bytes"))));
+    set(out, "CodeSize",
+        json_integer(json_integer_value(json_object_get(package, "bytes"))));
     set(out, "CodeSha256", json_string(sha));
     set(out, "Version", json_string(LAMBDA_LATEST));
     set(out, "LastModified", json_string(time));

@@ -1,5 +1,5 @@
-/* What AWS's tools need to speak with the cluster of `mayfly dev`: an access key, made once
- * and kept in the state folder, and how to use it. */
+/* What AWS's tools need to speak with the cluster of `mayfly dev`: an access key, made
+ * once and kept in the state folder, and how to use it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -46,8 +46,9 @@ static json_t *make_key(const struct cli *c)
     struct http_reply reply = {0};
     struct error err;
 
-    if (body != NULL && rest_ask(c, "POST", body, ASK_MS, &reply, &err,
-                                 "/v1/namespaces/default/keys") == 0 &&
+    if (body != NULL &&
+        rest_ask(c, "POST", body, ASK_MS, &reply, &err, "/v1/namespaces/default/keys") ==
+            0 &&
         reply.status == 201) {
         key = rest_json(&reply);
     }

@@ -31,8 +31,8 @@ static void row(struct table *t, const json_t *key)
 static int list(struct cli *c)
 {
     json_t *json = NULL;
-    int rc = rest_call(c, "list access keys", "GET", NULL, &json, "/v1/namespaces/%s/keys",
-                       c->ns);
+    int rc = rest_call(c, "list access keys", "GET", NULL, &json,
+                       "/v1/namespaces/%s/keys", c->ns);
 
     if (rc == EXIT_CODE_OK) {
         rc = print_list(c, json, columns, N_OF(columns), row, "no access keys");
@@ -61,9 +61,9 @@ static int create(struct cli *c)
                         "mayfly keys create --access-key-id A --secret-access-key S",
                         "--access-key-id and --secret-access-key go together");
     }
-    body = id != NULL ? json_pack("{s:s, s:s}", "access_key_id", id, "secret_access_key",
-                                  secret)
-                      : json_object();
+    body = id != NULL
+               ? json_pack("{s:s, s:s}", "access_key_id", id, "secret_access_key", secret)
+               : json_object();
     if (body == NULL) {
         return cli_fail(c, EXIT_CODE_USAGE, NULL, NULL, "the key is not valid text");
     }
@@ -72,8 +72,9 @@ static int create(struct cli *c)
     json_decref(body);
     if (rc == EXIT_CODE_OK && !print_data(c, key, &rc)) {
         print_key(key);
-        cli_say(c, "the secret is not shown again; for AWS's tools: aws --endpoint-url %s "
-                   "lambda list-functions",
+        cli_say(c,
+                "the secret is not shown again; for AWS's tools: aws --endpoint-url %s "
+                "lambda list-functions",
                 c->gateway);
     }
     json_decref(key);

@@ -265,15 +265,15 @@ static const struct verb verbs[] = {
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL | VERB_GATEWAY,
      .summary = "access keys for AWS's tools",
      .text =
-         "The aws command line and AWS's libraries sign what they ask; a key belongs to a "
+         "The aws command line and AWS's libraries sign what they ask; a key belongs to "
+         "a "
          "namespace, whose functions they then see as AWS Lambda's. The secret is shown "
          "once, when the key is made. A key that is deleted is refused everywhere within "
          "moments.",
-     .examples = EXAMPLES("mayfly keys create", "a new pair", "mayfly keys list",
-                          "those of the namespace",
-                          "mayfly keys create --access-key-id A --secret-access-key S",
-                          "bring an existing pair along", "mayfly keys delete AKIA...",
-                          "no longer valid"),
+     .examples = EXAMPLES(
+         "mayfly keys create", "a new pair", "mayfly keys list", "those of the namespace",
+         "mayfly keys create --access-key-id A --secret-access-key S",
+         "bring an existing pair along", "mayfly keys delete AKIA...", "no longer valid"),
      OPTIONS(keys_options),
      .run = verb_keys},
     {.name = "namespaces",

@@ -211,10 +211,9 @@ static void view_one(struct controller_core *c, struct access_key *k, const void
     const struct wanted *w = data;
 
     if (strcmp(k->namespace_, w->namespace_) == 0) {
-        (void)json_array_append_new(w->all,
-                                    json_pack("{s:s, s:s, s:s}", "access_key_id", k->id,
-                                              "namespace", k->namespace_, "created_at",
-                                              k->created_at));
+        (void)json_array_append_new(w->all, json_pack("{s:s, s:s, s:s}", "access_key_id",
+                                                      k->id, "namespace", k->namespace_,
+                                                      "created_at", k->created_at));
     }
 }
 

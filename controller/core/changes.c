@@ -113,8 +113,8 @@ static void add_namespace(struct controller_core *c, struct change *ch, const ch
     keys_namespace(name, key);
     change_compare(ch, key, 0);
     change_compare(ch, KEYS_INDEX, c->index_revision);
-    change_put_json(ch, key,
-             json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
+    change_put_json(
+        ch, key, json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
     change_put_json(ch, KEYS_INDEX, json_pack("{s:I}", "next", (json_int_t)index + 1));
 }
 
@@ -295,7 +295,8 @@ static int build_epoch(struct controller_core *c, struct core_request *r)
         return request_refuse(r, CAUSE_INTERNAL, "all epochs are used up");
     }
     change_compare(&r->change, KEYS_EPOCH, r->based_on);
-    change_put_json(&r->change, KEYS_EPOCH, json_pack("{s:I}", "epoch", (json_int_t)r->number));
+    change_put_json(&r->change, KEYS_EPOCH,
+                    json_pack("{s:I}", "epoch", (json_int_t)r->number));
     keys_namespace(NAMESPACE_DEFAULT, key);
     if (namespace_revision(c, NAMESPACE_DEFAULT) == 0 && next_index(c) != 0) {
         add_namespace(c, &r->change, NAMESPACE_DEFAULT, next_index(c));

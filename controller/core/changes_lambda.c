@@ -34,8 +34,9 @@ static int build_put_key(struct controller_core *c, struct core_request *r)
                               r->key_id);
     }
     if (access_keys_of(c, r->key_namespace) >= ACCESS_KEYS_MAX) {
-        return request_refuse(r, CAUSE_CONFLICT, "namespace %s has %d access keys; delete "
-                                                 "some that are not used",
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "namespace %s has %d access keys; delete "
+                              "some that are not used",
                               r->key_namespace, ACCESS_KEYS_MAX);
     }
     r->created = true;
@@ -113,9 +114,10 @@ static int build_attribute(struct controller_core *c, struct core_request *r)
                               f->ns->name, f->name);
     }
     if (r->if_revision != 0 && r->if_revision != (uint64_t)f->mod_revision) {
-        return request_refuse(r, CAUSE_CONFLICT,
-                              "function %s/%s was changed meanwhile: its revision is %lld",
-                              f->ns->name, f->name, (long long)f->mod_revision);
+        return request_refuse(
+            r, CAUSE_CONFLICT,
+            "function %s/%s was changed meanwhile: its revision is %lld", f->ns->name,
+            f->name, (long long)f->mod_revision);
     }
     if (record_copy(&next, &f->record) < 0 ||
         record_set_attribute(&next, r->attribute, r->ordered) < 0) {

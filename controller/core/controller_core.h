@@ -39,7 +39,7 @@
 
 #define CORE_PREFIX       "/mayfly/"
 #define CORE_ABSENT       UINT64_MAX /* as if_revision: it must not be there yet */
-#define CORE_VERSIONS_MAX 100 /* kept of a function; the oldest retired ones go */
+#define CORE_VERSIONS_MAX 100        /* kept of a function; the oldest retired ones go */
 
 struct controller_core;
 

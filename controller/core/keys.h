@@ -32,7 +32,7 @@ struct parsed_key {
         KEY_ACCESS
     } kind;
     char namespace_[SPEC_NAME_MAX + 1];
-    char name[SPEC_NAME_MAX + 1]; /* of the function, or of the node */
+    char name[SPEC_NAME_MAX + 1];   /* of the function, or of the node */
     char id[ACCESS_KEY_ID_MAX + 1]; /* of the access key */
     uint64_t number;
 };

@@ -21,7 +21,8 @@ static void drop(struct world *w, const char *ns, const char *id, struct answer 
     world_run(w);
 }
 
-/* A key is there once it is acknowledged, with its secret; and gone once it is deleted. */
+/* A key is there once it is acknowledged, with its secret; and gone once it is deleted.
+ */
 static void makes_and_deletes(void **state)
 {
     struct world *w = &((struct fixture *)*state)->w;
@@ -119,8 +120,8 @@ static void set(struct world *w, const char *name, const json_t *value, uint64_t
                 struct answer *a)
 {
     *a = (struct answer){0};
-    controller_core_set_attribute(w->core, "default", "f", name, value, revision, answer_cb,
-                                  a);
+    controller_core_set_attribute(w->core, "default", "f", name, value, revision,
+                                  answer_cb, a);
     world_run(w);
 }
 

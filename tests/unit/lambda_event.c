@@ -150,7 +150,8 @@ static void decodes_bodies(void **state)
     assert_memory_equal(r.body, "\xff\0", 2);
     lambda_http_reply_free(&r);
     assert_int_equal(
-        READ(&r, "{\"statusCode\":200,\"isBase64Encoded\":true,\"body\":\"/wA\"}"), -EINVAL);
+        READ(&r, "{\"statusCode\":200,\"isBase64Encoded\":true,\"body\":\"/wA\"}"),
+        -EINVAL);
     lambda_http_reply_free(&r);
     assert_int_equal(READ(&r, "{\"statusCode\":99}"), -EINVAL);
     lambda_http_reply_free(&r);
@@ -185,12 +186,9 @@ static void knows_origins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(makes_events),
-        cmocka_unit_test(encodes_binary_bodies),
-        cmocka_unit_test(reads_replies),
-        cmocka_unit_test(reads_plain_answers),
-        cmocka_unit_test(decodes_bodies),
-        cmocka_unit_test(drops_what_must_not_be_said),
+        cmocka_unit_test(makes_events),   cmocka_unit_test(encodes_binary_bodies),
+        cmocka_unit_test(reads_replies),  cmocka_unit_test(reads_plain_answers),
+        cmocka_unit_test(decodes_bodies), cmocka_unit_test(drops_what_must_not_be_said),
         cmocka_unit_test(knows_origins),
     };
 

@@ -81,21 +81,22 @@ static void reads_references(void **state)
         {"function:f", "", "", "f", ""},
         {"000000000000:function:f", "", "000000000000", "f", ""},
         {"000000000000:function:f:1", "", "000000000000", "f", "1"},
-        {"arn:aws:lambda:us-east-1:000000000000:function:f", "us-east-1", "000000000000", "f",
-         ""},
+        {"arn:aws:lambda:us-east-1:000000000000:function:f", "us-east-1", "000000000000",
+         "f", ""},
         {"arn:aws-cn:lambda:cn-north-1:000000000000:function:f:a", "cn-north-1",
          "000000000000", "f", "a"},
     };
-    static const char *const bad[] = {"",
-                                      ":",
-                                      "f:",
-                                      "a b",
-                                      "f:a:b",
-                                      "arn:aws:s3:us-east-1:000000000000:function:f",
-                                      "arn:aws:lambda:us-east-1:0:function:f",
-                                      "arn:aws:lambda:us-east-1:000000000000:layer:f",
-                                      "arn:aws:lambda:us-east-1:000000000000:function:f:a:b",
-                                      "f:a/b"};
+    static const char *const bad[] = {
+        "",
+        ":",
+        "f:",
+        "a b",
+        "f:a:b",
+        "arn:aws:s3:us-east-1:000000000000:function:f",
+        "arn:aws:lambda:us-east-1:0:function:f",
+        "arn:aws:lambda:us-east-1:000000000000:layer:f",
+        "arn:aws:lambda:us-east-1:000000000000:function:f:a:b",
+        "f:a/b"};
     struct lambda_ref r;
 
     for (size_t i = 0; i < SIZE(good); i++) {
@@ -123,7 +124,8 @@ static void finds_operations(void **state)
         {"POST", "/2015-03-31/functions", LAMBDA_CreateFunction, "", ""},
         {"GET", "/2015-03-31/functions/", LAMBDA_ListFunctions, "", ""},
         {"GET", "/2015-03-31/functions/f", LAMBDA_GetFunction, "f", ""},
-        {"POST", "/2015-03-31/functions/f%3Aprod/invocations", LAMBDA_Invoke, "f:prod", ""},
+        {"POST", "/2015-03-31/functions/f%3Aprod/invocations", LAMBDA_Invoke, "f:prod",
+         ""},
         {"POST", "/2014-11-13/functions/f/invoke-async/", LAMBDA_InvokeAsync, "f", ""},
         {"DELETE", "/2015-03-31/functions/f/policy/s", LAMBDA_RemovePermission, "f", "s"},
         {"PUT", "/2017-10-31/functions/f/concurrency", LAMBDA_PutFunctionConcurrency, "f",
@@ -152,13 +154,14 @@ static void finds_operations(void **state)
 /* Bad encoding is refused; mayfly's own paths are none of these. */
 static void refuses_bad_paths(void **state)
 {
-    static const char *const bad[] = {"/2015-03-31/functions/%", "/2015-03-31/functions/%4",
-                                      "/2015-03-31/functions/%zz",
-                                      "/2015-03-31/functions/a%00b"};
+    static const char *const bad[] = {
+        "/2015-03-31/functions/%", "/2015-03-31/functions/%4",
+        "/2015-03-31/functions/%zz", "/2015-03-31/functions/a%00b"};
     struct lambda_path p;
 
     for (size_t i = 0; i < SIZE(bad); i++) {
-        assert_int_equal(lambda_path_parse(&p, "GET", 3, bad[i], strlen(bad[i])), -EINVAL);
+        assert_int_equal(lambda_path_parse(&p, "GET", 3, bad[i], strlen(bad[i])),
+                         -EINVAL);
     }
     assert_true(lambda_path_is("/2015-03-31/x", 13));
     assert_false(lambda_path_is("/2015-03-31", 11));
@@ -173,14 +176,16 @@ static void makes_errors(void **state)
 {
     char *body = lambda_error_body(LAMBDA_E_NOT_FOUND, "Function not found: x", NULL);
 
-    assert_string_equal(body, "{\"Type\":\"User\",\"Message\":\"Function not found: x\"}");
+    assert_string_equal(body,
+                        "{\"Type\":\"User\",\"Message\":\"Function not found: x\"}");
     free(body);
     body = lambda_error_body(LAMBDA_E_THROTTLED, "Rate Exceeded.", "R");
     assert_string_equal(
         body, "{\"Type\":\"User\",\"message\":\"Rate Exceeded.\",\"Reason\":\"R\"}");
     free(body);
     assert_int_equal(lambda_error_status(LAMBDA_E_PRECONDITION), 412);
-    assert_string_equal(lambda_error_code(LAMBDA_E_SIGNATURE), "InvalidSignatureException");
+    assert_string_equal(lambda_error_code(LAMBDA_E_SIGNATURE),
+                        "InvalidSignatureException");
 }
 
 /* Every cause of ours is an error there, and no text can spoil the body. */
@@ -203,9 +208,9 @@ static void makes_errors_of_anything(void **state)
 static void frames_events(void **state)
 {
     static const unsigned char want[] = {
-        0x00, 0x00, 0x00, 0x1c, /* all */
-        0x00, 0x00, 0x00, 0x09, /* headers */
-        0x14, 0xde, 0xd0, 0x0c, /* CRC-32 of these */
+        0x00, 0x00, 0x00, 0x1c,                           /* all */
+        0x00, 0x00, 0x00, 0x09,                           /* headers */
+        0x14, 0xde, 0xd0, 0x0c,                           /* CRC-32 of these */
         0x01, 'a',  0x07, 0x00, 0x04, 'b', 'c', 'd', 'e', /* a: bcde */
         'x',  'y',  'z',
     };
@@ -217,8 +222,8 @@ static void frames_events(void **state)
     assert_memory_equal(b.data, want, 8);
     assert_memory_equal(b.data + 12, want + 12, sizeof(want) - 12);
     buf_free(&b);
-    assert_int_equal(eventstream_add_event(&b, "InvokeComplete", "application/json", "{}", 2),
-                     0);
+    assert_int_equal(
+        eventstream_add_event(&b, "InvokeComplete", "application/json", "{}", 2), 0);
     assert_int_equal((unsigned char)b.data[3], b.len);
     buf_free(&b);
 }
@@ -240,11 +245,16 @@ static void refuses_large_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maps_names_both_ways),     cmocka_unit_test(keeps_native_names),
-        cmocka_unit_test(refuses_names),            cmocka_unit_test(reads_references),
-        cmocka_unit_test(finds_operations),         cmocka_unit_test(refuses_bad_paths),
-        cmocka_unit_test(makes_errors),             cmocka_unit_test(makes_errors_of_anything),
-        cmocka_unit_test(frames_events),            cmocka_unit_test(refuses_large_frames),
+        cmocka_unit_test(maps_names_both_ways),
+        cmocka_unit_test(keeps_native_names),
+        cmocka_unit_test(refuses_names),
+        cmocka_unit_test(reads_references),
+        cmocka_unit_test(finds_operations),
+        cmocka_unit_test(refuses_bad_paths),
+        cmocka_unit_test(makes_errors),
+        cmocka_unit_test(makes_errors_of_anything),
+        cmocka_unit_test(frames_events),
+        cmocka_unit_test(refuses_large_frames),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,8 +34,8 @@ static void signed_by(char ret[SIGV4_HASH_SIZE], const struct sigv4_request *r,
 
     (void)stpcpy(c.service, service);
     (void)stpcpy(c.signed_headers, signed_headers);
-    assert_int_equal(
-        sigv4_sign(ret, &c, r, SECRET, EMPTY, "20150830T123600Z", text), SIGV4_GOOD);
+    assert_int_equal(sigv4_sign(ret, &c, r, SECRET, EMPTY, "20150830T123600Z", text),
+                     SIGV4_GOOD);
 }
 
 /* AWS's published vectors ("Signature Version 4 test suite") come out as published. */
@@ -64,7 +64,8 @@ static void agrees_with_the_published_vectors(void **state)
     }
 }
 
-/* The path is encoded once more than it is on the wire, and brought to its normal form. */
+/* The path is encoded once more than it is on the wire, and brought to its normal form.
+ */
 static void encodes_the_path_twice(void **state)
 {
     static const char *const cases[][2] = {
@@ -118,8 +119,8 @@ static void sorts_the_query(void **state)
  * is one line with a comma. */
 static void folds_headers(void **state)
 {
-    const struct sigv4_header headers[] = {header("B", "  two   words "), header("a", "1"),
-                                           header("A", "2")};
+    const struct sigv4_header headers[] = {header("B", "  two   words "),
+                                           header("a", "1"), header("A", "2")};
     const struct sigv4_request r = {str("GET"), str("/"), str(""), headers, 3};
     char text[SIGV4_TEXT_MAX];
     struct buf b = {0};
@@ -148,13 +149,13 @@ static void make(struct whole *w, const char *service)
     w->headers[0] = header("Host", "127.0.0.1:8080");
     w->headers[1] = header("X-Amz-Date", "20150830T123600Z");
     w->r = (struct sigv4_request){str("POST"),
-                                  str("/2015-03-31/functions/f%3Aprod/invocations"), str(""),
-                                  w->headers, 2};
+                                  str("/2015-03-31/functions/f%3Aprod/invocations"),
+                                  str(""), w->headers, 2};
     (void)stpcpy(c.service, service);
     (void)stpcpy(c.signed_headers, "host;x-amz-date");
-    assert_int_equal(sigv4_sign(w->signature, &c, &w->r, SECRET, EMPTY,
-                                "20150830T123600Z", text),
-                     SIGV4_GOOD);
+    assert_int_equal(
+        sigv4_sign(w->signature, &c, &w->r, SECRET, EMPTY, "20150830T123600Z", text),
+        SIGV4_GOOD);
     (void)snprintf(w->authorization, sizeof(w->authorization),
                    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/eu-central-1/%s/"
                    "aws4_request, SignedHeaders=host;x-amz-date, Signature=%s",
@@ -169,9 +170,8 @@ static enum sigv4_outcome check(struct whole *w, const char *secret, const char 
     struct sigv4_claim c;
     enum sigv4_outcome o = sigv4_claim(&c, &w->r, text);
 
-    return o == SIGV4_GOOD
-               ? sigv4_verify(&c, &w->r, "lambda", secret, hash, now, text)
-               : o;
+    return o == SIGV4_GOOD ? sigv4_verify(&c, &w->r, "lambda", secret, hash, now, text)
+                           : o;
 }
 
 /* What was signed with the secret is good, and says whose it is. */
@@ -220,9 +220,8 @@ static void knows_the_time(void **state)
     assert_int_equal(check(&w, SECRET, EMPTY, NOW - SIGV4_SKEW_S, text), SIGV4_GOOD);
     assert_int_equal(check(&w, SECRET, EMPTY, NOW + SIGV4_SKEW_S + 1, text),
                      SIGV4_INVALID);
-    assert_string_equal(text,
-                        "Signature expired: 20150830T123600Z is now earlier than "
-                        "20150830T123601Z (20150830T124101Z - 5 min.)");
+    assert_string_equal(text, "Signature expired: 20150830T123600Z is now earlier than "
+                              "20150830T123601Z (20150830T124101Z - 5 min.)");
     assert_int_equal(check(&w, SECRET, EMPTY, NOW - SIGV4_SKEW_S - 1, text),
                      SIGV4_INVALID);
     assert_string_equal(text,
@@ -245,8 +244,9 @@ static void knows_its_service(void **state)
  * signed is refused. */
 static void compares_the_body(void **state)
 {
-    static const char *const wrong[] = {"UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-"
-                                                            "PAYLOAD",
+    static const char *const wrong[] = {"UNSIGNED-PAYLOAD",
+                                        "STREAMING-AWS4-HMAC-SHA256-"
+                                        "PAYLOAD",
                                         "", "e3b0"};
     char text[SIGV4_TEXT_MAX];
     struct whole w;

@@ -1,6 +1,6 @@
-/* What comes from outside at AWS Lambda's API: the path and the function's name in it, the
- * Authorization header, queries that are signed, a function URL's request and what its
- * function answers. The first byte says which. */
+/* What comes from outside at AWS Lambda's API: the path and the function's name in it,
+ * the Authorization header, queries that are signed, a function URL's request and what
+ * its function answers. The first byte says which. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,7 +99,8 @@ static void frame(const char *data, size_t len)
 {
     struct buf b = {0};
 
-    (void)eventstream_add_event(&b, "PayloadChunk", "application/octet-stream", data, len);
+    (void)eventstream_add_event(&b, "PayloadChunk", "application/octet-stream", data,
+                                len);
     buf_free(&b);
 }
 
