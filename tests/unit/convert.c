@@ -32,7 +32,7 @@ static struct version_state version(void)
 static void carries_a_function(void **state)
 {
     struct version_state v = version();
-    struct function_state out = {"team", "hello", 1ULL << 40, false, 3, 7, &v, 1}, in;
+    struct function_state out = {"team", "hello", 1ULL << 40, false, 3, 7, NULL, &v, 1}, in;
     Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT, *read;
     Mayfly__V1__FunctionState wire;
     struct codec_reader reader = {.max = CODEC_FRAME_MAX};
@@ -82,7 +82,7 @@ static void refuses_what_is_wrong(void **state)
 {
     struct version_state v = version();
     struct grant odd = {"node1", 1, 2};
-    struct function_state f = {"team", "hello", 1, false, 3, 7, &v, 1}, in;
+    struct function_state f = {"team", "hello", 1, false, 3, 7, NULL, &v, 1}, in;
     Mayfly__V1__FunctionState wire;
     struct error err;
 
