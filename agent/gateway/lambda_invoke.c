@@ -10,11 +10,16 @@
 
 /* --- gathering -------------------------------------------------------------------- */
 
-void invoke_head_common(struct invoke *i, struct http_headers headers)
+void invoke_head_common(struct invoke *i, const struct gateway_call *c,
+                        struct http_headers headers)
 {
     const struct http_header *error = http_headers_find(headers, "X-Mayfly-Error");
     char name[64];
 
+    i->told = c->reply_cause;
+    if (c->phase != PHASE_HOP) {
+        return; /* a function may say what it likes; another agent is believed */
+    }
     if (error != NULL && error->value.len < sizeof(name)) {
         memcpy(name, error->value.at, error->value.len);
         name[error->value.len] = '\0';
@@ -27,8 +32,7 @@ static void head(struct gateway_call *c, int status, struct http_headers headers
 {
     struct invoke *i = c->face_data;
 
-    i->told = c->reply_cause;
-    invoke_head_common(i, headers);
+    invoke_head_common(i, c, headers);
 }
 
 static void body(struct gateway_call *c, const char *data, size_t len)

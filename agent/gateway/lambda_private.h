@@ -102,7 +102,8 @@ void lambda_relay_begin(struct gateway *g, struct http_exchange *x);
 
 /* --- faces */
 extern const struct call_face lambda_invoke_face, lambda_stream_face, lambda_url_face;
-void invoke_head_common(struct invoke *i, struct http_headers headers);
+void invoke_head_common(struct invoke *i, const struct gateway_call *c,
+                        struct http_headers headers);
 /* What was gathered is mayfly's own word about a failure (of another agent)? Then it
  * becomes the call's cause and text. */
 bool invoke_reply_is_failure(struct invoke *i, struct gateway_call *c);

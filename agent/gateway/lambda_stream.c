@@ -57,8 +57,7 @@ static void head(struct gateway_call *c, int status, struct http_headers headers
 {
     struct invoke *i = c->face_data;
 
-    i->told = c->reply_cause;
-    invoke_head_common(i, headers);
+    invoke_head_common(i, c, headers);
     if (i->told == CAUSE_NONE) {
         begin(c);
     }
