@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "controller/core/journal.h"
 #include "controller/core/access_keys.h"
+#include "controller/core/journal.h"
 #include "controller/core/keys.h"
 #include "controller/core/node_order.h"
 #include "controller/core/scheduler.h"
