@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -361,6 +362,8 @@ static int open_network(struct agent *a, struct error *err)
         .port = a->config->gateway_port,
         .secret = a->token,
         .metrics = a->metrics,
+        .lambda_auth_off = strcmp(a->config->lambda_auth, "off") == 0,
+        .lambda_account = a->config->lambda_account,
         .on_unreachable = agent_peers_unreachable,
         .data = a,
     };

@@ -51,6 +51,10 @@ const struct config_key agent_config_keys[] = {
     {"base", CONFIG_STR, AT(base), 0, 0,
      "root file system of sandboxes: \"host\" or a folder"},
     {"region", CONFIG_STR, AT(region), 0, 0, "AWS_REGION for functions"},
+    {"lambda.auth", CONFIG_STR, AT(lambda_auth), 0, 0,
+     "sigv4: AWS Lambda's API takes signed requests only; off: any"},
+    {"lambda.account", CONFIG_STR, AT(lambda_account), 0, 0,
+     "account number in AWS Lambda's ARNs"},
     {"warden", CONFIG_STR, AT(warden), 0, 0,
      "path of mayfly-warden; default: as installed or built"},
     {"log.level", CONFIG_STR, AT(log_level), 0, 0, "debug, info, warn or error"},
@@ -111,6 +115,8 @@ int agent_config_init(struct agent_config *c, struct error *err)
         .uid_base = 2000000000,
         .base = strdup("host"),
         .region = strdup("us-east-1"),
+        .lambda_auth = strdup("sigv4"),
+        .lambda_account = strdup("000000000000"),
         .warden = strdup(""),
         .log_level = strdup("info"),
         .log_format = strdup("auto"),
@@ -190,6 +196,15 @@ static int check_words(const struct agent_config *c, struct error *err)
         return error_set(err, -EINVAL,
                          "node: \"%s\" is not a host name of at most %d characters",
                          c->node, SPEC_NODE_MAX);
+    }
+    if (strcmp(c->lambda_auth, "sigv4") != 0 && strcmp(c->lambda_auth, "off") != 0) {
+        return error_set(err, -EINVAL, "lambda.auth is \"%.40s\"; give sigv4 or off",
+                         c->lambda_auth);
+    }
+    if (strlen(c->lambda_account) != 12 ||
+        strspn(c->lambda_account, "0123456789") != 12) {
+        return error_set(err, -EINVAL, "lambda.account is \"%.40s\"; give 12 digits",
+                         c->lambda_account);
     }
     if (log_level_parse(c->log_level) < 0) {
         return error_set(err, -EINVAL,

@@ -28,6 +28,8 @@ struct agent_config {
     char *base;
     char *region;
     char *warden;
+    char *lambda_auth;    /* "sigv4" or "off" */
+    char *lambda_account; /* 12 digits */
     char *log_level;
     char *log_format;
     uint32_t stop_notice_ms;

@@ -91,6 +91,7 @@ static void on_welcome(void *data, const Mayfly__V1__Welcome *w)
     a->down_reason[0] = '\0';
     if (w->packages_url[0] != '\0') {
         packages_set_url(a->packages, w->packages_url);
+        gateway_controller(a->gateway, w->packages_url);
     }
     if (!w->resumed) {
         agent_logs_cancel_all(a); /* they were of the session before */
@@ -139,8 +140,10 @@ static void on_function(struct agent *a, const Mayfly__V1__FunctionState *m)
     if (f.deleted) {
         agent_reports_retire(a, f.namespace_, f.name, NULL, 0);
         agent_core_function_deleted(a->core, f.namespace_, f.name, f.revision);
+        gateway_function_url(a->gateway, f.namespace_, f.name, NULL);
     } else {
         agent_reports_retire(a, f.namespace_, f.name, f.versions, f.n_versions);
+        gateway_function_url(a->gateway, f.namespace_, f.name, f.url);
         if (agent_core_function(a->core, &f) < 0) {
             (void)error_set(&err, -1, "out of memory");
             refuse("function", f.name, &err);
@@ -162,6 +165,18 @@ static void on_node(struct agent *a, const Mayfly__V1__NodeState *m)
     }
 }
 
+static void on_key(struct agent *a, const Mayfly__V1__KeyState *m)
+{
+    struct key_state k;
+    struct error err = {0};
+
+    if (convert_key_from_wire(&k, m, &err) < 0) {
+        refuse("key", m->id, &err);
+    } else {
+        gateway_key(a->gateway, &k);
+    }
+}
+
 static void on_message(void *data, const Mayfly__V1__Envelope *m)
 {
     struct agent *a = data;
@@ -173,8 +188,12 @@ static void on_message(void *data, const Mayfly__V1__Envelope *m)
     case MAYFLY__V1__ENVELOPE__BODY_NODE:
         on_node(a, m->node);
         break;
+    case MAYFLY__V1__ENVELOPE__BODY_KEY:
+        on_key(a, m->key);
+        break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_BEGIN:
         agent_core_snapshot_begin(a->core);
+        gateway_snapshot(a->gateway, false);
         agent_peers_snapshot(a, false);
         break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END:
@@ -182,6 +201,7 @@ static void on_message(void *data, const Mayfly__V1__Envelope *m)
         agent_grants_renewed(a);
         packages_prune(a->packages);
         agent_peers_snapshot(a, true);
+        gateway_snapshot(a->gateway, true);
         a->has_snapshot = true;
         gateway_informed(a->gateway);
         break;

@@ -47,6 +47,7 @@ struct function_state {
     uint64_t serving; /* number of the version that takes the calls; 0: none yet */
     /* Serving, candidate and all that may be named; others are retired. */
     const struct version_state *versions;
+    const char *url; /* JSON of its URL's configuration; NULL: it has no URL */
     size_t n_versions;
     const struct alias_state *aliases;
     size_t n_aliases;
@@ -59,6 +60,16 @@ struct node_state {
     bool deleted;        /* only the two above count */
     const char *gateway; /* "host:port" */
     bool usable;         /* takes new work */
+};
+
+/* An access key with which requests are signed. A higher revision replaces a lower one.
+ */
+struct key_state {
+    const char *id;
+    uint64_t revision;
+    bool deleted; /* only the three above count */
+    const char *namespace_;
+    const char *secret;
 };
 
 /* --- agents to controller ------------------------------------------------------------

@@ -99,6 +99,7 @@ static void env_free(struct spec_env *env, size_t n)
 void function_spec_free(struct function_spec *s)
 {
     free(s->handler);
+    free(s->annotations);
     env_free(s->env, s->n_env);
     spec_constraints_free(s->constraints, s->n_constraints);
     free(s->layers);
@@ -109,7 +110,7 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
 {
     struct function_spec copy = *src;
 
-    copy.handler = NULL;
+    copy.handler = copy.annotations = NULL;
     copy.env = NULL;
     copy.n_env = 0;
     copy.constraints = NULL;
@@ -119,6 +120,11 @@ int function_spec_copy(struct function_spec *dst, const struct function_spec *sr
     if (spec_layers_copy(&copy, src) < 0 ||
         (src->handler != NULL && (copy.handler = strdup(src->handler)) == NULL) ||
         (src->n_constraints > 0 && spec_constraints_copy(&copy, src) < 0)) {
+        function_spec_free(&copy);
+        return -ENOMEM;
+    }
+    if (src->annotations != NULL &&
+        (copy.annotations = strdup(src->annotations)) == NULL) {
         function_spec_free(&copy);
         return -ENOMEM;
     }
@@ -162,6 +168,29 @@ int function_spec_set_env(struct function_spec *s, const char *name, const char 
     }
     s->env[s->n_env++] = (struct spec_env){.name = name_copy, .value = copy};
     return 0;
+}
+
+/* --- access keys -------------------------------------------------------------- */
+
+bool access_key_id_valid(const char *id)
+{
+    size_t len = strlen(id);
+
+    return len >= ACCESS_KEY_ID_MIN && len <= ACCESS_KEY_ID_MAX &&
+           strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                      "0123456789_") == len;
+}
+
+bool access_key_secret_valid(const char *secret)
+{
+    size_t len = strlen(secret);
+
+    for (size_t i = 0; i < len; i++) {
+        if (secret[i] <= ' ' || secret[i] > '~') {
+            return false;
+        }
+    }
+    return len >= ACCESS_KEY_SECRET_MIN && len <= ACCESS_KEY_SECRET_MAX;
 }
 
 /* --- names -------------------------------------------------------------------- */
@@ -417,6 +446,37 @@ static int keep_alive_from_json(struct function_spec *s, const json_t *value,
     return 0;
 }
 
+static int annotations_from_json(struct function_spec *s, const json_t *value,
+                                 struct error *err)
+{
+    const char *name;
+    const json_t *item;
+    char *text;
+
+    if (!json_is_object(value)) {
+        return error_set(err, -EINVAL, "annotations is not a map of names to strings");
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, name, item)
+    {
+        if (!json_is_string(item)) {
+            return error_set(err, -EINVAL, "annotations.%.60s is not a string", name);
+        }
+    }
+    text = json_object_size(value) > 0 ? json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS)
+                                       : NULL;
+    if (text == NULL && json_object_size(value) > 0) {
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    if (text != NULL && strlen(text) > SPEC_ANNOTATIONS_MAX) {
+        free(text);
+        return error_set(err, -EINVAL, "annotations are over %d bytes of JSON",
+                         SPEC_ANNOTATIONS_MAX);
+    }
+    free(s->annotations);
+    s->annotations = text;
+    return 0;
+}
+
 static int field_from_json(struct function_spec *s, const char *key, const json_t *value,
                            struct error *err)
 {
@@ -494,6 +554,9 @@ static int field_from_json(struct function_spec *s, const char *key, const json_
     if (strcmp(key, "layers") == 0) {
         return spec_layers_from_json(s, value, err);
     }
+    if (strcmp(key, "annotations") == 0) {
+        return annotations_from_json(s, value, err);
+    }
     return error_set(err, -ENOENT, "%.60s: no such setting", key);
 }
 
@@ -556,6 +619,10 @@ json_t *function_spec_to_json(const struct function_spec *s)
                               json_string(spec_placement_name(s->placement)));
     rc |= json_object_set_new(json, "constraints", spec_constraints_to_json(s));
     rc |= json_object_set_new(json, "layers", spec_layers_to_json(s));
+    if (s->annotations != NULL) {
+        rc |=
+            json_object_set_new(json, "annotations", json_loads(s->annotations, 0, NULL));
+    }
     if (rc != 0) {
         json_decref(json);
         return NULL;

@@ -22,6 +22,13 @@
 #define SPEC_ENV_MAX         256
 #define SPEC_CONSTRAINTS_MAX 16
 #define SPEC_LAYERS_MAX      5
+#define SPEC_ANNOTATIONS_MAX (16 * 1024) /* bytes of their JSON */
+
+/* Access keys: with which AWS's clients sign. */
+#define ACCESS_KEY_ID_MIN     4
+#define ACCESS_KEY_ID_MAX     128
+#define ACCESS_KEY_SECRET_MIN 8
+#define ACCESS_KEY_SECRET_MAX 128
 
 enum spec_runtime {
     SPEC_RUNTIME_PROVIDED, /* executable `bootstrap` speaking the Lambda Runtime API */
@@ -153,6 +160,8 @@ struct function_spec {
     enum spec_keep_alive keep_alive;
     struct spec_env *env;
     size_t n_env;
+    char *annotations; /* JSON of an object of strings: what others than mayfly want to
+                          keep with the version; NULL: none. Nodes are not told. */
     enum spec_placement placement;
     struct constraint *constraints; /* a node must satisfy all of them */
     size_t n_constraints;
@@ -194,6 +203,8 @@ int package_ref_from_json(struct package_ref *p, const json_t *json, struct erro
 json_t *package_ref_to_json(const struct package_ref *p);
 
 bool spec_name_valid(const char *name);
+bool access_key_id_valid(const char *id);         /* letters, digits and _ */
+bool access_key_secret_valid(const char *secret); /* printable ASCII without blanks */
 bool spec_digest_valid(const char *digest);
 bool spec_file_name_valid(const char *name); /* plain: no slash, fits package_ref */
 const char *spec_runtime_name(enum spec_runtime r); /* "provided", "http", "exec" … */

@@ -78,6 +78,13 @@ static void io_send_node(void *ctx, const char *node, const struct node_state *n
     hub_link_send_node(&c->agents, node, n);
 }
 
+static void io_send_key(void *ctx, const char *node, const struct key_state *k)
+{
+    struct controller *c = ctx;
+
+    hub_link_send_key(&c->agents, node, k);
+}
+
 static void io_resync(void *ctx, const char *node)
 {
     struct controller *c = ctx;
@@ -178,6 +185,7 @@ int controller_new(struct controller **ret, uv_loop_t *loop,
         .txn = io_txn,
         .send_function = io_send_function,
         .send_node = io_send_node,
+        .send_key = io_send_key,
         .resync = io_resync,
     };
     struct controller_core_options options = {
@@ -273,6 +281,8 @@ static int open_api(struct controller *c, struct error *err)
         .packages_dir = packages,
         .package_max_bytes = config->packages_max_bytes,
         .package_grace_ms = config->packages_grace_ms,
+        .lambda_auth_off = strcmp(config->lambda_auth, "off") == 0,
+        .lambda_account = config->lambda_account,
         .core = c->core,
         .metrics = c->metrics,
         .io = {c, io_store_up, io_logs_ask, io_logs_ack, io_logs_cancel},

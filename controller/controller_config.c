@@ -81,6 +81,10 @@ const struct config_key controller_config_keys[] = {
     KEY("placement.cpu_overcommit", CONFIG_U32, placement_cpu_overcommit, 0, 100000,
         "percent of a node's CPU that warm and reserved instances' limits may add up to; "
         "default 1600, 0: CPU does not count"),
+    KEY("lambda.auth", CONFIG_STR, lambda_auth, 0, 0,
+        "sigv4: AWS Lambda's API takes signed requests only; off: any; default sigv4"),
+    KEY("lambda.account", CONFIG_STR, lambda_account, 0, 0,
+        "account number in AWS Lambda's ARNs; default 000000000000"),
     KEY("log.level", CONFIG_STR, log_level, 0, 0,
         "debug, info, warn or error; default info"),
     KEY("log.format", CONFIG_STR, log_format, 0, 0,
@@ -125,12 +129,15 @@ int controller_config_init(struct controller_config *c, struct error *err)
         .placement_policy = strdup("binpack"),
         .placement_homes = 8,
         .placement_cpu_overcommit = 1600,
+        .lambda_auth = strdup("sigv4"),
+        .lambda_account = strdup("000000000000"),
         .log_level = strdup("info"),
         .log_format = strdup("auto"),
     };
     if (c->name == NULL || c->rest_host == NULL || c->hub_host == NULL ||
-        c->state_dir == NULL || c->store_engine == NULL || c->log_level == NULL ||
-        c->log_format == NULL || c->placement_policy == NULL) {
+        c->state_dir == NULL || c->store_engine == NULL || c->lambda_auth == NULL ||
+        c->lambda_account == NULL || c->log_level == NULL || c->log_format == NULL ||
+        c->placement_policy == NULL) {
         controller_config_free(c);
         return error_set(err, -ENOMEM, "out of memory");
     }
@@ -248,6 +255,15 @@ int controller_config_validate(const struct controller_config *c, struct error *
         return error_set(err, -EINVAL,
                          "name is \"%.80s\"; give 1 to 63 letters, digits, '-', '.', '_'",
                          c->name);
+    }
+    if (strcmp(c->lambda_auth, "sigv4") != 0 && strcmp(c->lambda_auth, "off") != 0) {
+        return error_set(err, -EINVAL, "lambda.auth is \"%.40s\"; give sigv4 or off",
+                         c->lambda_auth);
+    }
+    if (strlen(c->lambda_account) != 12 ||
+        strspn(c->lambda_account, "0123456789") != 12) {
+        return error_set(err, -EINVAL, "lambda.account is \"%.40s\"; give 12 digits",
+                         c->lambda_account);
     }
     if (c->advertise_url != NULL && !is_http_url(c->advertise_url)) {
         return error_set(err, -EINVAL,

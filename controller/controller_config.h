@@ -41,6 +41,8 @@ struct controller_config {
     char *placement_policy; /* "binpack" or "spread" */
     uint32_t placement_homes;
     uint32_t placement_cpu_overcommit; /* percent; 0: CPU does not count */
+    char *lambda_auth;                 /* "sigv4" or "off" */
+    char *lambda_account;              /* 12 digits */
     char *log_level;
     char *log_format;
 };

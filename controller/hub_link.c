@@ -65,6 +65,17 @@ void hub_link_send_node(struct hub_link *l, const char *node, const struct node_
     send_to(l, node, &m);
 }
 
+void hub_link_send_key(struct hub_link *l, const char *node, const struct key_state *k)
+{
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+    Mayfly__V1__KeyState wire;
+
+    convert_key_to_wire(&wire, k);
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_KEY;
+    m.key = &wire;
+    send_to(l, node, &m);
+}
+
 void hub_link_resync(struct hub_link *l, const char *node)
 {
     struct hub_node *n = find(l, node);

@@ -29,6 +29,7 @@ void hub_link_set_hub(struct hub_link *l, struct hub *hub);
 void hub_link_send_function(struct hub_link *l, const char *node,
                             const struct function_state *f);
 void hub_link_send_node(struct hub_link *l, const char *node, const struct node_state *n);
+void hub_link_send_key(struct hub_link *l, const char *node, const struct key_state *k);
 void hub_link_resync(struct hub_link *l, const char *node);
 
 /* api_io's part of it. */

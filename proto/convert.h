@@ -40,6 +40,10 @@ void convert_node_to_wire(Mayfly__V1__NodeState *ret, const struct node_state *f
 int convert_node_from_wire(struct node_state *ret, const Mayfly__V1__NodeState *from,
                            struct error *err);
 
+void convert_key_to_wire(Mayfly__V1__KeyState *ret, const struct key_state *from);
+int convert_key_from_wire(struct key_state *ret, const Mayfly__V1__KeyState *from,
+                          struct error *err);
+
 int convert_report_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report *from);
 void convert_report_free(Mayfly__V1__NodeReport *m);
 int convert_report_from_wire(struct node_report *ret, const Mayfly__V1__NodeReport *from,

@@ -6,8 +6,9 @@
 #include "proto/convert.h"
 #include "proto/convert_alias.h"
 
-#define GRANTS_MAX   10000  /* nodes a version may be granted to */
-#define VERSIONS_MAX 100    /* as many as a controller keeps of a function */
+#define GRANTS_MAX   10000 /* nodes a version may be granted to */
+#define VERSIONS_MAX 100   /* as many as a controller keeps of a function */
+#define URL_MAX      (64 * 1024)
 #define LOADS_MAX    100000 /* in a report; a frame has no room for more */
 
 /* protobuf-c's structs have no const; nothing here writes through these. */
@@ -118,6 +119,7 @@ int convert_function_to_wire(Mayfly__V1__FunctionState *ret,
         convert_function_free(ret);
         return -ENOMEM;
     }
+    ret->url = text(from->url);
     if (from->n_versions == 0) {
         return 0;
     }
@@ -218,6 +220,12 @@ int convert_function_from_wire(struct function_state *ret,
     }
     ret->namespace_index = from->namespace_index;
     ret->serving = from->serving;
+    if (strlen(from->url) > URL_MAX) {
+        return error_set(err, -ERANGE,
+                         "function %s: its URL's configuration is over %d bytes",
+                         from->name, URL_MAX);
+    }
+    ret->url = *from->url != '\0' ? from->url : NULL;
     if (from->n_versions > VERSIONS_MAX) {
         return error_set(err, -ERANGE, "function %s has too many versions", from->name);
     }
@@ -250,6 +258,45 @@ void convert_function_release(struct function_state *f)
     f->versions = NULL;
     f->n_versions = 0;
     convert_aliases_release(f);
+}
+
+/* --- access keys ----------------------------------------------------------------------
+ */
+
+void convert_key_to_wire(Mayfly__V1__KeyState *ret, const struct key_state *from)
+{
+    mayfly__v1__key_state__init(ret);
+    ret->id = text(from->id);
+    ret->revision = from->revision;
+    ret->deleted = from->deleted;
+    if (!from->deleted) {
+        ret->namespace_ = text(from->namespace_);
+        ret->secret = text(from->secret);
+    }
+}
+
+int convert_key_from_wire(struct key_state *ret, const Mayfly__V1__KeyState *from,
+                          struct error *err)
+{
+    int rc = 0;
+
+    if (!access_key_id_valid(from->id)) {
+        return error_set(err, -EINVAL, "an access key's id is none");
+    }
+    if (!from->deleted) {
+        rc = check_name("namespace", from->namespace_, err);
+        if (rc == 0 && !access_key_secret_valid(from->secret)) {
+            rc = error_set(err, -EINVAL, "access key %s: its secret is none", from->id);
+        }
+    }
+    if (rc == 0) {
+        *ret = (struct key_state){.id = from->id,
+                                  .revision = from->revision,
+                                  .deleted = from->deleted,
+                                  .namespace_ = from->namespace_,
+                                  .secret = from->secret};
+    }
+    return rc;
 }
 
 /* --- nodes -----------------------------------------------------------------------------

@@ -12,6 +12,8 @@ void wire_key(const Mayfly__V1__Envelope *m, char ret[WIRE_KEY_MAX])
                        m->function->name);
     } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_NODE) {
         (void)snprintf(ret, WIRE_KEY_MAX, "n/%s", m->node->node);
+    } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_KEY) {
+        (void)snprintf(ret, WIRE_KEY_MAX, "k/%s", m->key->id);
     }
 }
 

@@ -275,6 +275,8 @@ struct agent_core_counts { /* since its start */
 };
 struct agent_core_counts agent_core_counts(const struct agent_core *a);
 
+bool agent_core_has_function(const struct agent_core *a, const char *namespace_,
+                             const char *name);
 const char *function_namespace(const struct function *f);
 const char *function_name(const struct function *f);
 uint32_t function_namespace_index(const struct function *f);

@@ -469,3 +469,9 @@ const struct package_ref *version_package(const struct version *v)
 {
     return &v->packages[0].package->ref;
 }
+
+bool agent_core_has_function(const struct agent_core *a, const char *namespace_,
+                             const char *name)
+{
+    return catalog_find(a, namespace_, name) != NULL;
+}

@@ -76,6 +76,9 @@ void call_maybe_free(struct gateway_call *c)
     list_remove(&c->due);
     list_remove(&c->link);
     buf_free(&c->prefix);
+    if (c->face != NULL) {
+        c->face->free(c->face_data);
+    }
     free(c);
     gateway_call_gone(g);
 }
@@ -182,7 +185,9 @@ static void fail(struct gateway_call *c)
         c->timing.run_us = clock_mono_us() - c->dispatched_us;
         c->timing.ran = true;
     }
-    if (c->replied) {
+    if (c->face != NULL) {
+        c->face->fail(c);
+    } else if (c->replied) {
         http_exchange_abort(c->exchange);
     } else {
         reply_error(c->exchange, c->gateway->node, c->request_id, c->cause, c->text,
@@ -211,7 +216,7 @@ static void gone(struct gateway_call *c)
 
 static bool too_large(const struct gateway_call *c)
 {
-    uint64_t announced = http_exchange_content_length(c->exchange);
+    uint64_t announced = c->face == NULL ? http_exchange_content_length(c->exchange) : 0;
 
     return c->body_seen > c->body_max ||
            (announced != HTTP_BODY_CHUNKED && announced > c->body_max);
@@ -535,6 +540,54 @@ static void refuse(struct gateway *g, struct http_exchange *x, enum cause cause,
     reply_error(x, g->node, request_id, cause, text, 0, NULL, NULL);
 }
 
+static struct gateway_call *call_new(struct gateway *g, struct http_exchange *x)
+{
+    struct gateway_call *c = calloc(1, sizeof(*c));
+
+    if (c != NULL) {
+        c->gateway = g;
+        c->exchange = x;
+        c->arrived_us = http_exchange_started_us(x);
+        list_init(&c->due);
+        list_init(&c->use.node);
+        list_push_back(&g->calls, &c->link);
+        http_exchange_set(x, &exchange_ops, c);
+        gateway_metrics_in_flight(g->metrics, 1);
+    }
+    return c;
+}
+
+int call_begin_as(struct gateway *g, struct http_exchange *x,
+                  const struct call_input *input)
+{
+    struct gateway_call *c = call_new(g, x);
+    struct route_target *t;
+
+    if (c == NULL) {
+        return -ENOMEM;
+    }
+    t = &c->route.targets[0];
+    c->route.n = 1;
+    (void)snprintf(t->namespace_, sizeof(t->namespace_), "%s", input->namespace_);
+    (void)snprintf(t->name, sizeof(t->name), "%s", input->name);
+    t->path = HTTP_STR("/");
+    random_uuid(c->request_id);
+    c->mark = (struct mark){.left_ms = MARK_LEFT_NONE};
+    (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
+    c->face = input->face;
+    c->face_data = input->data;
+    c->method = input->method;
+    c->query = HTTP_STR("");
+    c->headers = input->headers;
+    c->prefix = *input->body;
+    *input->body = (struct buf){0};
+    c->body_seen = c->prefix.len;
+    c->body_done = true;
+    c->todo = TODO_ASK;
+    call_act(c);
+    return 0;
+}
+
 void call_begin(struct gateway *g, struct http_exchange *x)
 {
     struct gateway_call *c;
@@ -545,21 +598,16 @@ void call_begin(struct gateway *g, struct http_exchange *x)
                "no function has this path: call /fn/<name> or /fn/<namespace>/<name>");
         return;
     }
-    c = calloc(1, sizeof(*c));
+    c = call_new(g, x);
     if (c == NULL) {
         refuse(g, x, CAUSE_INTERNAL, "out of memory");
         return;
     }
-    c->gateway = g;
-    c->exchange = x;
     c->route = route;
-    c->arrived_us = http_exchange_started_us(x);
-    list_init(&c->due);
-    list_init(&c->use.node);
-    list_push_back(&g->calls, &c->link);
-    http_exchange_set(x, &exchange_ops, c);
+    c->method = http_exchange_method(x);
+    c->query = http_exchange_query(x);
+    c->headers = http_exchange_headers(x);
     read_mark(c);
-    gateway_metrics_in_flight(g->metrics, 1);
     c->body_done = http_exchange_content_length(x) == 0;
     if (!c->body_done && http_headers_find(http_exchange_headers(x), "Expect") != NULL) {
         http_exchange_pause(x); /* 100 Continue goes out once somebody takes the body */

@@ -57,7 +57,10 @@ static void on_response(struct http_call *hop, int status, struct http_headers h
         }
         return;
     }
-    if (reply_relay(c, status, headers, content_length) == -EINVAL) {
+    if (c->face != NULL) {
+        c->face->head(c, status, headers);
+        c->replied = true;
+    } else if (reply_relay(c, status, headers, content_length) == -EINVAL) {
         call_fail_later(c, CAUSE_INTERNAL, "%s sent a reply that cannot be passed on",
                         c->hop_node);
     }
@@ -70,9 +73,13 @@ static void on_body(struct http_call *hop, const char *data, size_t len)
     if (c->phase != PHASE_HOP || c->todo == TODO_FAIL || !c->replied) {
         return;
     }
-    if (http_exchange_write(c->exchange, data, len) == -EMSGSIZE) {
+    if (c->face != NULL) {
+        c->face->body(c, data, len);
+    } else if (http_exchange_write(c->exchange, data, len) == -EMSGSIZE) {
         call_fail_later(c, CAUSE_INTERNAL, "%s sent more than it announced", c->hop_node);
-    } else if (http_exchange_pending(c->exchange) > HTTP_HIGH_WATER) {
+        return;
+    }
+    if (http_exchange_pending(c->exchange) > HTTP_HIGH_WATER) {
         http_call_pause(hop);
     }
 }
@@ -83,7 +90,11 @@ static void on_end(struct http_call *hop, struct http_headers trailers)
 
     if (c->phase == PHASE_HOP && c->todo != TODO_FAIL && c->replied) {
         c->reply_whole = true;
-        (void)http_exchange_end(c->exchange, trailers);
+        if (c->face != NULL) {
+            c->face->end(c);
+        } else {
+            (void)http_exchange_end(c->exchange, trailers);
+        }
     }
 }
 
@@ -206,7 +217,7 @@ void call_hop_body(struct gateway_call *c, const char *data, size_t len)
 static int make_target(const struct gateway_call *c, struct buf *b)
 {
     const struct route_target *t = call_target(c);
-    struct http_str query = http_exchange_query(c->exchange);
+    struct http_str query = c->query;
     int rc = buf_printf(b, "/fn/%s/%s%s%s", t->namespace_, t->name,
                         *t->qualifier != '\0' ? ":" : "", t->qualifier);
 
@@ -231,8 +242,7 @@ static int make_mark(const struct gateway_call *c, char ret[MARK_SIZE],
     if (c->call.deadline_ms > now_ms && c->call.deadline_ms != UINT64_MAX) {
         m.left_ms = c->call.deadline_ms - now_ms;
     }
-    return mark_write(ret, &m, c->gateway->secret, http_exchange_method(c->exchange),
-                      target);
+    return mark_write(ret, &m, c->gateway->secret, c->method, target);
 }
 
 static int start(struct gateway_call *c, struct http_client *client)
@@ -244,9 +254,7 @@ static int start(struct gateway_call *c, struct http_client *client)
     char mark[MARK_SIZE], picked[24];
     int rc = make_target(c, &target);
 
-    rc = rc < 0
-             ? rc
-             : headers_pass(&pass, http_exchange_headers(x), HEADERS_BETWEEN_AGENTS, 3);
+    rc = rc < 0 ? rc : headers_pass(&pass, c->headers, HEADERS_BETWEEN_AGENTS, 3);
     rc = rc < 0 ? rc : make_mark(c, mark, (struct http_str){target.data, target.len});
     if (rc == 0) {
         headers_add(&pass, MARK_HEADER, mark);
@@ -259,9 +267,8 @@ static int start(struct gateway_call *c, struct http_client *client)
             headers_add(&pass, HEADER_PICKED, picked);
         }
         rc = http_call_start(
-            client, &c->hop, http_exchange_method(x),
-            (struct http_str){target.data, target.len}, headers_get(&pass),
-            whole && c->prefix.len > 0 ? c->prefix.data : NULL,
+            client, &c->hop, c->method, (struct http_str){target.data, target.len},
+            headers_get(&pass), whole && c->prefix.len > 0 ? c->prefix.data : NULL,
             whole ? c->prefix.len : http_exchange_content_length(x), &ops, c);
     }
     headers_free(&pass);

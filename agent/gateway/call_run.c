@@ -19,7 +19,10 @@ static void on_response(struct runtime_call *run, int status, struct http_header
     c->timing.ran = true;
     c->reply_cause = runtime_call_cause(run);
     c->call.failed = status >= 500;
-    if (reply_head(c, status, headers, content_length) == -EINVAL) {
+    if (c->face != NULL) {
+        c->face->head(c, status, headers);
+        c->replied = true;
+    } else if (reply_head(c, status, headers, content_length) == -EINVAL) {
         call_fail_later(c, CAUSE_FUNCTION_ERROR,
                         "the reply's head cannot be sent: status %d, or a header with a "
                         "line break",
@@ -32,6 +35,13 @@ static void on_body(struct runtime_call *run, const char *data, size_t len)
     struct gateway_call *c = runtime_call_data(run);
 
     if (c->todo == TODO_FAIL) {
+        return;
+    }
+    if (c->face != NULL) {
+        c->face->body(c, data, len);
+        if (http_exchange_pending(c->exchange) > HTTP_HIGH_WATER) {
+            runtime_call_pause(run);
+        }
         return;
     }
     /* -EPIPE: the caller is gone, of which on_close tells. */
@@ -82,7 +92,11 @@ static void on_close(struct runtime_call *run, enum cause cause, const char *tex
         return;
     }
     if (c->todo != TODO_FAIL && cause == c->reply_cause && c->replied) {
-        (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
+        if (c->face != NULL) {
+            c->face->end(c);
+        } else {
+            (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
+        }
         call_over(c, cause == CAUSE_NONE ? "ok" : cause_name(cause));
         call_done(c, cause, cpu_us);
         return;
@@ -141,9 +155,9 @@ void call_run_start(struct gateway_call *c)
     struct http_exchange *x = c->exchange;
     struct runtime_request r = {
         .request_id = c->request_id,
-        .method = http_exchange_method(x),
+        .method = c->method,
         .path = call_target(c)->path,
-        .query = http_exchange_query(x),
+        .query = c->query,
         .content_length = c->body_done ? c->prefix.len : http_exchange_content_length(x),
         .peer = c->mark.peer,
         .deadline_wall_ms = deadline_wall_ms(c),
@@ -154,7 +168,7 @@ void call_run_start(struct gateway_call *c)
     if (!call_admit(c)) {
         return;
     }
-    rc = headers_pass(&pass, http_exchange_headers(x), HEADERS_TO_FUNCTION, 0);
+    rc = headers_pass(&pass, c->headers, HEADERS_TO_FUNCTION, 0);
     if (rc < 0) {
         call_fail_later(c, CAUSE_INTERNAL, "out of memory");
         return;

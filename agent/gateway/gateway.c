@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/gateway/gateway_private.h"
+#include "agent/gateway/lambda_private.h"
 #include "common/check.h"
 
 /* --- later
@@ -57,7 +58,9 @@ static void on_request(struct http_server *s, struct http_exchange *x)
                                   (struct http_headers){&plain, 1}, text, strlen(text));
         return;
     }
-    call_begin(s->data, x);
+    if (!lambda_takes(s->data, x)) {
+        call_begin(s->data, x);
+    }
 }
 
 static int open_server(struct gateway *g, const struct gateway_options *o,
@@ -90,6 +93,7 @@ static void part_closed(struct gateway *g)
         return;
     }
     gateway_metrics_free(g->metrics);
+    lambda_tables_free(g);
     free(g->secret);
     free(g);
     if (on_closed != NULL) {
@@ -110,7 +114,8 @@ static void timer_closed(uv_handle_t *handle)
 /* The server is closed, and the last call is gone: nothing uses the rest any more. */
 static void close_rest(struct gateway *g)
 {
-    if (g->closing && g->server_closed && list_empty(&g->calls)) {
+    if (g->closing && g->server_closed && list_empty(&g->calls) &&
+        list_empty(&g->relays)) {
         g->closing = false;
         peers_close(g->peers, peers_closed, g);
         uv_close((uv_handle_t *)&g->later, timer_closed);
@@ -159,8 +164,17 @@ int gateway_new(struct gateway **ret, uv_loop_t *loop,
     g->data = options->data;
     list_init(&g->calls);
     list_init(&g->due);
+    list_init(&g->relays);
+    for (size_t i = 0; i < LAMBDA_BUCKETS; i++) {
+        list_init(&g->lambda.keys[i]);
+        list_init(&g->lambda.urls[i]);
+    }
+    g->lambda.auth_off = options->lambda_auth_off;
     (void)snprintf(g->node, sizeof(g->node), "%s", options->node);
     rc = gateway_metrics_new(&g->metrics, options->metrics);
+    g->lambda.account = strdup(options->lambda_account != NULL ? options->lambda_account
+                                                               : "000000000000");
+    rc = rc < 0 || g->lambda.account != NULL ? rc : -ENOMEM;
     if (rc == 0 && options->secret != NULL) {
         g->secret = strdup(options->secret);
         rc = g->secret != NULL ? 0 : -ENOMEM;
@@ -168,6 +182,7 @@ int gateway_new(struct gateway **ret, uv_loop_t *loop,
     rc = rc < 0 ? rc : peers_new(&g->peers, loop);
     if (rc < 0) {
         gateway_metrics_free(g->metrics);
+        lambda_tables_free(g);
         free(g->secret);
         free(g);
         return error_set(err, rc, "gateway: %s", uv_strerror(rc));

@@ -21,6 +21,8 @@ struct gateway_options {
     uint16_t port;      /* 0: a free one */
     const char *secret; /* the cluster's join token; NULL: there is none */
     struct metrics *metrics;
+    bool lambda_auth_off;       /* AWS's API takes requests without a signature */
+    const char *lambda_account; /* in its ARNs */
     /* Another agent's gateway could not be connected to. May come from within the core's
      * io: note it, and tell the core later. */
     void (*on_unreachable)(void *data, const char *node);
@@ -40,6 +42,15 @@ void gateway_drain(struct gateway *g); /* accepts no more; calls go on */
 size_t gateway_active(const struct gateway *g);
 /* Calls that run are cut. on_closed comes once all have ended. */
 void gateway_close(struct gateway *g, void (*on_closed)(void *data), void *data);
+
+/* What the controller tells. A key or URL that no message names between snapshot_begin
+ * and _end is gone. config: JSON, or NULL. */
+void gateway_key(struct gateway *g, const struct key_state *k);
+void gateway_function_url(struct gateway *g, const char *namespace_, const char *name,
+                          const char *config);
+void gateway_snapshot(struct gateway *g, bool end);
+/* Where a controller's REST is: "http://host:8090". */
+void gateway_controller(struct gateway *g, const char *url);
 
 /* The core's io about calls: pass it on as it comes. */
 void gateway_call_dispatch(struct gateway *g, struct call *c);

@@ -6,6 +6,7 @@
 #include "agent/gateway/gateway.h"
 #include "agent/gateway/gateway_metrics.h"
 #include "agent/gateway/headers.h"
+#include "agent/gateway/lambda.h"
 #include "agent/gateway/mark.h"
 #include "agent/gateway/peers.h"
 #include "agent/gateway/route.h"
@@ -37,6 +38,8 @@
  *
  * A caller that goes away takes it to OVER from anywhere. It is gone when the exchange
  * and the request to the other agent have said that they are closed. */
+struct gateway_call;
+
 enum call_phase { PHASE_ASK, PHASE_WAIT, PHASE_RUN, PHASE_HOP, PHASE_OVER };
 
 /* What is to be done once no callback of others is on the stack. */
@@ -47,6 +50,26 @@ enum call_todo {
     TODO_FORWARD,
     TODO_RETURN,
     TODO_FAIL
+};
+
+/* How a call looks to its caller, when that is not as HTTP passed on. The functions
+ * answer on c->exchange. */
+struct call_face {
+    void (*head)(struct gateway_call *c, int status, struct http_headers headers);
+    void (*body)(struct gateway_call *c, const char *data, size_t len);
+    void (*end)(struct gateway_call *c);  /* the answer is whole */
+    void (*fail)(struct gateway_call *c); /* instead: c->cause, c->text */
+    void (*free)(void *data);
+};
+
+/* A call of our own making, in place of the request as it came. */
+struct call_input {
+    const char *namespace_, *name;
+    struct http_str method;
+    struct http_headers headers; /* outlive the call: in `data` */
+    struct buf *body;            /* taken over */
+    const struct call_face *face;
+    void *data; /* freed by the face, when the call is */
 };
 
 struct gateway_call {
@@ -92,6 +115,12 @@ struct gateway_call {
     char hop_node[SPEC_NODE_MAX + 1];
     char hop_gateway[256];
 
+    const struct call_face *face; /* NULL: HTTP as it is */
+    void *face_data;
+    struct http_str method; /* of the request to the function */
+    struct http_str query;
+    struct http_headers headers;
+
     enum cause reply_cause; /* of a reply that tells of the function's own failure */
     enum cause cause;       /* TODO_FAIL's */
     uint32_t retry_after_s;
@@ -112,6 +141,8 @@ struct gateway {
     struct peers *peers;
     struct gateway_metrics *metrics;
     struct list calls;
+    struct list relays; /* lambda_relay.c */
+    struct lambda_state lambda;
     struct list due;
     uv_timer_t later; /* works off `due` */
     uint64_t log_second;
@@ -141,6 +172,9 @@ void gateway_call_gone(struct gateway *g); /* it was freed */
 
 /* call.c */
 void call_begin(struct gateway *g, struct http_exchange *x);
+/* The exchange's body has been read. -ENOMEM: nothing was begun. */
+int call_begin_as(struct gateway *g, struct http_exchange *x,
+                  const struct call_input *input);
 void call_act(struct gateway_call *c); /* does what is to be done */
 void call_later(struct gateway_call *c, enum call_todo todo);
 void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)

@@ -142,8 +142,9 @@ int lambda_event_new(struct lambda_call *l, const struct runtime_request *r);
 void lambda_event_free(struct lambda_call *l);
 int lambda_event_send(const struct lambda_call *l, struct http_exchange *x);
 /* The function's ARN, as the event says it. */
-void lambda_arn(const struct runtime_instance *in, char ret[256]);
-const char *lambda_event_arn(const struct lambda_call *l); /* NULL: lambda_arn()'s */
+void lambda_instance_arn(const struct runtime_instance *in, char ret[256]);
+const char *lambda_event_arn(
+    const struct lambda_call *l); /* NULL: lambda_instance_arn()'s */
 
 /* runtime_lambda_api.c */
 void lambda_on_request(struct http_server *s, struct http_exchange *x);

@@ -149,7 +149,7 @@ void lambda_event_free(struct lambda_call *l)
     l->event = NULL;
 }
 
-void lambda_arn(const struct runtime_instance *in, char ret[256])
+void lambda_instance_arn(const struct runtime_instance *in, char ret[256])
 {
     (void)snprintf(ret, 256, "arn:aws:lambda:%s:%012u:function:%s", in->host->region,
                    in->config.namespace_index, in->config.name);
@@ -177,7 +177,7 @@ int lambda_event_send(const struct lambda_call *l, struct http_exchange *x)
     size_t n = 0;
 
     (void)snprintf(deadline, sizeof(deadline), "%" PRIu64, l->deadline_wall_ms);
-    lambda_arn(l->call.instance, arn);
+    lambda_instance_arn(l->call.instance, arn);
     add(list, &n, "Content-Type", e->content_type);
     add(list, &n, "Lambda-Runtime-Aws-Request-Id", l->id);
     add(list, &n, "Lambda-Runtime-Deadline-Ms", deadline);

@@ -259,7 +259,7 @@ void lambda_extensions_invoke(struct lambda_call *l)
     const struct runtime_instance *in = l->call.instance;
     char arn[256];
 
-    lambda_arn(in, arn);
+    lambda_instance_arn(in, arn);
     LIST_FOREACH(it, &state_of(in)->extensions)
     {
         struct lambda_extension *e = container_of(it, struct lambda_extension, link);

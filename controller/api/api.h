@@ -55,7 +55,9 @@ struct api_options {
     const char *store_engine;
     const char *packages_dir; /* made if it is not there */
     uint64_t package_max_bytes;
-    uint32_t package_grace_ms; /* unused packages are kept so long */
+    uint32_t package_grace_ms;  /* unused packages are kept so long */
+    bool lambda_auth_off;       /* AWS's API takes requests without a signature */
+    const char *lambda_account; /* 12 digits: the account in its ARNs */
     struct controller_core *core;
     struct metrics *metrics; /* series are added; rendered at /metrics */
     struct api_io io;

@@ -146,8 +146,9 @@ struct api {
     uint64_t last_log_id;
     struct list event_streams; /* events.c */
     size_t n_event_streams;
-    uint64_t last_event; /* that they were told of */
-    uv_timer_t collect;  /* unused packages; at the end, the grace */
+    uint64_t last_event;     /* that they were told of */
+    uv_timer_t collect;      /* unused packages; at the end, the grace */
+    unsigned n_lambda_large; /* lambda.c: large bodies that are worked on */
     bool closing;
     bool server_closing;
     unsigned open; /* server and timer */
@@ -199,6 +200,10 @@ void api_delete_layer_version(struct api_request *r);
 
 void api_get_package(struct api_request *r);
 void api_put_package(struct api_request *r);
+
+void api_list_keys(struct api_request *r);
+void api_create_key(struct api_request *r);
+void api_delete_key(struct api_request *r);
 
 void api_list_nodes(struct api_request *r);
 void api_get_node(struct api_request *r);

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "controller/api/api_private.h"
+#include "controller/api/lambda.h"
 
 /* --- end ---------------------------------------------------------------------- */
 
@@ -232,6 +233,11 @@ void api_request_begin(struct api *a, struct http_exchange *x)
     random_uuid(r->id);
     list_push_back(&a->requests, &r->node);
     http_exchange_set(x, &exchange_ops, r);
+    if (lambda_is_path(http_exchange_path(x))) {
+        r->match.route = &lambda_route;
+        lambda_route.handler(r);
+        return;
+    }
     rc = routes_match(&r->match, http_exchange_method(x), http_exchange_path(x));
     if (!admit(r, rc)) {
         return;

@@ -85,6 +85,7 @@ int verb_events(struct cli *c);
 int verb_help(struct cli *c);
 int verb_invoke(struct cli *c);
 int verb_layer(struct cli *c);
+int verb_keys(struct cli *c);
 int verb_list(struct cli *c);
 int verb_logs(struct cli *c);
 int verb_namespaces(struct cli *c);

@@ -95,6 +95,7 @@ void dev_announce(const struct dev *d, const struct dev_state *s, bool started)
                  s->ports[DEV_REST], s->host, s->ports[DEV_METRICS]);
     (void)printf("state     %s%s\n", d->dir, d->detach ? " (logs in its log/)" : "");
     (void)fflush(stdout);
+    dev_aws(d, s);
     cli_say(d->c, "A function's first call starts it, the next ones find it warm; "
                   "Server-Timing in the reply tells how long each part took.");
     if (strcmp(d->dir, DEV_DIR_DEFAULT) != 0 && args_has(d->c->args, "dir")) {

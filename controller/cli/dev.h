@@ -61,6 +61,8 @@ struct dev_state {
 char *dev_path(const char *dir, const char *name);
 
 /* dev.c. Says where the cluster is that runs, and what to do next. */
+/* How AWS's tools reach it: said on stderr; a key for them is made the first time. */
+void dev_aws(const struct dev *d, const struct dev_state *s);
 void dev_announce(const struct dev *d, const struct dev_state *s, bool started);
 
 /* dev_state.c. -ENOENT: there is none. */

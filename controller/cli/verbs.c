@@ -124,6 +124,11 @@ static const struct option node_options[] = {
     {"no-wait", 0, NULL, "drain: return at once", NULL},
 };
 
+static const struct option keys_options[] = {
+    {"access-key-id", 0, "ID", "create: bring an existing pair along", NULL},
+    {"secret-access-key", 0, "SECRET", "create: and its secret", NULL},
+};
+
 static const struct option help_options[] = {
     {"man", 0, NULL, "as a man page (roff)", NULL},
     {"man-dir", 0, "DIR", "write all man pages into a folder", NULL},
@@ -396,6 +401,25 @@ static const struct verb verbs[] = {
                   "mayfly layer delete tools:1", "delete one version"),
      OPTIONS(layer_options),
      .run = verb_layer},
+    {.name = "keys",
+     .operands = "[create|list|delete ACCESS-KEY-ID]",
+     .max_operands = 2,
+     .operand = OPERAND_CHOICE,
+     .operand_choices = "create|list|delete",
+     .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL | VERB_GATEWAY,
+     .summary = "access keys for AWS's tools",
+     .text =
+         "The aws command line and AWS's libraries sign what they ask; a key belongs to "
+         "a "
+         "namespace, whose functions they then see as AWS Lambda's. The secret is shown "
+         "once, when the key is made. A key that is deleted is refused everywhere within "
+         "moments.",
+     .examples = EXAMPLES(
+         "mayfly keys create", "a new pair", "mayfly keys list", "those of the namespace",
+         "mayfly keys create --access-key-id A --secret-access-key S",
+         "bring an existing pair along", "mayfly keys delete AKIA...", "no longer valid"),
+     OPTIONS(keys_options),
+     .run = verb_keys},
     {.name = "namespaces",
      .operands = "[create|delete NAME]",
      .max_operands = 2,

@@ -6,6 +6,7 @@
 
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "controller/core/access_keys.h"
 #include "controller/core/keys.h"
 #include "controller/core/layers.h"
 #include "controller/core/node_order.h"
@@ -56,10 +57,15 @@ void change_put(struct change *ch, const char *key, char *value)
     change_op(ch, key, value);
 }
 
-static void put_json(struct change *ch, const char *key, json_t *json)
+void change_put_json(struct change *ch, const char *key, json_t *json)
 {
     change_put(ch, key, json != NULL ? json_dumps(json, JSON_COMPACT) : NULL);
     json_decref(json);
+}
+
+void change_delete(struct change *ch, const char *key)
+{
+    change_op(ch, key, NULL);
 }
 
 void change_free(struct change *ch)
@@ -109,9 +115,9 @@ static void add_namespace(struct controller_core *c, struct change *ch, const ch
     keys_namespace(name, key);
     change_compare(ch, key, 0);
     change_compare(ch, KEYS_INDEX, c->index_revision);
-    put_json(ch, key,
-             json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
-    put_json(ch, KEYS_INDEX, json_pack("{s:I}", "next", (json_int_t)index + 1));
+    change_put_json(
+        ch, key, json_pack("{s:I, s:s}", "index", (json_int_t)index, "created_at", now));
+    change_put_json(ch, KEYS_INDEX, json_pack("{s:I}", "next", (json_int_t)index + 1));
 }
 
 static const struct core_namespace *present_namespace(const struct controller_core *c,
@@ -182,13 +188,17 @@ static int build_delete_namespace(struct controller_core *c, struct core_request
                               ns->n_functions, ns->n_functions == 1 ? "" : "s",
                               ns->n_functions == 1 ? "it" : "them");
     }
-    change_compare(&r->change, key, r->based_on);
-    change_op(&r->change, key, NULL);
-    return change_built(r);
     if (layers_count(c, r->name) > 0) {
         return request_refuse(r, CAUSE_CONFLICT,
                               "namespace %s has layers; delete them first", r->name);
     }
+    if (access_keys_of(c, r->name) > 0) {
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "namespace %s has access keys; delete them first", r->name);
+    }
+    change_compare(&r->change, key, r->based_on);
+    change_op(&r->change, key, NULL);
+    return change_built(r);
 }
 
 static int64_t namespace_revision(const struct controller_core *c, const char *name)
@@ -291,7 +301,8 @@ static int build_epoch(struct controller_core *c, struct core_request *r)
         return request_refuse(r, CAUSE_INTERNAL, "all epochs are used up");
     }
     change_compare(&r->change, KEYS_EPOCH, r->based_on);
-    put_json(&r->change, KEYS_EPOCH, json_pack("{s:I}", "epoch", (json_int_t)r->number));
+    change_put_json(&r->change, KEYS_EPOCH,
+                    json_pack("{s:I}", "epoch", (json_int_t)r->number));
     keys_namespace(NAMESPACE_DEFAULT, key);
     if (namespace_revision(c, NAMESPACE_DEFAULT) == 0 && next_index(c) != 0) {
         add_namespace(c, &r->change, NAMESPACE_DEFAULT, next_index(c));
@@ -331,7 +342,11 @@ int change_check_revision(struct core_request *r)
 {
     const struct core_function *f = r->f;
 
-    if (r->if_revision == 0 ||
+    if (r->if_revision == CORE_ABSENT && f->present) {
+        return request_refuse(r, CAUSE_CONFLICT, "function %s/%s is there already",
+                              f->ns->name, f->name);
+    }
+    if (r->if_revision == 0 || r->if_revision == CORE_ABSENT ||
         (f->present && r->if_revision == (uint64_t)f->mod_revision)) {
         return 0;
     }

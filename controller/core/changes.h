@@ -41,14 +41,17 @@ extern const struct change_kind change_epoch, change_put_namespace,
 /* edits.c: what changes a function's record only */
 extern const struct change_kind change_publish, change_delete_version, change_put_alias,
     change_delete_alias, change_rollback, change_rollout;
+extern const struct change_kind change_put_key, change_delete_key, change_attribute;
 
 void change_free(struct change *ch);
 
-/* For building one: compares; operations, whose value (NULL: delete) is the change's from then
- * on; the same for a text that there was perhaps no memory for. */
+/* For building one: compares; operations, whose value (NULL: delete) is the change's from
+ * then on; the same for a text that there was perhaps no memory for. */
 void change_compare(struct change *ch, const char *key, int64_t mod_revision);
 void change_op(struct change *ch, const char *key, char *value);
 void change_put(struct change *ch, const char *key, char *value);
+void change_put_json(struct change *ch, const char *key, json_t *json);
+void change_delete(struct change *ch, const char *key);
 int change_built(struct core_request *r); /* the last statement of build() */
 void change_now(const struct controller_core *c, char ret[CLOCK_RFC3339_SIZE]);
 int change_check_revision(struct core_request *r); /* if_revision; -1: refused */

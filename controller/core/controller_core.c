@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/access_keys.h"
 #include "controller/core/core_private.h"
 #include "controller/core/journal.h"
 #include "controller/core/layers.h"
@@ -51,7 +52,7 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
     scheduler_init(c);
     /* All lists first: the free function takes what is half built. */
     if ((registry_init(c) | layers_init(c) | nodes_init(c) | node_orders_init(c) |
-         requests_init(c) | journal_init(c)) < 0) {
+         access_keys_init(c) | requests_init(c) | journal_init(c)) < 0) {
         (void)controller_core_free(c);
         return -ENOMEM;
     }
@@ -67,6 +68,7 @@ struct controller_core *controller_core_free(struct controller_core *c)
         node_orders_free(c);
         placement_nodes_free(&c->usable);
         layers_free(c);
+        access_keys_free(c);
         nodes_free(c);
         registry_free(c);
         journal_free(c);
@@ -179,6 +181,7 @@ void controller_core_version_report(struct controller_core *c, const char *node,
 void controller_core_snapshot(struct controller_core *c, const char *node)
 {
     nodes_send_all(c, node);
+    access_keys_send_all(c, node);
     LIST_FOREACH(it, &c->namespaces)
     {
         LIST_FOREACH(at, &container_of(it, struct core_namespace, link)->functions)
@@ -195,6 +198,30 @@ void controller_core_put_namespace(struct controller_core *c, const char *name,
                                    core_reply_cb cb, void *data)
 {
     requests_put_namespace(c, name, cb, data);
+    core_leave(c);
+}
+
+void controller_core_put_key(struct controller_core *c, const char *namespace_,
+                             const char *id, const char *secret, core_reply_cb cb,
+                             void *data)
+{
+    requests_put_key(c, namespace_, id, secret, cb, data);
+    core_leave(c);
+}
+
+void controller_core_delete_key(struct controller_core *c, const char *namespace_,
+                                const char *id, core_reply_cb cb, void *data)
+{
+    requests_delete_key(c, namespace_, id, cb, data);
+    core_leave(c);
+}
+
+void controller_core_set_attribute(struct controller_core *c, const char *namespace_,
+                                   const char *name, const char *attribute,
+                                   const json_t *value, uint64_t if_revision,
+                                   core_reply_cb cb, void *data)
+{
+    requests_set_attribute(c, namespace_, name, attribute, value, if_revision, cb, data);
     core_leave(c);
 }
 

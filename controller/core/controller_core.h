@@ -27,6 +27,7 @@
  * "created_at", "description", "package"}]}
  *   /mayfly/nodes/<node>                   {"state", "labels"}: what an operator said of
  * it
+ *   /mayfly/keys/<access key id>           {"namespace", "secret", "created_at"}
  */
 #ifndef CONTROLLER_CORE_CONTROLLER_CORE_H
 #define CONTROLLER_CORE_CONTROLLER_CORE_H
@@ -44,7 +45,8 @@
 #include "controller/core/autoscaler_config.h"
 
 #define CORE_PREFIX       "/mayfly/"
-#define CORE_VERSIONS_MAX 100 /* kept of a function; the oldest retired ones go */
+#define CORE_ABSENT       UINT64_MAX /* as if_revision: it must not be there yet */
+#define CORE_VERSIONS_MAX 100        /* kept of a function; the oldest retired ones go */
 
 struct controller_core;
 
@@ -79,6 +81,8 @@ struct controller_io {
     /* node NULL: to every connected node. */
     void (*send_function)(void *ctx, const char *node, const struct function_state *f);
     void (*send_node)(void *ctx, const char *node, const struct node_state *n);
+    /* NULL: nobody is told of access keys. */
+    void (*send_key)(void *ctx, const char *node, const struct key_state *k);
     /* The node shall get a snapshot: the edge calls controller_core_snapshot() when its
      * session is ready for one. */
     void (*resync)(void *ctx, const char *node);
@@ -188,6 +192,21 @@ void controller_core_put_namespace(struct controller_core *c, const char *name,
                                    core_reply_cb cb, void *data);
 void controller_core_delete_namespace(struct controller_core *c, const char *name,
                                       core_reply_cb cb, void *data);
+
+/* An access key of a namespace. CAUSE_CONFLICT if the id is taken, in any namespace. */
+void controller_core_put_key(struct controller_core *c, const char *namespace_,
+                             const char *id, const char *secret, core_reply_cb cb,
+                             void *data);
+void controller_core_delete_key(struct controller_core *c, const char *namespace_,
+                                const char *id, core_reply_cb cb, void *data);
+
+/* Sets one of a function's attributes: what is kept with it across its versions, under a
+ * name, and means nothing to the core (but "url", which nodes are told). value NULL
+ * removes it. Copies. */
+void controller_core_set_attribute(struct controller_core *c, const char *namespace_,
+                                   const char *name, const char *attribute,
+                                   const json_t *value, uint64_t if_revision,
+                                   core_reply_cb cb, void *data);
 
 /* What an operator wants of a node that is or was there. state: "ready", "cordoned" (it
  * gets nothing new), "draining" (what it has goes elsewhere) or NULL to keep it; labels:
@@ -329,6 +348,13 @@ json_t *controller_core_event_next(const struct controller_core *c,
                                    const struct core_event_query *q, uint64_t *after);
 /* Whether events after this number are no longer kept. */
 bool controller_core_event_lost(const struct controller_core *c, uint64_t after);
+
+/* Without their secrets; of one namespace. */
+json_t *controller_core_access_keys(const struct controller_core *c,
+                                    const char *namespace_);
+/* False: there is none. *ret is valid until the next call of the core. */
+bool controller_core_access_key(const struct controller_core *c, const char *id,
+                                struct key_state *ret);
 
 struct core_counts {
     uint64_t namespaces, functions, versions, instances;

@@ -254,6 +254,7 @@ struct controller_core {
     struct list nodes_ready, nodes_lost;
     struct keymap nodes_by_name, loads;
     struct keymap node_orders;
+    struct keymap access_keys;
     size_t n_ready, n_lost;
 
     /* scaling */

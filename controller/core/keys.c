@@ -22,6 +22,11 @@ void keys_layer(const char *namespace_, const char *name, char ret[KEYS_MAX])
     (void)snprintf(ret, KEYS_MAX, KEYS_LAYER "%s/%s", namespace_, name);
 }
 
+void keys_access_key(const char *id, char ret[KEYS_MAX])
+{
+    (void)snprintf(ret, KEYS_MAX, KEYS_ACCESS "%s", id);
+}
+
 void keys_function(const struct core_function *f, char ret[KEYS_MAX])
 {
     (void)snprintf(ret, KEYS_MAX, KEYS_FUNCTION "%s/%s", f->ns->name, f->name);
@@ -106,6 +111,9 @@ struct parsed_key keys_parse(const char *key)
         k.kind = parse_path(&k, at, false) ? KEY_LAYER : KEY_OTHER;
     } else if ((at = keys_after(key, KEYS_NODE)) != NULL) {
         k.kind = take_node(&k, at) ? KEY_NODE : KEY_OTHER;
+    } else if ((at = keys_after(key, KEYS_ACCESS)) != NULL && access_key_id_valid(at)) {
+        (void)stpcpy(k.id, at);
+        k.kind = KEY_ACCESS;
     }
     return k;
 }

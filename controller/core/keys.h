@@ -13,10 +13,12 @@
 #define KEYS_VERSION   CORE_PREFIX "versions/"
 #define KEYS_LAYER     CORE_PREFIX "layers/"
 #define KEYS_NODE      CORE_PREFIX "nodes/"
+#define KEYS_ACCESS    CORE_PREFIX "keys/"
 
 void keys_namespace(const char *name, char ret[KEYS_MAX]);
 void keys_layer(const char *namespace_, const char *name, char ret[KEYS_MAX]);
 void keys_node(const char *name, char ret[KEYS_MAX]);
+void keys_access_key(const char *id, char ret[KEYS_MAX]);
 void keys_function(const struct core_function *f, char ret[KEYS_MAX]);
 void keys_version(const struct core_function *f, uint64_t number, char ret[KEYS_MAX]);
 
@@ -29,10 +31,12 @@ struct parsed_key {
         KEY_FUNCTION,
         KEY_VERSION,
         KEY_LAYER,
-        KEY_NODE
+        KEY_NODE,
+        KEY_ACCESS
     } kind;
     char namespace_[SPEC_NAME_MAX + 1];
-    char name[SPEC_NAME_MAX + 1]; /* of the function, layer or node */
+    char name[SPEC_NAME_MAX + 1];   /* of the function, layer or node */
+    char id[ACCESS_KEY_ID_MAX + 1]; /* of the access key */
     uint64_t number;
 };
 

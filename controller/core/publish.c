@@ -9,6 +9,8 @@
 #include "controller/core/targets.h"
 #include "controller/core/traffic.h"
 
+#define URL_FORMAT (JSON_COMPACT | JSON_SORT_KEYS)
+
 /* Of a failed candidate nodes need to know nothing. */
 static bool is_told(const struct core_function *f, const struct core_target *t)
 {
@@ -70,14 +72,24 @@ static uint64_t hash_aliases(uint64_t h, const struct record *r)
                      : h;
 }
 
+/* The one attribute that nodes need. */
+static const json_t *url_of(const struct core_function *f)
+{
+    return json_object_get(f->record.attributes, "url");
+}
+
 /* 64 bits under a secret seed instead of a copy of all that was sent: that two different
  * contents look the same is less likely than a broken memory. */
 static uint64_t content(const struct controller_core *c, const struct core_function *f)
 {
+    const json_t *url = url_of(f);
     uint64_t h = hash_number(c->seed, f->ns->index);
+    char *text = url != NULL ? json_dumps(url, URL_FORMAT) : NULL;
 
     h = hash_number(h, f->serving != NULL && is_told(f, f->serving) ? f->serving->number
                                                                     : 0);
+    h = text != NULL ? keymap_hash_str(h, text) : h;
+    free(text);
     for (const struct core_target *t = target_next(f, NULL); t != NULL;
          t = target_next(f, t)) {
         h = is_told(f, t) ? hash_target(h, t) : h;
@@ -154,6 +166,8 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
                                    .name = f->name,
                                    .revision = f->revision,
                                    .namespace_index = f->ns->index};
+    _cleanup_free_ char *url =
+        url_of(f) != NULL ? json_dumps(url_of(f), URL_FORMAT) : NULL;
 
     for (const struct core_target *t = target_next(f, NULL); t != NULL;
          t = target_next(f, t)) {
@@ -163,7 +177,8 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
     grants = calloc(n_grants + 1, sizeof(*grants));
     versions = calloc(n_versions + 1, sizeof(*versions));
     aliases = calloc(f->record.n_aliases + 1, sizeof(*aliases));
-    if (grants == NULL || versions == NULL || aliases == NULL) {
+    if (grants == NULL || versions == NULL || aliases == NULL ||
+        (url == NULL && url_of(f) != NULL)) {
         return -ENOMEM;
     }
     for (const struct core_target *t = target_next(f, NULL); t != NULL;
@@ -172,6 +187,7 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
             used += fill_version(&versions[state.n_versions++], grants + used, t);
             state.serving = t == f->serving ? t->number : state.serving;
         }
+        state.url = url;
     }
     state.versions = versions;
     state.n_aliases = fill_aliases(aliases, rollout, &f->record);

@@ -198,6 +198,9 @@ static int parse_members(struct record *r, const json_t *json)
     rc = traffic_parse(r, json);
     rc = rc < 0 ? rc : rollout_parse(r, json);
     return rc < 0 ? rc : is_sound(r) ? 0 : -EINVAL;
+    if (json_is_object(json_object_get(json, "attributes"))) {
+        r->attributes = json_incref(json_object_get(json, "attributes"));
+    }
 }
 
 int record_parse(struct record *ret, const void *value, size_t len)
@@ -345,7 +348,9 @@ char *record_format(const struct record *r)
     json = json_pack("{s:s, s:s, s:I, s:I, s:o}", "created_at", r->created_at,
                      "updated_at", r->updated_at, "latest", (json_int_t)r->latest,
                      "serving", (json_int_t)r->serving, "versions", versions);
-    if (json != NULL && (traffic_format(r, json) < 0 || rollout_format(r, json) < 0)) {
+    if (json != NULL && ((r->attributes != NULL &&
+                          json_object_set(json, "attributes", r->attributes) < 0) ||
+                         traffic_format(r, json) < 0 || rollout_format(r, json) < 0)) {
         json_decref(json);
         json = NULL;
     }
@@ -370,6 +375,7 @@ void record_free(struct record *r)
     free(r->versions);
     traffic_free(r);
     free(r->rollout);
+    json_decref(r->attributes);
     *r = (struct record){0};
 }
 
@@ -381,6 +387,7 @@ int record_copy(struct record *ret, const struct record *from)
     r.aliases = NULL;
     r.n_aliases = 0;
     r.rollout = NULL;
+    r.attributes = NULL;
     r.versions = calloc(from->n_versions + 1, sizeof(*r.versions));
     if (r.versions == NULL) {
         return -ENOMEM;
@@ -403,7 +410,29 @@ int record_copy(struct record *ret, const struct record *from)
         record_free(&r);
         return -ENOMEM;
     }
+    r.attributes = json_incref(from->attributes);
     *ret = r;
+    return 0;
+}
+
+int record_set_attribute(struct record *r, const char *name, const json_t *value)
+{
+    json_t *next = r->attributes != NULL ? json_copy(r->attributes) : json_object();
+    json_t *copy = value != NULL ? json_deep_copy(value) : NULL;
+    int rc = next != NULL && (value == NULL || copy != NULL) ? 0 : -ENOMEM;
+
+    if (rc == 0 && value == NULL) {
+        (void)json_object_del(next, name);
+    } else if (rc == 0) {
+        rc = json_object_set(next, name, copy) < 0 ? -ENOMEM : 0;
+    }
+    json_decref(copy);
+    if (rc < 0) {
+        json_decref(next);
+        return rc;
+    }
+    json_decref(r->attributes);
+    r->attributes = next;
     return 0;
 }
 

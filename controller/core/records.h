@@ -3,6 +3,7 @@
 #ifndef CONTROLLER_CORE_RECORDS_H
 #define CONTROLLER_CORE_RECORDS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,7 @@ struct record {
     struct record_alias *aliases; /* in the order of their names */
     size_t n_aliases;
     struct record_rollout *rollout; /* the last one; or NULL */
+    json_t *attributes;             /* object, never changed in place; NULL: none */
 };
 
 /* -EINVAL, -ENOMEM; *ret is written on success only. */
@@ -78,6 +80,9 @@ size_t record_trim(struct record *r, size_t keep, uint64_t *dropped, size_t most
  * rollout, that begins. -ENOMEM. */
 int record_decide(struct record *r, uint64_t number, bool ready, enum cause cause,
                   const char *message, const char *now);
+
+/* value NULL removes it. -ENOMEM. */
+int record_set_attribute(struct record *r, const char *name, const json_t *value);
 
 /* A version's value: {"spec", "package"}. */
 int record_body_parse(struct function_spec *spec, struct package_ref *package,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/access_keys.h"
 #include "controller/core/follow.h"
 #include "controller/core/journal.h"
 #include "controller/core/keys.h"
@@ -523,6 +524,9 @@ void registry_apply(struct controller_core *c, const struct core_kv *kv)
     case KEY_NODE:
         rc = node_order_apply(c, k.name, kv);
         break;
+    case KEY_ACCESS:
+        rc = access_key_apply(c, k.id, kv);
+        break;
     case KEY_VERSION:
         rc = apply_version(c, &k, kv);
         break;
@@ -599,6 +603,7 @@ static void drop_unseen(struct controller_core *c, const struct seen *seen)
     }
     node_orders_keep(c, is_there, seen);
     layers_keep(c, is_there, seen);
+    access_keys_keep(c, is_there, seen);
     if (!was_seen(seen, KEYS_EPOCH)) {
         registry_apply(c, &(struct core_kv){.key = KEYS_EPOCH});
     }

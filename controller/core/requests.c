@@ -68,6 +68,7 @@ void core_request_free(struct core_request *r)
         free(r->edit->description);
         free(r->edit);
     }
+    explicit_bzero(r->key_secret, sizeof(r->key_secret));
     free(r);
 }
 

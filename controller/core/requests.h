@@ -58,7 +58,11 @@ struct core_request {
     uint64_t number; /* of the version; of the epoch */
     int order_state; /* of the node: enum node_order_state, or -1 */
     json_t *order_labels;
-    json_t *ordered; /* what was built of them */
+    json_t *ordered; /* what was built of them; or an attribute's value */
+    char attribute[32];
+    char key_id[ACCESS_KEY_ID_MAX + 1]; /* of an access key */
+    char key_namespace[SPEC_NAME_MAX + 1];
+    char key_secret[ACCESS_KEY_SECRET_MAX + 1];
     struct core_edit *edit;
 
     struct change change; /* what was sent */
@@ -95,6 +99,13 @@ void requests_delete_namespace(struct controller_core *c, const char *name,
                                core_reply_cb cb, void *data);
 void requests_order_node(struct controller_core *c, const char *name, const char *state,
                          const json_t *labels, core_reply_cb cb, void *data);
+void requests_put_key(struct controller_core *c, const char *namespace_, const char *id,
+                      const char *secret, core_reply_cb cb, void *data);
+void requests_delete_key(struct controller_core *c, const char *namespace_,
+                         const char *id, core_reply_cb cb, void *data);
+void requests_set_attribute(struct controller_core *c, const char *namespace_,
+                            const char *name, const char *attribute, const json_t *value,
+                            uint64_t if_revision, core_reply_cb cb, void *data);
 void requests_put_function(struct controller_core *c, const char *namespace_,
                            const char *name, const struct function_spec *spec,
                            const struct package_ref *package, uint64_t if_revision,

@@ -220,6 +220,54 @@ void requests_delete_layer(struct controller_core *c, const char *namespace_,
     }
 }
 
+static void ask_key(struct controller_core *c, const struct change_kind *kind,
+                    const char *namespace_, const char *id, const char *secret,
+                    core_reply_cb cb, void *data)
+{
+    struct core_request *r;
+
+    if (!may_ask(c, cb, data) || !name_ok(namespace_, "namespace", cb, data)) {
+        return;
+    }
+    if (!access_key_id_valid(id)) {
+        reply_now(cb, data, CAUSE_BAD_REQUEST,
+                  "an access key's id has 4 to 128 letters, digits and _",
+                  "access_key_id");
+        return;
+    }
+    if (secret != NULL && !access_key_secret_valid(secret)) {
+        reply_now(cb, data, CAUSE_BAD_REQUEST,
+                  "a secret has 8 to 128 printable characters and no blanks",
+                  "secret_access_key");
+        return;
+    }
+    if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
+        reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
+        return;
+    }
+    r = core_request_new(kind, cb, data);
+    if (r == NULL) {
+        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        return;
+    }
+    (void)stpcpy(r->key_id, id);
+    (void)stpcpy(r->key_namespace, namespace_);
+    (void)stpcpy(r->key_secret, secret != NULL ? secret : "");
+    core_request_enqueue(c, r);
+}
+
+void requests_put_key(struct controller_core *c, const char *namespace_, const char *id,
+                      const char *secret, core_reply_cb cb, void *data)
+{
+    ask_key(c, &change_put_key, namespace_, id, secret, cb, data);
+}
+
+void requests_delete_key(struct controller_core *c, const char *namespace_,
+                         const char *id, core_reply_cb cb, void *data)
+{
+    ask_key(c, &change_delete_key, namespace_, id, NULL, cb, data);
+}
+
 static void ask_function(struct controller_core *c, const struct change_kind *kind,
                          const char *namespace_, const char *name,
                          const struct asked *asked, core_reply_cb cb, void *data)
@@ -297,6 +345,43 @@ void requests_edit(struct controller_core *c, const struct change_kind *kind,
                                  .number = number,
                                  .if_revision = if_revision},
                  cb, data);
+}
+
+void requests_set_attribute(struct controller_core *c, const char *namespace_,
+                            const char *name, const char *attribute, const json_t *value,
+                            uint64_t if_revision, core_reply_cb cb, void *data)
+{
+    struct core_function *f;
+    struct core_request *r;
+
+    if (!may_ask(c, cb, data)) {
+        return;
+    }
+    f = registry_function(c, namespace_, name);
+    if (f == NULL || !f->present) {
+        reply_now(cb, data, CAUSE_NOT_FOUND, "there is no such function", NULL);
+        return;
+    }
+    if (f->n_queue >= REQUEST_QUEUE_MAX) {
+        reply_now(cb, data, CAUSE_THROTTLED,
+                  "too many changes of this function wait for each other", NULL);
+        return;
+    }
+    r = core_request_new(&change_attribute, cb, data);
+    if (r != NULL && value != NULL) {
+        r->ordered = json_deep_copy(value);
+    }
+    if (r == NULL || (value != NULL && r->ordered == NULL)) {
+        if (r != NULL) {
+            core_request_free(r);
+        }
+        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        return;
+    }
+    r->f = f;
+    r->if_revision = if_revision;
+    (void)snprintf(r->attribute, sizeof(r->attribute), "%s", attribute);
+    core_request_enqueue(c, r);
 }
 
 /* --- the core's own --------------------------------------------------------------- */

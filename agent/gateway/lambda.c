@@ -1,0 +1,463 @@
+#include "agent/gateway/lambda.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/gateway/lambda_private.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#define HEADERS_MAX 128
+
+/* --- errors ----------------------------------------------------------------------- */
+
+void invoke_error(struct invoke *i, enum lambda_error e, const char *fmt, ...)
+{
+    char text[1024], id[RANDOM_UUID_SIZE], *body;
+    struct http_header list[] = {
+        {HTTP_STR("x-amzn-RequestId"), {id, RANDOM_UUID_SIZE - 1}},
+        {HTTP_STR("Content-Type"), HTTP_STR("application/json")},
+        {HTTP_STR("x-amzn-ErrorType"), http_str(lambda_error_code(e))},
+    };
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (i->answered) {
+        return;
+    }
+    i->answered = true;
+    random_uuid(id);
+    body = lambda_error_body(e, text, NULL);
+    (void)http_exchange_reply(i->exchange, lambda_error_status(e),
+                              (struct http_headers){list, 3}, body != NULL ? body : "{}",
+                              body != NULL ? strlen(body) : 2);
+    free(body);
+}
+
+/* --- the signature ---------------------------------------------------------------- */
+
+static struct sigv4_str slice(struct http_str s)
+{
+    return (struct sigv4_str){s.at, s.len};
+}
+
+static void signed_request(struct sigv4_request *ret, struct sigv4_header *list,
+                           struct http_exchange *x)
+{
+    struct http_headers h = http_exchange_headers(x);
+
+    *ret = (struct sigv4_request){.method = slice(http_exchange_method(x)),
+                                  .path = slice(http_exchange_path(x)),
+                                  .query = slice(http_exchange_query(x)),
+                                  .headers = list};
+    for (size_t i = 0; i < h.n && ret->n_headers < HEADERS_MAX; i++) {
+        list[ret->n_headers++] =
+            (struct sigv4_header){slice(h.list[i].name), slice(h.list[i].value)};
+    }
+}
+
+static enum lambda_error error_of(enum sigv4_outcome o)
+{
+    return o == SIGV4_MISSING      ? LAMBDA_E_MISSING_TOKEN
+           : o == SIGV4_INCOMPLETE ? LAMBDA_E_INCOMPLETE
+           : o == SIGV4_NO_MEMORY  ? LAMBDA_E_SERVICE
+                                   : LAMBDA_E_SIGNATURE;
+}
+
+bool invoke_claim(struct invoke *i)
+{
+    bool off = i->gateway->lambda.auth_off;
+    const struct lambda_key *k = NULL;
+    struct sigv4_header list[HEADERS_MAX];
+    struct sigv4_request r;
+    char text[SIGV4_TEXT_MAX];
+    enum sigv4_outcome o;
+
+    signed_request(&r, list, i->exchange);
+    o = sigv4_claim(&i->claim, &r, text);
+    if (o == SIGV4_GOOD) {
+        (void)stpcpy(i->region, i->claim.region);
+        k = lambda_key_find(i->gateway, i->claim.key);
+    }
+    if (k != NULL) {
+        (void)stpcpy(i->namespace_, lambda_key_namespace(k));
+    } else if (!off && o != SIGV4_GOOD) {
+        invoke_error(i, error_of(o), "%s", text);
+    } else if (!off && !i->gateway->informed) {
+        invoke_error(i, LAMBDA_E_UNAVAILABLE,
+                     "The node has started and does not know the "
+                     "access keys yet.");
+    } else if (!off) {
+        invoke_error(i, LAMBDA_E_CLIENT,
+                     "The security token included in the request is invalid.");
+    }
+    return k != NULL || off;
+}
+
+bool invoke_verify(struct invoke *i)
+{
+    const struct lambda_key *k = lambda_key_find(i->gateway, i->claim.key);
+    struct sigv4_header list[HEADERS_MAX];
+    struct sigv4_request r;
+    char text[SIGV4_TEXT_MAX], hash[SIGV4_HASH_SIZE];
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    enum sigv4_outcome o;
+
+    if (i->gateway->lambda.auth_off) {
+        return true;
+    }
+    if (k == NULL) {
+        invoke_error(i, LAMBDA_E_CLIENT,
+                     "The security token included in the request is invalid.");
+        return false;
+    }
+    (void)EVP_DigestFinal_ex(i->hash, sum, NULL);
+    for (size_t n = 0; n < 32; n++) {
+        (void)snprintf(hash + 2 * n, 3, "%02x", sum[n]);
+    }
+    signed_request(&r, list, i->exchange);
+    o = sigv4_verify(&i->claim, &r, "lambda", lambda_key_secret(k), hash,
+                     clock_wall_ms() / 1000, text);
+    if (o != SIGV4_GOOD) {
+        invoke_error(i, error_of(o), "%s", text);
+    }
+    return o == SIGV4_GOOD;
+}
+
+/* --- the request ------------------------------------------------------------------ */
+
+void invoke_free(void *data)
+{
+    struct invoke *i = data;
+
+    i->gateway->lambda.held -= i->held;
+    EVP_MD_CTX_free(i->hash);
+    buf_free(&i->body);
+    buf_free(&i->reply);
+    free(i->cors_origin);
+    free(i->content_type);
+    lambda_url_unref(i->url);
+    free(i);
+}
+
+struct invoke *invoke_new(struct gateway *g, struct http_exchange *x)
+{
+    struct invoke *i = calloc(1, sizeof(*i));
+
+    if (i == NULL || (i->hash = EVP_MD_CTX_new()) == NULL ||
+        EVP_DigestInit_ex(i->hash, EVP_sha256(), NULL) != 1) {
+        if (i != NULL) {
+            EVP_MD_CTX_free(i->hash);
+        }
+        free(i);
+        http_exchange_abort(x);
+        return NULL;
+    }
+    i->gateway = g;
+    i->exchange = x;
+    (void)stpcpy(i->namespace_, "default");
+    (void)stpcpy(i->region, "us-east-1");
+    return i;
+}
+
+int invoke_hold(struct invoke *i, struct buf *b, const char *data, size_t len)
+{
+    if (i->gateway->lambda.held + len > LAMBDA_HELD_MAX) {
+        return -ENOBUFS;
+    }
+    i->held += len;
+    i->gateway->lambda.held += len;
+    return buf_append(b, data, len);
+}
+
+void invoke_add_header(struct invoke *i, struct http_str name, struct http_str value)
+{
+    if (i->n_headers < sizeof(i->headers) / sizeof(i->headers[0])) {
+        i->headers[i->n_headers++] = (struct http_header){name, value};
+    }
+}
+
+void invoke_call(struct invoke *i, const struct call_face *face)
+{
+    const struct call_input input = {
+        .namespace_ = i->namespace_,
+        .name = i->native,
+        .method = HTTP_STR("POST"),
+        .headers = {i->headers, i->n_headers},
+        .body = &i->body,
+        .face = face,
+        .data = i,
+    };
+
+    if (call_begin_as(i->gateway, i->exchange, &input) < 0) {
+        invoke_error(i, LAMBDA_E_SERVICE, "out of memory");
+    }
+}
+
+/* The event must be JSON; none is {}. False: answered. */
+static bool check_event(struct invoke *i)
+{
+    json_error_t e;
+    json_t *json;
+
+    if (i->body.len == 0) {
+        if (buf_append(&i->body, "{}", 2) < 0) {
+            invoke_error(i, LAMBDA_E_SERVICE, "out of memory");
+            return false;
+        }
+        return true;
+    }
+    json = json_loadb(i->body.data, i->body.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    if (json == NULL) {
+        invoke_error(i, LAMBDA_E_CONTENT,
+                     "Could not parse request body into json: Could not parse payload "
+                     "into json: %s at [Source: (byte[]); line: %d, column: %d]",
+                     e.text, e.line, e.column);
+        return false;
+    }
+    json_decref(json);
+    return true;
+}
+
+static const char *text_header(struct invoke *i, const char *name, char *ret, size_t size)
+{
+    const struct http_header *h =
+        http_headers_find(http_exchange_headers(i->exchange), name);
+
+    if (h == NULL) {
+        return NULL;
+    }
+    (void)snprintf(ret, size, "%.*s",
+                   (int)(h->value.len < size ? h->value.len : size - 1), h->value.at);
+    return ret;
+}
+
+/* What the caller wants besides the answer. False: answered. */
+static bool read_wishes(struct invoke *i, bool *ret_dry)
+{
+    char type[32], log[32];
+
+    *ret_dry = false;
+    if (text_header(i, "X-Amz-Log-Type", log, sizeof(log)) != NULL) {
+        i->tail = strcmp(log, "Tail") == 0;
+        if (!i->tail && strcmp(log, "None") != 0) {
+            invoke_error(i, LAMBDA_E_VALIDATION,
+                         "1 validation error detected: Value '%s' at 'logType' failed to "
+                         "satisfy constraint: Member must satisfy enum value set: [None, "
+                         "Tail]",
+                         log);
+            return false;
+        }
+    }
+    if (text_header(i, "X-Amz-Invocation-Type", type, sizeof(type)) == NULL ||
+        strcmp(type, "RequestResponse") == 0) {
+        return true;
+    }
+    *ret_dry = strcmp(type, "DryRun") == 0;
+    if (!*ret_dry && strcmp(type, "Event") == 0) {
+        invoke_error(i, LAMBDA_E_UNSUPPORTED,
+                     "InvocationType Event is not supported by this cluster: it has no "
+                     "durable queue. Nothing was invoked; use RequestResponse.");
+        return false;
+    }
+    if (!*ret_dry) {
+        invoke_error(i, LAMBDA_E_VALIDATION,
+                     "1 validation error detected: Value '%s' at 'invocationType' failed "
+                     "to satisfy constraint: Member must satisfy enum value set: "
+                     "[RequestResponse, Event, DryRun]",
+                     type);
+    }
+    return *ret_dry;
+}
+
+static void not_found(struct invoke *i)
+{
+    char arn[LAMBDA_ARN_SIZE];
+
+    lambda_arn(arn, i->region, i->gateway->lambda.account, i->ref.name, i->ref.qualifier);
+    invoke_error(i, LAMBDA_E_NOT_FOUND, "Function not found: %s", arn);
+}
+
+/* DryRun: it would be allowed, and the function is there. */
+static void dry_run(struct invoke *i)
+{
+    if (!agent_core_has_function(i->gateway->core, i->namespace_, i->native)) {
+        not_found(i);
+        return;
+    }
+    i->answered = true;
+    (void)http_exchange_reply(i->exchange, 204, (struct http_headers){NULL, 0}, "", 0);
+}
+
+static const char *const passed[] = {"X-Amz-Client-Context", "X-Amzn-Trace-Id",
+                                     "traceparent", "tracestate"};
+
+static void run(struct invoke *i)
+{
+    struct http_headers h = http_exchange_headers(i->exchange);
+    bool dry;
+
+    if (!read_wishes(i, &dry) || !check_event(i)) {
+        return;
+    }
+    if (dry) {
+        dry_run(i);
+        return;
+    }
+    invoke_add_header(i, HTTP_STR("Content-Type"), HTTP_STR("application/json"));
+    for (size_t n = 0; n < sizeof(passed) / sizeof(passed[0]); n++) {
+        const struct http_header *found = http_headers_find(h, passed[n]);
+
+        if (found != NULL) {
+            invoke_add_header(i, found->name, found->value);
+        }
+    }
+    invoke_call(i, i->mode == LAMBDA_MODE_STREAM ? &lambda_stream_face
+                                                 : &lambda_invoke_face);
+}
+
+/* --- body ------------------------------------------------------------------------- */
+
+static void too_large(struct invoke *i)
+{
+    invoke_error(i, LAMBDA_E_TOO_LARGE,
+                 "Request must be smaller than %d bytes for the InvokeFunction operation",
+                 LAMBDA_REQUEST_MAX);
+}
+
+static void on_body(struct http_exchange *x, const char *data, size_t len)
+{
+    struct invoke *i = http_exchange_data(x);
+    int rc;
+
+    if (i->answered) {
+        return;
+    }
+    if (i->body.len + len > LAMBDA_REQUEST_MAX) {
+        too_large(i);
+        return;
+    }
+    rc = invoke_hold(i, &i->body, data, len);
+    if (rc == -ENOBUFS) {
+        invoke_error(i, LAMBDA_E_THROTTLED, "Too many bytes of requests are held.");
+    } else if (rc < 0 || EVP_DigestUpdate(i->hash, data, len) != 1) {
+        invoke_error(i, LAMBDA_E_SERVICE, "out of memory");
+    }
+}
+
+static void on_end(struct http_exchange *x)
+{
+    struct invoke *i = http_exchange_data(x);
+
+    if (i->answered) {
+        return;
+    }
+    if (i->mode == LAMBDA_MODE_URL) {
+        lambda_url_call(i);
+    } else if (invoke_verify(i)) {
+        run(i);
+    }
+}
+
+static void on_close(struct http_exchange *x, int status)
+{
+    invoke_free(http_exchange_data(x));
+}
+
+static const struct http_exchange_ops collect_ops = {
+    .on_body = on_body, .on_end = on_end, .on_close = on_close};
+
+/* --- begin ------------------------------------------------------------------------ */
+
+/* Which function, for whom. False: answered. */
+static bool admit(struct invoke *i)
+{
+    uint64_t len = http_exchange_content_length(i->exchange);
+    char q[LAMBDA_QUALIFIER_MAX + 8];
+    struct http_str query = http_exchange_query(i->exchange);
+
+    if (!invoke_claim(i)) {
+        return false;
+    }
+    if (lambda_ref_parse(&i->ref, i->path.params[0]) < 0) {
+        invoke_error(
+            i, LAMBDA_E_VALIDATION,
+            "1 validation error detected: Value '%.200s' at 'functionName' failed "
+            "to satisfy constraint: Member must satisfy regular expression "
+            "pattern: %s",
+            i->path.params[0], LAMBDA_NAME_PATTERN);
+        return false;
+    }
+    (void)snprintf(q, sizeof(q), "%.*s", (int)(query.len < sizeof(q) ? query.len : 0),
+                   query.at != NULL ? query.at : "");
+    if (strncmp(q, "Qualifier=", 10) == 0) {
+        const char *value = q + 10;
+
+        (void)snprintf(i->ref.qualifier, sizeof(i->ref.qualifier), "%s",
+                       strcmp(value, "%24LATEST") == 0 ? LAMBDA_LATEST : value);
+    }
+    if ((i->ref.account[0] != '\0' &&
+         strcmp(i->ref.account, i->gateway->lambda.account) != 0) ||
+        lambda_name_to_native(i->native, i->ref.name) < 0 ||
+        (i->ref.qualifier[0] != '\0' && strcmp(i->ref.qualifier, LAMBDA_LATEST) != 0)) {
+        not_found(i);
+        return false;
+    }
+    if (len != HTTP_BODY_CHUNKED && len > LAMBDA_REQUEST_MAX) {
+        too_large(i);
+        return false;
+    }
+    return true;
+}
+
+static void begin(struct gateway *g, struct http_exchange *x, const struct lambda_path *p)
+{
+    struct invoke *i = invoke_new(g, x);
+
+    if (i == NULL) {
+        return;
+    }
+    i->path = *p;
+    i->mode = p->op == LAMBDA_InvokeWithResponseStream ? LAMBDA_MODE_STREAM
+                                                       : LAMBDA_MODE_INVOKE;
+    http_exchange_set(x, &collect_ops, i);
+    if (p->op == LAMBDA_InvokeAsync) {
+        invoke_error(i, LAMBDA_E_UNSUPPORTED,
+                     "InvokeAsync is not supported by this cluster: it has no durable "
+                     "queue. Nothing was invoked; use Invoke.");
+        return;
+    }
+    (void)admit(i);
+}
+
+void lambda_collect_url(struct invoke *i)
+{
+    http_exchange_set(i->exchange, &collect_ops, i);
+}
+
+bool lambda_takes(struct gateway *g, struct http_exchange *x)
+{
+    struct http_str path = http_exchange_path(x), method = http_exchange_method(x);
+    struct lambda_path p;
+
+    if (lambda_url_is(g, x)) {
+        lambda_url_begin(g, x);
+        return true;
+    }
+    if (!lambda_path_is(path.at, path.len)) {
+        return false;
+    }
+    if (lambda_path_parse(&p, method.at, method.len, path.at, path.len) == 0 &&
+        (p.op == LAMBDA_Invoke || p.op == LAMBDA_InvokeWithResponseStream ||
+         p.op == LAMBDA_InvokeAsync)) {
+        begin(g, x, &p);
+    } else {
+        lambda_relay_begin(g, x);
+    }
+    return true;
+}
