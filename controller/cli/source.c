@@ -179,6 +179,7 @@ static int take_flags(struct source *s, const struct cli *c)
     const char *name = args_get(c->args, "name");
     const char *metric = args_get(c->args, "metric");
     const char *placement = args_get(c->args, "placement");
+    const char *keep_alive = args_get(c->args, "keep-alive");
     int rc;
 
     if (placement != NULL) { /* a choice */
@@ -210,13 +211,12 @@ static int take_flags(struct source *s, const struct cli *c)
         s->spec.reuse = false;
     }
     rc = take_numbers(s, c);
-    rc = rc == EXIT_CODE_OK ? take_env(s, c) : rc;
-    return rc == EXIT_CODE_OK ? take_constraints(s, c) : rc;
-    if (args_get(c->args, "keep-alive") != NULL) { /* also beside --idle; a choice */
-        s->spec.keep_alive =
-            (enum spec_keep_alive)spec_keep_alive_parse(args_get(c->args, "keep-alive"));
+    if (keep_alive != NULL) { /* also beside --idle; a choice */
+        s->spec.keep_alive = (enum spec_keep_alive)spec_keep_alive_parse(keep_alive);
     }
+    rc = rc == EXIT_CODE_OK ? take_env(s, c) : rc;
     rc = rc == EXIT_CODE_OK ? take_layers(s, c) : rc;
+    return rc == EXIT_CODE_OK ? take_constraints(s, c) : rc;
 }
 
 bool source_name_of(const char *path, char ret[SPEC_NAME_MAX + 1])
