@@ -84,7 +84,6 @@ int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from
     if (rc < 0) {
         convert_spec_free(&spec);
         return rc;
-        free(spec.constraints);
     }
     *ret = spec;
     return 0;

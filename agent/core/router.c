@@ -47,7 +47,8 @@ static void insert_forwarded(struct version *v, struct call *c)
     v->n_forwarded++;
 }
 
-/* A call that comes back is routed anew until then. */
+/* A call that comes back is routed anew until then, by the version that takes it now:
+ * another than the one it left for may be the target since. */
 static uint64_t queue_end_us(const struct version *v, const struct call *c)
 {
     uint32_t ms =
@@ -248,7 +249,9 @@ static void take(struct function *f, struct call *c, uint64_t picked)
         return;
     }
     v = choose(f, c, picked, &wait);
-    if (v != NULL) {
+    if (v != NULL && c->n_hops > 0 && a->now_us >= queue_end_us(v, c)) {
+        router_give_up(v, c);
+    } else if (v != NULL) {
         route(v, c);
     } else if (!wait) {
         reject_unknown(f, c);
@@ -431,12 +434,8 @@ void agent_core_call_returned(struct agent_core *a, struct call *c, const char *
     unlink_call(v, c);
     c->state = CALL_NEW;
     c->returned = cause;
-    if (a->now_us >= queue_end_us(v, c)) {
-        router_give_up(v, c);
-    } else {
-        c->version = NULL; /* it may go to another, or wait for there to be one */
-        take(v->function, c, picked);
-    }
+    c->version = NULL; /* it may go to another, or wait for there to be one */
+    take(v->function, c, picked);
     catalog_version_arm(v);
     catalog_version_settle(v);
     agent_leave(a);

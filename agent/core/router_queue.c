@@ -212,6 +212,10 @@ void router_enqueue_early(struct function *f, struct call *c)
     if (c->queue_deadline_ms > c->queue_limit_ms) {
         c->queue_deadline_ms = c->queue_limit_ms;
     }
+    if (c->queue_deadline_ms <= f->core->now_ms) { /* it came back too late */
+        reject_early(f, c);
+        return;
+    }
     c->state = CALL_QUEUED;
     insert(&f->queue, c);
     f->n_queued++;

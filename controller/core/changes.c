@@ -384,11 +384,11 @@ static int check_put(struct controller_core *c, struct core_request *r)
     if (f->record.latest >= RECORD_NUMBER_MAX) {
         return request_refuse(r, CAUSE_INTERNAL, "all version numbers are used up");
     }
-    return change_check_revision(r);
     if (layers_resolve(c, f->ns->name, &r->spec, &err) < 0) {
         r->field = "spec.layers";
         return request_refuse(r, CAUSE_NOT_FOUND, "%s", err.text);
     }
+    return change_check_revision(r);
 }
 
 /* The record with one version more, and the deletion of those that this is one too many

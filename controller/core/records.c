@@ -197,10 +197,10 @@ static int parse_members(struct record *r, const json_t *json)
     }
     rc = traffic_parse(r, json);
     rc = rc < 0 ? rc : rollout_parse(r, json);
-    return rc < 0 ? rc : is_sound(r) ? 0 : -EINVAL;
     if (json_is_object(json_object_get(json, "attributes"))) {
         r->attributes = json_incref(json_object_get(json, "attributes"));
     }
+    return rc < 0 ? rc : is_sound(r) ? 0 : -EINVAL;
 }
 
 int record_parse(struct record *ret, const void *value, size_t len)

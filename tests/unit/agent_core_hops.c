@@ -269,6 +269,30 @@ static void retired_meanwhile(void **state)
     world_free(w);
 }
 
+/* A version with a shorter queue timeout that serves meanwhile is the one whose time
+ * counts, and it may be over when the call comes back: it ends then (it once went into
+ * the queue past its deadline). So with one that is not ready to serve yet. */
+static void a_shorter_time_meanwhile(void **state)
+{
+    for (uint64_t serving = 0; serving <= 2; serving += 2) {
+        struct world *w = world_new(0, 0);
+        struct deploy d = everywhere(w, 0, 1, 1);
+        struct test_call c;
+
+        world_deploy(w, &d);
+        world_call(w, &c, "f");
+        deploy_drop(&d, 0);
+        deploy_version(&d, 2)->spec.queue_timeout_ms = 100;
+        deploy_grant(&d, 0, "here", 1, 0);
+        d.serving = serving;
+        world_apply(w, &d);
+        world_pass_ms(w, 100);
+        returned(w, &c, VERDICT_CANNOT, CAUSE_NO_CAPACITY);
+        assert_rejected(&c, CAUSE_NO_CAPACITY);
+        world_free(w);
+    }
+}
+
 /* --- what is given back
  * --------------------------------------------------------------- */
 
@@ -396,7 +420,8 @@ static void a_draining_node_keeps_trying(void **state)
 /* --- room ----------------------------------------------------------------------------
  */
 
-/* Free slots are those of instances that are up, and of those that could start. */
+/* Free slots are those of instances that are up, frozen or not, and of those that could
+ * start. */
 static void room_is_what_could_be_taken(void **state)
 {
     struct world *w = world_new(350, 0);
@@ -406,10 +431,14 @@ static void room_is_what_could_be_taken(void **state)
 
     d.versions[0].spec.memory_mib = 100;
     d.versions[0].spec.concurrency = 2;
+    world_freeze_after(w, 10);
     world_deploy(w, &d);
     world_ready(w, 0);
     v = world_instance(w, 0)->version;
     assert_int_equal(agent_core_room(w->core, v).free, 6); /* three fit */
+    world_pass_ms(w, 10);
+    assert_int_equal(world_instance(w, 0)->state, INSTANCE_FROZEN);
+    assert_int_equal(agent_core_room(w->core, v).free, 6);
     world_call(w, &c, "f");
     assert_int_equal(agent_core_room(w->core, v).free, 5);
     assert_in_range(agent_core_room(w->core, v).load_permille, 280, 290);
@@ -431,6 +460,7 @@ int main(void)
         cmocka_unit_test(news_of_room_moves_what_waits),
         cmocka_unit_test(deleted_meanwhile),
         cmocka_unit_test(retired_meanwhile),
+        cmocka_unit_test(a_shorter_time_meanwhile),
         cmocka_unit_test(gives_back_what_it_cannot_run),
         cmocka_unit_test(waits_only_if_it_may),
         cmocka_unit_test(gives_back_what_waits_in_vain),
