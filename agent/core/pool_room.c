@@ -74,11 +74,9 @@ void pool_room_account(struct function *f)
     {
         struct version *v = container_of(it, struct version, link);
 
-        if (v->spare > 0 && !list_empty(&v->warm) && f->held_bytes < spare &&
+        if (v->spare > 0 && pool_idle(v) > 0 && f->held_bytes < spare &&
             !due_heap_contains(&v->evictable)) {
-            due_heap_set(
-                &a->evictable, &v->evictable,
-                container_of(v->warm.prev, struct instance, warm)->idle_since_ms);
+            due_heap_set(&a->evictable, &v->evictable, pool_coldest(v)->idle_since_ms);
         }
     }
 }
@@ -271,9 +269,7 @@ struct hop_room agent_core_room(const struct agent_core *a, const struct version
     if (v == NULL || a->draining) {
         return r;
     }
-    slots = ((uint64_t)v->n[INSTANCE_IDLE] + v->n[INSTANCE_BUSY] + startable(v)) *
-                pool_slots(v) +
-            pool_supply(v);
+    slots = (pool_ready(v) + startable(v)) * pool_slots(v) + pool_supply(v);
     taken = (uint64_t)v->n_running + v->n_queued;
     slots = slots > taken ? slots - taken : 0;
     r.free = slots < UINT32_MAX ? (uint32_t)slots : UINT32_MAX;
