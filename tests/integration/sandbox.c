@@ -130,15 +130,37 @@ static void s3_each_mount_is_nosuid(void **state)
     assert_true(n > 10);
 }
 
-/* S5: system calls in another machine's language end the process. */
+/* What the probe says where there is no sandbox. */
+static void probe_outside(const char *group, char *out, size_t size)
+{
+    char command[512];
+    FILE *f;
+
+    (void)snprintf(command, sizeof(command), "%s %s", MAYFLY_PROBE, group);
+    f = popen(command, "re");
+    assert_non_null(f);
+    out[fread(out, 1, size - 1, f)] = '\0';
+    assert_int_equal(pclose(f), 0);
+}
+
+/* S5: system calls in another machine's language end the process. Those of i386 do so by
+ * themselves where the kernel has none (ia32_emulation=off): the filter never sees them.
+ * x32 has the same way in as all others. */
 static void s5_foreign_calls_kill(void **state)
 {
 #ifdef __x86_64__
+    char outside[1024];
     const char *out;
+    bool known;
     (void)state;
 
+    probe_outside("foreign", outside, sizeof(outside));
+    known = strcmp(fixture_line(outside, "i386"), "SIGSEGV") != 0;
+    if (known) {
+        assert_says(outside, "i386", "ok");
+    }
     out = PROBE_ONCE("foreign");
-    assert_says(out, "i386", "SIGSYS");
+    assert_says(out, "i386", known ? "SIGSYS" : "SIGSEGV");
     assert_says(out, "x32", "SIGSYS");
 #else
     (void)state;
