@@ -27,6 +27,8 @@ struct program {
 
 static void print_help(void)
 {
+    size_t width = 0;
+
     (void)printf("Examples:\n"
                  "  mayfly-controller\n"
                  "  mayfly-controller --config /etc/mayfly/controller.yaml\n"
@@ -41,7 +43,12 @@ static void print_help(void)
                  "Keys:\n",
                  CONTROLLER_CONFIG_FILE);
     for (size_t i = 0; i < controller_config_n_keys; i++) {
-        (void)printf("  %-20s %s\n", controller_config_keys[i].name,
+        size_t len = strlen(controller_config_keys[i].name);
+
+        width = len > width ? len : width;
+    }
+    for (size_t i = 0; i < controller_config_n_keys; i++) {
+        (void)printf("  %-*s  %s\n", (int)width, controller_config_keys[i].name,
                      controller_config_keys[i].help);
     }
 }
