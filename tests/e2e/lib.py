@@ -184,7 +184,7 @@ class Cluster(Client):
 class Dev(Client):
     """mayfly dev in a network namespace that is only its own."""
 
-    def __init__(self, folder, name="mf-test-dev"):
+    def __init__(self, folder, name=f"mf-test-{os.getpid()}"):
         self.name = name
         self.folder = folder
         self.env = dict(
