@@ -11,10 +11,12 @@
 #include "controller/core/core_private.h"
 #include "tests/sim/places.h"
 
-#define OP_US    120000 /* between two things that people do */
-#define CALL_US  8000
-#define FAULT_US 2500000
-#define REST_US  180000000 /* the slowest: a count that a new controller adopted late */
+#define OP_US         120000 /* between two things that people do */
+#define CALL_US       8000
+#define NODES_FEW     10 /* of more, and of more functions, more is asked */
+#define FUNCTIONS_FEW 12
+#define FAULT_US      2500000
+#define REST_US       180000000 /* the slowest: a count that a new controller adopted late */
 
 void sim_function_name(unsigned function, char ret[16])
 {
@@ -104,7 +106,7 @@ static void deploy(struct sim *s, unsigned function)
     q->spec.concurrency = (uint32_t)(1 + sim_below(c, 3));
     q->spec.timeout_ms = 2000;
     q->spec.queue_timeout_ms = 3000;
-    q->spec.queue_max = 50;
+    q->spec.queue_max = 50 + s->options.nodes; /* check_calls() calls from everywhere */
     q->spec.idle_ms = 4000;
     sim_places_spec(s, &q->spec, &spec);
     q->spec.keep_alive = (enum spec_keep_alive)sim_below(c, SPEC_KEEP_ALIVE_COUNT);
@@ -113,6 +115,7 @@ static void deploy(struct sim *s, unsigned function)
                    function * 8 + (unsigned)sim_below(c, 4));
     sim_function_name(function, name);
     s->counts.deploys++;
+    s->functions[function].was_bad |= q->bad;
     if (sim_chance(c, 300)) {
         struct rollout_plan plan = {.steps = {1000, 5000}, .n_steps = 2, .step_ms = 500};
 
@@ -138,6 +141,7 @@ static void delete (struct sim *s, unsigned function)
 
     sim_function_name(function, name);
     s->counts.deletes++;
+    s->functions[function].was_deleted = true;
     controller_core_delete_function(s->controller, SIM_NAMESPACE, name, 0, answered, q);
     sim_controller_arm(s);
 }
@@ -238,7 +242,10 @@ static void operate(void *data)
             deploy(s, function);
         }
     }
-    sim_after(&s->clock, sim_spread(&s->clock, OP_US * 4), operate, NULL, s, NULL);
+    sim_after(
+        &s->clock,
+        sim_spread(&s->clock, OP_US * 4 / (1 + s->options.functions / FUNCTIONS_FEW)),
+        operate, NULL, s, NULL);
 }
 
 static void call(void *data)
@@ -248,7 +255,9 @@ static void call(void *data)
     if (!s->quiet) {
         sim_node_call(s->nodes[sim_below(&s->clock, s->options.nodes)],
                       (unsigned)sim_below(&s->clock, s->options.functions));
-        sim_after(&s->clock, sim_spread(&s->clock, CALL_US), call, NULL, s, NULL);
+        sim_after(&s->clock,
+                  sim_spread(&s->clock, CALL_US / (1 + s->options.nodes / NODES_FEW)),
+                  call, NULL, s, NULL);
     }
 }
 
@@ -275,7 +284,7 @@ static void fault(void *data)
     if (s->quiet) {
         return;
     }
-    switch (sim_below(c, 7)) {
+    switch (sim_below(c, 9)) {
     case 0:
         if (s->controller != NULL) {
             s->counts.controller_crashes++;
@@ -294,13 +303,18 @@ static void fault(void *data)
         sim_node_cut(s->nodes[sim_below(c, s->options.nodes)]);
         break;
     case 4:
+    case 5:
+        sim_node_reset(s->nodes[sim_below(c, s->options.nodes)]);
+        break;
+    case 6:
         sim_node_stop(s->nodes[sim_below(c, s->options.nodes)]);
         break;
     default:
         sim_node_crash(s->nodes[sim_below(c, s->options.nodes)]);
         break;
     }
-    sim_after(c, sim_spread(c, FAULT_US), fault, NULL, s, NULL);
+    sim_after(c, sim_spread(c, FAULT_US / (1 + s->options.nodes / NODES_FEW)), fault,
+              NULL, s, NULL);
 }
 
 /* --- one cluster ------------------------------------------------------------------ */
@@ -308,10 +322,8 @@ static void fault(void *data)
 static bool run_until(struct sim *s, uint64_t until_us)
 {
     while (sim_step(&s->clock, until_us)) {
-        for (unsigned i = 0; i < s->options.nodes; i++) {
-            if (!sim_node_check(s->nodes[i])) {
-                return false;
-            }
+        if (s->broken) {
+            return false;
         }
     }
     return true;
@@ -349,6 +361,7 @@ bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
     ok = ok && sim_check_rest(s);
     ok = ok && sim_check_calls(s);
     ok = ok && sim_check_load(s);
+    ok = ok && !s->broken && sim_usage_check_rest(s);
     *ret_counts = s->counts;
     if (s->controller != NULL) {
         sim_controller_kill(s);
