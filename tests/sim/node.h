@@ -58,6 +58,7 @@ struct node_grants { /* of a function, by its number */
     struct node_grant *items;
     size_t n;
     uint64_t revision; /* of the state that they are from */
+    uint64_t sent;     /* the newest that the controller has sent: it may be under way */
     bool named;        /* in the snapshot that is under way */
 };
 

@@ -35,6 +35,7 @@ void sim_node_send_function(struct sim_node *n, const struct function_state *f)
     if (!n->joined) {
         return;
     }
+    n->grants[sim_function_number(f->name)].sent = f->revision;
     CHECK(convert_function_to_wire(&wire, f) == 0);
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_FUNCTION;
     m.function = &wire;

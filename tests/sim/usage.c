@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "controller/core/registry.h"
 #include "tests/sim/node.h"
 
 static struct sim_usage *find(struct sim_usages *u, unsigned function, uint64_t version)
@@ -89,6 +90,16 @@ void sim_usage_reported(struct sim_node *n)
     }
 }
 
+/* A deleted function's calls count for nothing, and when it is deployed again its
+ * versions go on counting where they were: nothing is known of its sum from then on. */
+static bool is_there(const struct sim *s, const struct version_load *load)
+{
+    const struct core_function *f =
+        registry_function(s->controller, SIM_NAMESPACE, load->name);
+
+    return f != NULL && f->present && load->version <= f->record.latest;
+}
+
 void sim_usage_counted(struct sim_node *n, const struct node_report *r)
 {
     for (size_t i = 0; i < r->n_loads; i++) {
@@ -96,6 +107,7 @@ void sim_usage_counted(struct sim_node *n, const struct node_report *r)
         unsigned function = sim_function_number(load->name);
         struct sim_usage *u = want(&n->usages, function, load->version);
 
+        n->sim->functions[function].was_deleted |= !is_there(n->sim, load);
         n->sim->functions[function].calls += load->invocations >= u->told
                                                  ? load->invocations - u->told
                                                  : load->invocations;
