@@ -4,8 +4,6 @@
  * as long as that takes, what the holder was granted may be granted elsewhere too. */
 #include "tests/sim/node.h"
 
-#include <string.h>
-
 static bool is_told(const struct sim_node *n, unsigned function)
 {
     return n->core != NULL && n->joined && n->joined_boot == n->boots && n->connected &&
@@ -13,26 +11,12 @@ static bool is_told(const struct sim_node *n, unsigned function)
            n->grants[function].revision >= n->grants[function].sent;
 }
 
-static const struct function_spec *spec_on(const struct sim_node *n, const char *function,
-                                           uint64_t version)
-{
-    LIST_FOREACH(it, &n->instances)
-    {
-        const struct sim_instance *si = container_of(it, struct sim_instance, link);
-
-        if (si->version == version && strcmp(si->function, function) == 0) {
-            return version_spec(si->in->version);
-        }
-    }
-    return NULL;
-}
-
 bool sim_scale_check(const struct sim_node *n, const char *function, uint64_t version)
 {
-    const struct function_spec *spec = spec_on(n, function, version);
+    const struct node_grant *own = sim_grant_of(n, function, version);
     struct sim *s = n->sim;
     unsigned number = sim_function_number(function);
-    unsigned sum = 0, max = spec != NULL ? function_spec_instances_max(spec) : 0;
+    unsigned sum = 0, max = own != NULL ? own->limit : 0;
 
     if (max == 0 || !is_told(n, number)) {
         return true;
@@ -47,6 +31,16 @@ bool sim_scale_check(const struct sim_node *n, const char *function, uint64_t ve
             s,
             "%s/%llu has %u instances on nodes that know their grants, max_scale is %u",
             function, (unsigned long long)version, sum, max);
+    }
+    for (unsigned i = 0; sum > max && i < s->options.nodes; i++) {
+        const struct node_grant *g = sim_grant_of(s->nodes[i], function, version);
+
+        if (is_told(s->nodes[i], number)) {
+            sim_say(s, "  %s has %u, granted %u by revision %llx", s->nodes[i]->name,
+                    sim_node_instances(s->nodes[i], function, version),
+                    g != NULL ? g->max : 0,
+                    (unsigned long long)s->nodes[i]->grants[number].revision);
+        }
     }
     return sum <= max;
 }

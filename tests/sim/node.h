@@ -50,6 +50,7 @@ struct sim_package {
 struct node_grant {
     uint64_t version;
     uint32_t max, warm;
+    uint32_t limit; /* of the version on all nodes; 0: none */
     uint64_t reserved_bytes;
     bool bad;
 };

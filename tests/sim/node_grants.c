@@ -40,6 +40,7 @@ static void add(struct sim_node *n, struct node_grants *g, const struct version_
         .version = v->number,
         .max = grant->max,
         .warm = grant->warm,
+        .limit = function_spec_instances_max(&v->spec),
         .reserved_bytes = (uint64_t)grant->reserved * v->spec.memory_mib << 20,
         .bad = v->spec.handler != NULL && strcmp(v->spec.handler, "bad") == 0};
     n->n_grants++;
