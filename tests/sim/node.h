@@ -154,6 +154,7 @@ void sim_grants_forget(struct sim_node *n);
 void sim_node_dial(struct sim_node *n);
 void sim_node_lost(struct sim_node *n);
 void sim_node_rejoin(struct sim_node *n); /* the session cannot go on */
+void sim_node_heard(struct sim_node *n);  /* from a controller: its grants hold */
 bool sim_node_speaks(const struct sim_node *n);
 
 /* node_messages.c: both ways, as protobuf. */

@@ -53,15 +53,20 @@ void sim_node_lost(struct sim_node *n)
     sim_after(&n->sim->clock, RESUME_US, expires, NULL, n, &n->connection);
 }
 
-static void resume(struct sim_node *n)
+void sim_node_heard(struct sim_node *n)
 {
-    CHECK(session_resume(&n->hubs, n->ours.received) == 0);
-    CHECK(session_resume(&n->ours, n->hubs.received) == 0);
     n->heard_us = n->sim->clock.now_us;
     if (n->lapsed && n->informed) {
         n->lapsed = false;
         agent_core_lapse(n->core, false);
     }
+}
+
+static void resume(struct sim_node *n)
+{
+    CHECK(session_resume(&n->hubs, n->ours.received) == 0);
+    CHECK(session_resume(&n->ours, n->hubs.received) == 0);
+    sim_node_heard(n);
     sim_wire_connect(n);
 }
 

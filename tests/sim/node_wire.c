@@ -100,7 +100,7 @@ static void frame_arrives(void *data)
         put(n, !f->down, 0, NULL);
     }
     if (f->down) {
-        n->heard_us = n->sim->clock.now_us;
+        sim_node_heard(n);
     }
     if (f->seq != 0 && rc == 1 && f->down) {
         sim_message_down(n, f->body);
