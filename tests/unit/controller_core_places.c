@@ -209,8 +209,11 @@ static void takes_over_with_a_reservation(void **state)
     struct model_agent *a = world_join(&f->w, "n1", 1024);
 
     is_ready(&f->w, "r", deploy(&f->w, "r", "{\"min_scale\": 1}"));
-    (void)deploy(&f->w, "r", "{\"reserved\": 8}");
-    assert_int_equal(agent_grant(a, "r", 2)->reserved, 8);
+    (void)deploy(&f->w, "r", "{\"reserved\": 4}");
+    is_ready(&f->w, "g", deploy(&f->w, "g", "{\"min_scale\": 4}"));
+    assert_int_equal(agent_grant(a, "r", 1)->warm, 1);
+    assert_int_equal(agent_grant(a, "r", 2)->reserved, 4);
+    assert_int_equal(agent_grant(a, "g", 1)->warm, 4);
     world_restart(&f->w);
     (void)world_rejoin(&f->w, a, false);
     world_report_full(&f->w, a);
