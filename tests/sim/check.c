@@ -190,6 +190,7 @@ bool sim_check_rest(struct sim *s)
             sim_say(s, "%s drains, and is not empty", sim_node_name(s->nodes[i]));
             ok = false;
         }
+        ok = sim_node_is_announced(s->nodes[i], strcmp(state, "draining") != 0) && ok;
         ok = sim_node_check_rest(s->nodes[i]) && ok;
     }
     for (unsigned i = 0; i < s->options.functions; i++) {

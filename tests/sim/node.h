@@ -101,6 +101,7 @@ struct sim_node {
     struct node_grants *grants; /* by function */
     size_t n_grants;            /* of all */
     struct sim_usages usages;   /* of this boot */
+    bool open[SIM_NODES_MAX];   /* by index: the controller's last word says so */
     bool shut[SIM_NODES_MAX];   /* by index: it was told that they take no new calls */
 
     /* the session, and the connection under it */

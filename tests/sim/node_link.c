@@ -1,5 +1,6 @@
 /* A node joins, comes back and leaves: what hub and link do about sessions. */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/check.h"
 #include "tests/sim/node.h"
@@ -19,6 +20,7 @@ static void session_ends(struct sim_node *n)
     n->joined = false;
     n->wants_snapshot = false;
     n->informed = false;
+    memset(n->open, 0, sizeof(n->open));
     session_reset(&n->ours);
     session_reset(&n->hubs);
 }
@@ -28,11 +30,28 @@ void sim_node_controller_died(struct sim_node *n)
     session_ends(n);
 }
 
+bool sim_node_is_announced(const struct sim_node *n, bool open)
+{
+    for (unsigned i = 0; i < n->sim->options.nodes; i++) {
+        const struct sim_node *to = n->sim->nodes[i];
+
+        if (to != n && to->joined && to->open[n->index] != open) {
+            sim_say(n->sim, "%s was not told that %s takes %s new calls", to->name,
+                    n->name, open ? "" : "no");
+            return false;
+        }
+    }
+    return true;
+}
+
 static void leave(struct sim_node *n, const char *reason)
 {
     session_ends(n);
     if (n->sim->controller != NULL) {
         controller_core_node_left(n->sim->controller, n->name, reason);
+        if (!sim_node_is_announced(n, false)) {
+            sim_node_broken(n);
+        }
         sim_controller_arm(n->sim);
     }
 }

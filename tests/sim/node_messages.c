@@ -51,6 +51,7 @@ void sim_node_send_node(struct sim_node *n, const struct node_state *st)
     if (!n->joined) {
         return;
     }
+    n->open[sim_node_index(n->sim, st->node)] = !st->deleted && st->usable;
     convert_node_to_wire(&wire, st);
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_NODE;
     m.node = &wire;

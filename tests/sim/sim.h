@@ -147,6 +147,9 @@ void sim_node_send_function(struct sim_node *n, const struct function_state *f);
 void sim_node_send_node(struct sim_node *n, const struct node_state *st);
 void sim_node_resync(struct sim_node *n);
 void sim_node_controller_died(struct sim_node *n);
+/* All nodes that the controller reaches were told whether it takes new work; else it is
+ * said that they were not. */
+bool sim_node_is_announced(const struct sim_node *n, bool open);
 bool sim_node_is_joined(const struct sim_node *n);
 bool sim_node_is_empty(const struct sim_node *n); /* no grant, no instance */
 /* Each says what is wrong on stderr. */
