@@ -136,13 +136,20 @@ static void rebook(struct core_grant *g)
     g->node->place.firm_millis += b.millis;
 }
 
-/* What shared a reservation and now stands beside it must not book more than both did. */
+static bool is_reserved(const struct core_target *t)
+{
+    return t != NULL && t->body != NULL && t->body->spec.reserved > 0;
+}
+
+/* What shared a reservation, its own or its partner's, and now stands beside it must not
+ * book more than both did. */
 static void drop_firm(struct core_grant *g)
 {
     const struct core_function *f = g->target->f;
 
     if (g->target != f->serving && g->target != f->candidate &&
-        g->target->body->spec.reserved > 0) {
+        (is_reserved(g->target) || is_reserved(f->serving) ||
+         is_reserved(f->candidate))) {
         g->warm = g->reserved = 0;
     }
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/check.h"
 #include "controller/core/core_private.h"
 #include "tests/sim/places.h"
 #include "tests/sim/sim.h"
@@ -63,7 +64,8 @@ static uint64_t instances_of(const struct sim *s, const char *name, uint64_t ver
 }
 
 /* Without load a version has what it shall have at least, the controller knows that, and
- * so many instances there are: what was started for calls has gone. */
+ * so many instances there are: what was started for calls has gone. Where calls are rare,
+ * an instance may be kept for the next expected one. */
 static bool check_count(struct sim *s, unsigned function, const char *name,
                         const json_t *f, uint64_t serving, uint64_t open)
 {
@@ -78,7 +80,7 @@ static bool check_count(struct sim *s, unsigned function, const char *name,
                 (unsigned long long)desired, s->functions[function].min_scale);
         return false;
     }
-    if (have != desired && !s->tight && open > 0) {
+    if ((s->rare ? have < desired : have != desired) && !s->tight && open > 0) {
         sim_say(s, "%s: there are %llu instances, desired are %llu", name,
                 (unsigned long long)have, (unsigned long long)desired);
         return false;
@@ -188,6 +190,7 @@ bool sim_check_rest(struct sim *s)
             sim_say(s, "%s drains, and is not empty", sim_node_name(s->nodes[i]));
             ok = false;
         }
+        ok = sim_node_is_announced(s->nodes[i], strcmp(state, "draining") != 0) && ok;
         ok = sim_node_check_rest(s->nodes[i]) && ok;
     }
     for (unsigned i = 0; i < s->options.functions; i++) {
@@ -197,14 +200,19 @@ bool sim_check_rest(struct sim *s)
     return ok;
 }
 
+#define CALLERS_MAX 64 /* of more nodes some call, others of each function */
+
 /* Every function that serves answers at every node. */
 bool sim_check_calls(struct sim *s)
 {
     struct sim_counts before = s->counts;
-    uint64_t expected = 0, before_of[SIM_FUNCTIONS_MAX];
+    uint64_t expected = 0, *before_of = calloc(s->options.functions, sizeof(*before_of));
+    unsigned callers = s->options.nodes < CALLERS_MAX ? s->options.nodes : CALLERS_MAX;
     bool ok = true;
 
+    CHECK(before_of != NULL);
     if (open_nodes(s) == 0) {
+        free(before_of);
         return true; /* there is nowhere to run anything */
     }
     s->strict = !s->tight;
@@ -212,22 +220,21 @@ bool sim_check_calls(struct sim *s)
     for (unsigned f = 0; f < s->options.functions; f++) {
         before_of[f] = s->functions[f].ok;
         if (s->functions[f].there && !s->functions[f].uncertain && !s->functions[f].bad) {
-            for (unsigned n = 0; n < s->options.nodes; n++, expected++) {
-                sim_node_call(s->nodes[n], f);
+            for (unsigned n = 0; n < callers; n++, expected++) {
+                sim_node_call(s->nodes[(f + n) % s->options.nodes], f);
             }
         }
     }
     for (uint64_t end_us = s->clock.now_us + 20000000; sim_step(&s->clock, end_us);) {
     }
     for (unsigned f = 0; f < s->options.functions; f++) {
-        if (s->functions[f].reserved &&
-            s->functions[f].ok - before_of[f] != s->options.nodes) {
+        if (s->functions[f].reserved && s->functions[f].ok - before_of[f] != callers) {
             sim_say(s, "f%u is reserved, and answered %llu of %u calls", f,
-                    (unsigned long long)(s->functions[f].ok - before_of[f]),
-                    s->options.nodes);
+                    (unsigned long long)(s->functions[f].ok - before_of[f]), callers);
             ok = false;
         }
     }
+    free(before_of);
     if (s->counts.ok - before.ok != expected && !s->tight) {
         sim_say(s, "at rest %llu of %llu calls were answered",
                 (unsigned long long)(s->counts.ok - before.ok),

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/node.h"
 
 static uint64_t now_ms(void *ctx)
 {
@@ -116,6 +116,7 @@ void sim_controller_start(struct sim *s)
     };
 
     CHECK(s->controller == NULL);
+    sim_usage_controller_began(s);
     CHECK(controller_core_new(&s->controller, &io, &options) == 0);
     sim_store_attach(s->store, s->controller, &s->controller_life);
     sim_controller_arm(s);

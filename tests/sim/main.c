@@ -13,8 +13,8 @@ static int usage(FILE *out, int status)
                 "mayfly-sim --seed 1 --runs 200      clusters from seeds 1 to 200\n\n"
                 "  --seed N       first seed (default 1)\n"
                 "  --runs N       how many (default 1)\n"
-                "  --nodes N      hosts, 1 to 64 (default: by seed, 2 to 9)\n"
-                "  --functions N  1 to 32 (default: by seed, 1 to 12)\n"
+                "  --nodes N      hosts, 1 to 512 (default: by seed, 2 to 9)\n"
+                "  --functions N  1 to 4096 (default: by seed, 1 to 12)\n"
                 "  --seconds N    of load and faults (default 40)\n"
                 "  --no-faults    nothing fails\n"
                 "Ends with 1 if an invariant did not hold; the seed is in the message.\n",
@@ -101,9 +101,8 @@ int main(int argc, char **argv)
         "rejected, %llu canceled, %llu cold, %llu forwarded of which %llu came back), "
         "%llu freezes, %llu prewarms, %llu deploys, %llu deletes, %llu orders, "
         "%llu rollouts, %llu traffic changes, "
-        "%llu controller and %llu agent crashes, %llu stops, %llu cuts, %llu "
-        "store "
-        "outages\n",
+        "%llu controller and %llu agent crashes, %llu stops, %llu cuts, %llu resets, "
+        "%llu store outages\n",
         runs, failed, (unsigned long long)total.calls, (unsigned long long)total.ok,
         (unsigned long long)total.failed, (unsigned long long)total.rejected,
         (unsigned long long)total.canceled, (unsigned long long)total.cold,
@@ -113,6 +112,7 @@ int main(int argc, char **argv)
         (unsigned long long)total.orders, (unsigned long long)total.rollouts,
         (unsigned long long)total.traffic, (unsigned long long)total.controller_crashes,
         (unsigned long long)total.agent_crashes, (unsigned long long)total.stops,
-        (unsigned long long)total.cuts, (unsigned long long)total.store_outages);
+        (unsigned long long)total.cuts, (unsigned long long)total.resets,
+        (unsigned long long)total.store_outages);
     return failed > 0;
 }

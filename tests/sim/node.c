@@ -1,7 +1,6 @@
 /* A node's process: the agent's core, and what stands in for its edges. */
 #include "tests/sim/node.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +8,12 @@
 #include "common/check.h"
 #include "tests/sim/places.h"
 
-#define REPORT_US 1000000
-#define REDIAL_US 800000
-#define START_US  3000
-#define NOTICE_MS 200
-#define LEAVE_MS  3000
-#define GRACE_MS  30000
-#define THAW_US   300
+#define REPORT_US     1000000
+#define GRANTS_TTL_US 15000000
+#define REDIAL_US     800000
+#define NOTICE_MS     200
+#define LEAVE_MS      3000
+#define GRACE_MS      30000
 
 static void timer_arm(struct sim_node *n);
 
@@ -44,230 +42,7 @@ bool sim_node_is_empty(const struct sim_node *n)
     return n->n_grants == 0 && list_empty(&n->instances);
 }
 
-/* --- instances
- * --------------------------------------------------------------------------- */
-
-static struct node_grant *grant_of(struct sim_node *n, const char *function,
-                                   uint64_t version)
-{
-    for (size_t i = 0; i < n->n_grants; i++) {
-        if (strcmp(n->grants[i].function, function) == 0 &&
-            n->grants[i].version == version) {
-            return &n->grants[i];
-        }
-    }
-    return NULL;
-}
-
-static unsigned live(const struct sim_node *n, const char *function, uint64_t version)
-{
-    unsigned found = 0;
-
-    LIST_FOREACH(it, &n->instances)
-    {
-        const struct sim_instance *si = container_of(it, struct sim_instance, link);
-
-        found += si->in->state != INSTANCE_DRAINING &&
-                 si->in->state != INSTANCE_STOPPING && si->version == version &&
-                 strcmp(si->function, function) == 0;
-    }
-    return found;
-}
-
-unsigned sim_node_instances(const struct sim_node *n, const char *function,
-                            uint64_t version)
-{
-    return live(n, function, version);
-}
-
-static void instance_started(void *data)
-{
-    struct sim_instance *si = data;
-    struct sim_node *n = si->node;
-
-    if (si->stopping) {
-        return;
-    }
-    if (si->bad) {
-        agent_core_instance_failed(n->core, si->in, CAUSE_INIT_FAILED, "exit status 7");
-    } else {
-        agent_core_instance_ready(n->core, si->in);
-    }
-    timer_arm(n);
-}
-
-static void instance_start(void *ctx, struct instance *in)
-{
-    struct sim_node *n = ctx;
-    struct sim_instance *si = calloc(1, sizeof(*si));
-    const struct function *f = version_function(in->version);
-    const struct function_spec *spec = version_spec(in->version);
-    struct node_grant *grant = grant_of(n, function_name(f), version_number(in->version));
-
-    CHECK(si != NULL);
-    si->node = n;
-    si->in = in;
-    si->version = version_number(in->version);
-    (void)snprintf(si->function, sizeof(si->function), "%s", function_name(f));
-    si->bad = spec->handler != NULL && strcmp(spec->handler, "bad") == 0;
-    list_push_back(&n->instances, &si->link);
-    in->edge = si;
-    if (grant == NULL || live(n, si->function, si->version) > grant->max) {
-        sim_say(n->sim, "%s starts an instance of %s/%llu beyond its grant", n->name,
-                si->function, (unsigned long long)si->version);
-        n->broken = true;
-    }
-    n->broken |= !sim_places_check_start(n, si);
-    if (!sim_package_is_ready(n, version_package(in->version)->digest)) {
-        sim_say(n->sim, "%s starts %s without its package", n->name, si->function);
-        n->broken = true;
-    }
-    sim_after(&n->sim->clock, 500 + sim_spread(&n->sim->clock, START_US),
-              instance_started, NULL, si, &n->life);
-}
-
-static void instance_gone(void *data)
-{
-    struct sim_instance *si = data;
-    struct sim_node *n = si->node;
-    struct instance *in;
-
-    LIST_FOREACH_SAFE(it, &n->calls)
-    {
-        struct sim_call *sc = container_of(it, struct sim_call, link);
-
-        if (sc->on == si) {
-            agent_core_call_done(n->core, &sc->call, CAUSE_CRASHED, 0);
-            sim_call_over(sc, CAUSE_CRASHED);
-        }
-    }
-    list_remove(&si->link);
-    list_push_back(&n->dead, &si->link); /* late events may still name it */
-    in = si->in;
-    si->in = NULL; /* freed next; the room that it leaves may be used at once */
-    agent_core_instance_gone(n->core, in);
-    timer_arm(n);
-}
-
-static void instance_stop(void *ctx, struct instance *in, enum stop_reason why)
-{
-    struct sim_node *n = ctx;
-    struct sim_instance *si = in->edge;
-
-    CHECK(!si->stopping);
-    si->stopping = true;
-    sim_after(&n->sim->clock, 100 + sim_spread(&n->sim->clock, 2000), instance_gone, NULL,
-              si, &n->life);
-}
-
-static bool fault(const struct sim_node *n, unsigned per_thousand)
-{
-    return n->sim->options.faults && !n->sim->quiet &&
-           sim_chance(&n->sim->clock, per_thousand);
-}
-
-static int instance_freeze(void *ctx, struct instance *in)
-{
-    struct sim_node *n = ctx;
-    struct sim_instance *si = in->edge;
-
-    if (si->stopping || si->frozen) {
-        sim_say(n->sim, "%s freezes an instance that is %s", n->name,
-                si->frozen ? "frozen" : "being stopped");
-        n->broken = true;
-    }
-    if (fault(n, 20)) {
-        return -EBUSY;
-    }
-    si->frozen = true;
-    n->sim->counts.freezes++;
-    return 0;
-}
-
-static int instance_thaw(void *ctx, struct instance *in)
-{
-    struct sim_node *n = ctx;
-    struct sim_instance *si = in->edge;
-
-    if (!si->frozen) {
-        sim_say(n->sim, "%s thaws an instance that is not frozen", n->name);
-        n->broken = true;
-    }
-    if (fault(n, 20)) {
-        return -EIO;
-    }
-    si->frozen = false;
-    si->thaw_us = sim_spread(&n->sim->clock, THAW_US);
-    return 0;
-}
-
-/* --- packages
- * ------------------------------------------------------------------------------ */
-
-struct fetch {
-    struct sim_node *node;
-    char digest[SPEC_DIGEST_LEN + 1];
-};
-
-static struct sim_package *package_of(struct sim_node *n, const char *digest)
-{
-    for (size_t i = 0; i < n->n_packages; i++) {
-        if (strcmp(n->packages[i].digest, digest) == 0) {
-            return &n->packages[i];
-        }
-    }
-    return NULL;
-}
-
-bool sim_package_is_ready(struct sim_node *n, const char *digest)
-{
-    const struct sim_package *p = package_of(n, digest);
-
-    return p != NULL && p->ready;
-}
-
-static void fetched(void *data)
-{
-    struct fetch *f = data;
-    struct sim_package *p = package_of(f->node, f->digest);
-
-    if (p != NULL && !p->ready) {
-        p->ready = true;
-        agent_core_package_ready(f->node->core, f->digest);
-        timer_arm(f->node);
-    }
-    free(f);
-}
-
-static void package_want(void *ctx, const struct package_ref *ref)
-{
-    struct sim_node *n = ctx;
-    struct fetch *f = calloc(1, sizeof(*f));
-
-    CHECK(f != NULL && n->n_packages < SIM_PACKAGES_MAX);
-    if (package_of(n, ref->digest) == NULL) {
-        struct sim_package *p = &n->packages[n->n_packages++];
-
-        p->ready = false;
-        memcpy(p->digest, ref->digest, sizeof(p->digest));
-    }
-    f->node = n;
-    memcpy(f->digest, ref->digest, sizeof(f->digest));
-    sim_after(&n->sim->clock, 1000 + sim_spread(&n->sim->clock, 50000), fetched, free, f,
-              &n->life);
-}
-
-static void package_drop(void *ctx, const char *digest)
-{
-    struct sim_node *n = ctx;
-    struct sim_package *p = package_of(n, digest);
-
-    if (p != NULL) {
-        *p = n->packages[--n->n_packages];
-    }
-}
-
-/* --- to and from the controller: node_link.c
+/* --- to and from the controller: node_messages.c
  * ------------------------------------------------ */
 
 static void report_version(void *ctx, const struct version *v, bool ready,
@@ -291,7 +66,7 @@ static void report_due(void *data)
     struct sim_node *n = data;
 
     n->report_soon = false;
-    sim_node_send_report(n, false);
+    sim_node_send_report(n);
 }
 
 static void report_soon(void *ctx)
@@ -304,11 +79,27 @@ static void report_soon(void *ctx)
     }
 }
 
+void sim_node_broken(struct sim_node *n)
+{
+    n->broken = n->sim->broken = true;
+}
+
+/* No controller has spoken for the grants' time to live. */
+static void lapse_tick(struct sim_node *n)
+{
+    if (!n->lapsed && n->sim->clock.now_us > n->heard_us + GRANTS_TTL_US) {
+        n->lapsed = true;
+        agent_core_lapse(n->core, true);
+        timer_arm(n);
+    }
+}
+
 static void report_tick(void *data)
 {
     struct sim_node *n = data;
 
-    sim_node_send_report(n, false);
+    lapse_tick(n);
+    sim_node_send_report(n);
     sim_after(&n->sim->clock, REPORT_US, report_tick, NULL, n, &n->life);
 }
 
@@ -329,7 +120,7 @@ static void tick(void *data)
         }
         if (n->busy_ticks > 100) {
             sim_say(n->sim, "%s: its timer spins", n->name);
-            n->broken = true;
+            sim_node_broken(n);
         }
     }
     timer_arm(n);
@@ -373,16 +164,16 @@ static void boot(void *data)
         .ctx = n,
         .now_us = now_us,
         .random = chance,
-        .instance_start = instance_start,
-        .instance_stop = instance_stop,
-        .instance_freeze = instance_freeze,
-        .instance_thaw = instance_thaw,
+        .instance_start = sim_instance_start,
+        .instance_stop = sim_instance_stop,
+        .instance_freeze = sim_instance_freeze,
+        .instance_thaw = sim_instance_thaw,
         .call_dispatch = sim_call_dispatch,
         .call_forward = sim_call_forward,
         .call_reject = sim_call_reject,
         .call_timeout = sim_call_timeout,
-        .package_want = package_want,
-        .package_drop = package_drop,
+        .package_want = sim_package_want,
+        .package_drop = sim_package_drop,
         .report_version = report_version,
         .report_soon = report_soon,
     };
@@ -394,6 +185,8 @@ static void boot(void *data)
     n->boots++;
     n->timer_ms = 0;
     n->report_soon = false;
+    n->heard_us = n->sim->clock.now_us;
+    n->lapsed = false;
     CHECK(agent_core_new(&n->core, &io, &options) == 0);
     sim_after(&n->sim->clock, REPORT_US, report_tick, NULL, n, &n->life);
     redial(n);
@@ -413,6 +206,10 @@ struct sim_node *sim_node_new(struct sim *s, unsigned index)
     list_init(&n->over);
     (void)snprintf(n->name, sizeof(n->name), "node%u", index + 1);
     (void)snprintf(n->gateway, sizeof(n->gateway), "10.0.0.%u:8080", index + 1);
+    n->grants = calloc(s->options.functions, sizeof(*n->grants));
+    CHECK(n->grants != NULL);
+    session_init(&n->ours, 0);
+    session_init(&n->hubs, 0);
     n->memory_bytes = ((s->tight ? 512 : 1024) + 256 * sim_below(&s->clock, 7)) << 20;
     sim_after(&s->clock, sim_spread(&s->clock, 100000), boot, NULL, n, &n->life);
     return n;
@@ -434,7 +231,9 @@ static void die(struct sim_node *n)
     n->core = agent_core_free(n->core);
     n->stopping = false;
     n->n_packages = 0;
-    n->n_grants = 0;
+    sim_grants_forget(n);
+    sim_usage_node_died(n);
+    sim_wire_disconnect(n);
     memset(n->shut, 0, sizeof(n->shut));
     LIST_FOREACH_SAFE(it, &n->instances)
     {
@@ -482,7 +281,7 @@ static void stop_step(void *data)
     }
     if (!list_empty(&n->calls)) {
         sim_say(n->sim, "%s was told to stop, and calls have not ended", n->name);
-        n->broken = true;
+        sim_node_broken(n);
     }
     die(n);
     sim_node_lost(n);
@@ -505,6 +304,12 @@ struct sim_node *sim_node_free(struct sim_node *n)
     if (n->core != NULL) {
         die(n);
     }
+    sim_grants_forget(n);
+    free(n->grants);
+    free(n->packages);
+    free(n->usages.items);
+    session_reset(&n->ours);
+    session_reset(&n->hubs);
     forget_list(&n->dead);
     LIST_FOREACH_SAFE(it, &n->over)
     {
@@ -532,9 +337,28 @@ bool sim_node_check(const struct sim_node *n)
         sim_say(n->sim, "%s: instances take %llu MiB of %llu", n->name,
                 (unsigned long long)used >> 20,
                 (unsigned long long)n->memory_bytes >> 20);
-        ((struct sim_node *)(uintptr_t)n)->broken = true;
+        sim_node_broken((struct sim_node *)(uintptr_t)n);
     }
     return !n->broken;
+}
+
+static bool check_grants(const struct sim_node *n, unsigned function)
+{
+    char name[16];
+    bool ok = true;
+
+    sim_function_name(function, name);
+    for (size_t i = 0; i < n->grants[function].n; i++) {
+        const struct node_grant *g = &n->grants[function].items[i];
+        unsigned have = sim_node_instances(n, name, g->version);
+
+        if (!g->bad && (have > g->max || have < g->warm)) {
+            sim_say(n->sim, "%s: %u instances of %s/%llu, granted %u to %u", n->name,
+                    have, name, (unsigned long long)g->version, g->warm, g->max);
+            ok = false;
+        }
+    }
+    return ok;
 }
 
 bool sim_node_check_rest(const struct sim_node *n)
@@ -547,22 +371,14 @@ bool sim_node_check_rest(const struct sim_node *n)
                 container_of(it, struct sim_call, link)->function);
         ok = false;
     }
-    for (size_t i = 0; i < n->n_grants; i++) {
-        const struct node_grant *g = &n->grants[i];
-        unsigned have = live(n, g->function, g->version);
-
-        if (!g->bad && (have > g->max || have < g->warm)) {
-            sim_say(n->sim, "%s: %u instances of %s/%llu, granted %u to %u", n->name,
-                    have, g->function, (unsigned long long)g->version, g->warm, g->max);
-            ok = false;
-        }
+    for (unsigned f = 0; f < n->sim->options.functions; f++) {
+        ok = check_grants(n, f) && ok;
     }
     LIST_FOREACH(it, &n->instances)
     {
         const struct sim_instance *si = container_of(it, struct sim_instance, link);
 
-        if (grant_of((struct sim_node *)(uintptr_t)n, si->function, si->version) ==
-            NULL) {
+        if (sim_grant_of(n, si->function, si->version) == NULL) {
             sim_say(n->sim, "%s: an instance of %s/%llu is left without a grant", n->name,
                     si->function, (unsigned long long)si->version);
             ok = false;

@@ -1,13 +1,12 @@
-/* Shared by node.c (process, runtime), node_call.c (calls, also between nodes) and
- * node_link.c (the session with the controller). */
+/* Shared by node.c (the process), node_instance.c (what stands in for runtime and
+ * packages), node_call.c (calls, also between nodes), node_link.c (joining and leaving),
+ * node_wire.c (the connection) and node_messages.c (what is said on it). */
 #ifndef TESTS_SIM_NODE_H
 #define TESTS_SIM_NODE_H
 
 #include "tests/sim/sim.h"
 
-#define SIM_PACKAGES_MAX 256
-#define SIM_GRANTS_MAX   1024
-#define SIM_PEERS_MAX    64
+#include "proto/session.h"
 
 struct sim_instance {
     struct list link;
@@ -33,7 +32,10 @@ struct sim_call {
     struct sim_instance *on;
     char function[16];
     const char *qualifier; /* the alias that it names; "": none */
-    unsigned over;         /* how often it ended */
+    uint64_t version;      /* dispatched: since when, and what for */
+    uint64_t since_us;
+    uint32_t memory_mib;
+    unsigned over; /* how often it ended */
     enum cause cause;
     enum cause forward_cause;
     char text[128];
@@ -46,12 +48,34 @@ struct sim_package {
 
 /* What the node was last told: the checks' own memory of it. */
 struct node_grant {
-    char function[16];
     uint64_t version;
     uint32_t max, warm;
+    uint32_t limit; /* of the version on all nodes; 0: none */
     uint64_t reserved_bytes;
     bool bad;
-    bool named; /* in the snapshot that is under way */
+};
+
+struct node_grants { /* of a function, by its number */
+    struct node_grant *items;
+    size_t n;
+    uint64_t revision; /* of the state that they are from */
+    uint64_t sent;     /* the newest that the controller has sent: it may be under way */
+    bool named;        /* in the snapshot that is under way */
+};
+
+/* What the checks know that a node ran, to be compared with what it and the controller
+ * count. */
+struct sim_usage {
+    unsigned function;
+    uint64_t version;
+    uint64_t calls, gb_ms;
+    uint64_t told; /* calls, in the last report that the controller has had */
+    bool said;     /* in the report that is being made */
+};
+
+struct sim_usages {
+    struct sim_usage *items;
+    size_t n, capacity;
 };
 
 struct sim_node {
@@ -72,20 +96,27 @@ struct sim_node {
     bool broken;           /* an invariant failed; it was said */
     struct list instances, dead;
     struct list calls, over;
-    struct sim_package packages[SIM_PACKAGES_MAX];
-    size_t n_packages;
-    struct node_grant grants[SIM_GRANTS_MAX];
-    size_t n_grants;
-    bool shut[SIM_PEERS_MAX]; /* by index: it was told that they take no new calls */
+    struct sim_package *packages;
+    size_t n_packages, packages_capacity;
+    struct node_grants *grants; /* by function */
+    size_t n_grants;            /* of all */
+    struct sim_usages usages;   /* of this boot */
+    bool open[SIM_NODES_MAX];   /* by index: the controller's last word says so */
+    bool shut[SIM_NODES_MAX];   /* by index: it was told that they take no new calls */
 
-    /* the session */
+    /* the session, and the connection under it */
     bool joined;
     unsigned joined_boot;
-    uint64_t session; /* its life: messages go with it */
+    uint64_t session;    /* its life */
+    uint64_t connection; /* its life: frames go with it */
+    bool connected;
+    struct session ours, hubs; /* the agent's end, and the controller's */
     uint64_t cut_until_us;
     uint64_t down_us, up_us; /* last arrival each way: order is kept */
-    bool snapshot_asked;
-    bool in_snapshot;
+    bool wants_snapshot;
+    bool informed;     /* a snapshot has ended in this session */
+    uint64_t heard_us; /* from a controller, last */
+    bool lapsed;       /* too long ago: it has no grants */
 };
 
 struct sim_call *sim_call_new(struct sim_node *n, const char *function,
@@ -103,11 +134,58 @@ void sim_call_reject(void *ctx, struct call *c, enum cause cause, const char *te
                      uint32_t retry_after_s);
 void sim_call_timeout(void *ctx, struct call *c);
 
+/* node_instance.c */
+void sim_instance_start(void *ctx, struct instance *in);
+void sim_instance_stop(void *ctx, struct instance *in, enum stop_reason why);
+int sim_instance_freeze(void *ctx, struct instance *in);
+int sim_instance_thaw(void *ctx, struct instance *in);
+void sim_package_want(void *ctx, const struct package_ref *ref);
+void sim_package_drop(void *ctx, const char *digest);
+
+/* node_grants.c */
+unsigned sim_function_number(const char *name);
+const struct node_grant *sim_grant_of(const struct sim_node *n, const char *function,
+                                      uint64_t version);
+void sim_grants_learn(struct sim_node *n, const struct function_state *f);
+void sim_grants_snapshot_begins(struct sim_node *n);
+void sim_grants_snapshot_ends(struct sim_node *n);
+void sim_grants_forget(struct sim_node *n);
+
 /* node_link.c */
 void sim_node_dial(struct sim_node *n);
 void sim_node_lost(struct sim_node *n);
-void sim_node_send_report(struct sim_node *n, bool full);
+void sim_node_rejoin(struct sim_node *n); /* the session cannot go on */
+void sim_node_heard(struct sim_node *n);  /* from a controller: its grants hold */
+bool sim_node_speaks(const struct sim_node *n);
+
+/* node_messages.c: both ways, as protobuf. */
+void sim_node_send_report(struct sim_node *n);
 void sim_node_send_leaving(struct sim_node *n);
 void sim_node_send_version_report(struct sim_node *n, const struct version_report *r);
+void sim_message_down(struct sim_node *n, const struct session_body *body);
+void sim_message_up(struct sim_node *n, const struct session_body *body);
+void sim_message_snapshot(struct sim_node *n);
+
+/* node_wire.c */
+void sim_wire_send(struct sim_node *n, bool down, const char *key,
+                   struct session_body *body);
+void sim_wire_connect(struct sim_node *n);    /* a session begins or is resumed */
+void sim_wire_disconnect(struct sim_node *n); /* what is under way is lost */
+
+/* usage.c */
+void sim_usage_ran(struct sim_node *n, const struct sim_call *sc);
+/* A report is made: what the node says of each version is what it ran. */
+void sim_usage_reports(struct sim_node *n);
+void sim_usage_says(struct sim_node *n, const struct version_load *load);
+void sim_usage_reported(struct sim_node *n);
+/* The controller has it. */
+void sim_usage_counted(struct sim_node *n, const struct node_report *r);
+void sim_usage_node_died(struct sim_node *n);
+void sim_usage_controller_began(struct sim *s);
+bool sim_usage_check_rest(struct sim *s);
+
+/* check_scale.c: an instance starts, or a node with instances has been informed. */
+bool sim_scale_check(const struct sim_node *n, const char *function, uint64_t version);
+void sim_node_broken(struct sim_node *n); /* it was said */
 
 #endif /* TESTS_SIM_NODE_H */

@@ -41,11 +41,12 @@ void sim_call_over(struct sim_call *sc, enum cause cause)
 
     sc->over++;
     sc->on = NULL;
+    sim_usage_ran(sc->node, sc);
     list_remove(&sc->link);
     list_push_back(&sc->node->over, &sc->link);
     if (sc->over > 1) {
         sim_say(sc->node->sim, "a call to %s ended twice", sc->function);
-        sc->node->broken = true;
+        sim_node_broken(sc->node);
     }
     sc->cause = cause;
     if (sc->origin != NULL && sc->origin->there != sc) {
@@ -108,9 +109,12 @@ void sim_call_dispatch(void *ctx, struct call *c)
 
     CHECK(sc->over == 0 && sc->on == NULL);
     sc->on = si;
+    sc->version = version_number(c->version);
+    sc->memory_mib = version_spec(c->version)->memory_mib;
+    sc->since_us = clock->now_us;
     if (si->stopping || si->frozen || c->instance->state != INSTANCE_BUSY) {
         sim_say(n->sim, "%s runs a call on an instance that is not up", n->name);
-        n->broken = true;
+        sim_node_broken(n);
     }
     n->sim->counts.cold += c->cold;
     if (n->sim->options.faults && !n->sim->quiet && sim_chance(clock, 3)) {
@@ -180,7 +184,7 @@ void sim_call_forward(void *ctx, struct call *c, const char *node, const char *g
     if (n->shut[sim_node_index(n->sim, node)]) {
         sim_say(n->sim, "%s forwards a call to %s, which takes none, as it was told",
                 n->name, node);
-        n->broken = true;
+        sim_node_broken(n);
     }
     n->sim->counts.forwarded++;
     sim_after(&n->sim->clock, NET_US, hop_arrives, free, h, &n->life);

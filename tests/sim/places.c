@@ -202,11 +202,11 @@ static uint64_t reserved_for(const struct sim_node *n, const char *function)
 {
     uint64_t most = 0;
 
-    for (size_t i = 0; i < n->n_grants; i++) {
-        const struct node_grant *g = &n->grants[i];
+    const struct node_grants *g = &n->grants[sim_function_number(function)];
 
-        if (strcmp(g->function, function) == 0 && g->reserved_bytes > most) {
-            most = g->reserved_bytes;
+    for (size_t i = 0; i < g->n; i++) {
+        if (g->items[i].reserved_bytes > most) {
+            most = g->items[i].reserved_bytes;
         }
     }
     return most;
@@ -223,16 +223,16 @@ static uint64_t taken(const struct sim_node *n)
 
         sum += si->in->state != INSTANCE_STOPPING ? memory_of(si) : 0;
     }
-    for (size_t i = 0; i < n->n_grants; i++) {
-        const char *function = n->grants[i].function;
-        uint64_t reserved = reserved_for(n, function), used;
-        bool is_first = true;
+    for (unsigned f = 0; f < n->sim->options.functions; f++) {
+        uint64_t reserved, used;
+        char name[16];
 
-        for (size_t k = 0; k < i; k++) {
-            is_first = is_first && strcmp(n->grants[k].function, function) != 0;
+        if (n->grants[f].n > 0) {
+            sim_function_name(f, name);
+            reserved = n->lapsed ? 0 : reserved_for(n, name);
+            used = reserved > 0 ? used_by(n, name) : 0;
+            sum += reserved > used ? reserved - used : 0;
         }
-        used = is_first && reserved > 0 ? used_by(n, function) : reserved;
-        sum += reserved > used ? reserved - used : 0;
     }
     return sum;
 }

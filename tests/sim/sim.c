@@ -11,10 +11,15 @@
 #include "controller/core/core_private.h"
 #include "tests/sim/places.h"
 
-#define OP_US    120000 /* between two things that people do */
-#define CALL_US  8000
-#define FAULT_US 2500000
-#define REST_US  180000000 /* the slowest: a count that a new controller adopted late */
+#define OP_US         120000 /* between two things that people do */
+#define CALL_US       8000
+#define NODES_FEW     10 /* of more, and of more functions, more is asked */
+#define FUNCTIONS_FEW 12
+#define FAULT_US      2500000
+#define RARE_US       10800000000 /* a world of rare calls takes so long, */
+#define RARE_OF       40          /* is one of so many, */
+#define SLOWER        300         /* and all else happens so much slower there */
+#define REST_US       180000000 /* the slowest: a count that a new controller adopted late */
 
 void sim_function_name(unsigned function, char ret[16])
 {
@@ -104,15 +109,20 @@ static void deploy(struct sim *s, unsigned function)
     q->spec.concurrency = (uint32_t)(1 + sim_below(c, 3));
     q->spec.timeout_ms = 2000;
     q->spec.queue_timeout_ms = 3000;
-    q->spec.queue_max = 50;
+    q->spec.queue_max = 50 + s->options.nodes; /* check_calls() calls from everywhere */
     q->spec.idle_ms = 4000;
-    sim_places_spec(s, &q->spec, &spec);
     q->spec.keep_alive = (enum spec_keep_alive)sim_below(c, SPEC_KEEP_ALIVE_COUNT);
+    if (s->rare && sim_chance(c, 700)) {
+        q->spec.min_scale = 0;
+        q->spec.keep_alive = SPEC_KEEP_ALIVE_LEARNED;
+    }
+    sim_places_spec(s, &q->spec, &spec);
     spec.handler = q->bad ? (char *)(uintptr_t) "bad" : NULL; /* copied */
     (void)snprintf(package.digest, sizeof(package.digest), "%064x",
                    function * 8 + (unsigned)sim_below(c, 4));
     sim_function_name(function, name);
     s->counts.deploys++;
+    s->functions[function].was_bad |= q->bad;
     if (sim_chance(c, 300)) {
         struct rollout_plan plan = {.steps = {1000, 5000}, .n_steps = 2, .step_ms = 500};
 
@@ -138,6 +148,7 @@ static void delete (struct sim *s, unsigned function)
 
     sim_function_name(function, name);
     s->counts.deletes++;
+    s->functions[function].was_deleted = true;
     controller_core_delete_function(s->controller, SIM_NAMESPACE, name, 0, answered, q);
     sim_controller_arm(s);
 }
@@ -214,6 +225,13 @@ static void order(struct sim *s)
     sim_controller_arm(s);
 }
 
+/* In worlds of rare calls what people do and what fails is rarer as well, after all has
+ * been deployed. */
+static uint64_t pace(const struct sim *s, uint64_t mean_us)
+{
+    return s->rare && s->clock.now_us > 30000000 ? mean_us * SLOWER : mean_us;
+}
+
 static void operate(void *data)
 {
     struct sim *s = data;
@@ -238,17 +256,59 @@ static void operate(void *data)
             deploy(s, function);
         }
     }
-    sim_after(&s->clock, sim_spread(&s->clock, OP_US * 4), operate, NULL, s, NULL);
+    sim_after(&s->clock,
+              sim_spread(&s->clock,
+                         pace(s, OP_US * 4 / (1 + s->options.functions / FUNCTIONS_FEW))),
+              operate, NULL, s, NULL);
 }
 
 static void call(void *data)
 {
     struct sim *s = data;
 
-    if (!s->quiet) {
+    if (!s->quiet && !s->rare) {
         sim_node_call(s->nodes[sim_below(&s->clock, s->options.nodes)],
                       (unsigned)sim_below(&s->clock, s->options.functions));
-        sim_after(&s->clock, sim_spread(&s->clock, CALL_US), call, NULL, s, NULL);
+        sim_after(&s->clock,
+                  sim_spread(&s->clock, CALL_US / (1 + s->options.nodes / NODES_FEW)),
+                  call, NULL, s, NULL);
+    }
+}
+
+/* A function that is called rarely, about every so many minutes, at one node. */
+struct rare_caller {
+    struct sim *sim;
+    unsigned function, node;
+    uint64_t period_us;
+};
+
+static void rare_call(void *data)
+{
+    struct rare_caller *r = data;
+    struct sim *s = r->sim;
+
+    if (s->quiet) {
+        free(r);
+        return;
+    }
+    sim_node_call(s->nodes[r->node], r->function);
+    sim_after(&s->clock, r->period_us + sim_below(&s->clock, 5000000), rare_call, free, r,
+              NULL);
+}
+
+static void call_rarely(struct sim *s)
+{
+    for (unsigned f = 0; f < s->options.functions; f++) {
+        struct rare_caller *r = calloc(1, sizeof(*r));
+
+        CHECK(r != NULL);
+        *r = (struct rare_caller){
+            .sim = s,
+            .function = f,
+            .node = (unsigned)sim_below(&s->clock, s->options.nodes),
+            .period_us = (120 + 30 * sim_below(&s->clock, 7)) * 1000000};
+        sim_after(&s->clock, sim_below(&s->clock, r->period_us), rare_call, free, r,
+                  NULL);
     }
 }
 
@@ -275,7 +335,7 @@ static void fault(void *data)
     if (s->quiet) {
         return;
     }
-    switch (sim_below(c, 7)) {
+    switch (sim_below(c, 9)) {
     case 0:
         if (s->controller != NULL) {
             s->counts.controller_crashes++;
@@ -294,13 +354,18 @@ static void fault(void *data)
         sim_node_cut(s->nodes[sim_below(c, s->options.nodes)]);
         break;
     case 4:
+    case 5:
+        sim_node_reset(s->nodes[sim_below(c, s->options.nodes)]);
+        break;
+    case 6:
         sim_node_stop(s->nodes[sim_below(c, s->options.nodes)]);
         break;
     default:
         sim_node_crash(s->nodes[sim_below(c, s->options.nodes)]);
         break;
     }
-    sim_after(c, sim_spread(c, FAULT_US), fault, NULL, s, NULL);
+    sim_after(c, sim_spread(c, pace(s, FAULT_US / (1 + s->options.nodes / NODES_FEW))),
+              fault, NULL, s, NULL);
 }
 
 /* --- one cluster ------------------------------------------------------------------ */
@@ -308,10 +373,8 @@ static void fault(void *data)
 static bool run_until(struct sim *s, uint64_t until_us)
 {
     while (sim_step(&s->clock, until_us)) {
-        for (unsigned i = 0; i < s->options.nodes; i++) {
-            if (!sim_node_check(s->nodes[i])) {
-                return false;
-            }
+        if (s->broken) {
+            return false;
         }
     }
     return true;
@@ -327,6 +390,9 @@ static void begin(struct sim *s)
     sim_controller_start(s);
     sim_after(&s->clock, 500000, operate, NULL, s, NULL);
     sim_after(&s->clock, 1000000, call, NULL, s, NULL);
+    if (s->rare) {
+        call_rarely(s);
+    }
     if (s->options.faults) {
         sim_after(&s->clock, 3000000, fault, NULL, s, NULL);
     }
@@ -335,20 +401,24 @@ static void begin(struct sim *s)
 bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
 {
     struct sim *s = calloc(1, sizeof(*s));
+    uint64_t until_us;
     bool ok;
 
     CHECK(s != NULL && options->nodes <= SIM_NODES_MAX &&
           options->functions <= SIM_FUNCTIONS_MAX);
     s->options = *options;
+    s->rare = options->seed % RARE_OF == RARE_OF - 1;
     s->tight = options->seed % 4 == 0 || sim_places_are_scarce(s);
     s->clock.random_state = options->seed * 0x9e3779b97f4a7c15ULL + 1;
     begin(s);
-    ok = run_until(s, options->duration_us);
+    until_us = s->rare ? RARE_US : options->duration_us;
+    ok = run_until(s, until_us);
     s->quiet = true;
-    ok = ok && run_until(s, options->duration_us + REST_US);
+    ok = ok && run_until(s, until_us + REST_US);
     ok = ok && sim_check_rest(s);
     ok = ok && sim_check_calls(s);
     ok = ok && sim_check_load(s);
+    ok = ok && !s->broken && sim_usage_check_rest(s);
     *ret_counts = s->counts;
     if (s->controller != NULL) {
         sim_controller_kill(s);

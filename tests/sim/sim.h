@@ -1,10 +1,11 @@
 /* A cluster in one process: the real cores of controller and agents on virtual time, with
  * a network, a store and processes that fail, all from one seed.
  *
- * What stands in for the edges: messages between controller and agents keep their order
- * while a session lasts (as hub and link see to) and are lost with it; the store answers
- * late, fails, or does not say whether it did; instances take a while to start, fail,
- * crash; calls take a while; an agent that dies loses everything. */
+ * What stands in for the edges: messages between controller and agents are packed as on
+ * the wire and go over connections that stall, are reset and lose what is under way,
+ * under the real sessions of hub and link, which repeat it; copies of them come late; the
+ * store answers late, fails, or does not say whether it did; instances take a while to
+ * start, fail, crash; calls take a while; an agent that dies loses everything. */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
 
@@ -67,8 +68,8 @@ void sim_store_txn(struct sim_store *st, struct controller_core *core,
 /* --- one cluster
  * ------------------------------------------------------------------------ */
 
-#define SIM_NODES_MAX     64
-#define SIM_FUNCTIONS_MAX 32
+#define SIM_NODES_MAX     512
+#define SIM_FUNCTIONS_MAX 4096
 #define SIM_HOMES_MAX     4
 
 struct sim_options {
@@ -86,7 +87,7 @@ struct sim_counts {
     uint64_t calls, ok, failed, rejected, canceled, cold, forwarded, returned, freezes,
         prewarms;
     uint64_t deploys, deletes, orders, rollouts, traffic, controller_crashes,
-        agent_crashes, stops, cuts, store_outages;
+        agent_crashes, stops, cuts, resets, store_outages;
 };
 
 struct sim {
@@ -100,6 +101,8 @@ struct sim {
     bool tight;  /* more is kept warm than there is memory: no_capacity is an answer */
     bool quiet;  /* no faults, no load: coming to rest */
     bool strict; /* at rest: a call that fails is said */
+    bool rare;   /* functions are called in periods, so that instances are prewarmed */
+    bool broken; /* an invariant did not hold; it was said */
     struct list requests; /* that were not answered */
     struct sim_counts counts;
     struct {            /* what was acknowledged */
@@ -111,6 +114,9 @@ struct sim {
         uint64_t ok;   /* calls answered */
         bool moved; /* by a rollback, or a rollout that may go back: another may serve */
         uint64_t version;
+        bool was_bad;     /* any version of it ever was */
+        bool was_deleted; /* since this controller began */
+        uint64_t calls;   /* that this controller was told of */
     } functions[SIM_FUNCTIONS_MAX];
 };
 
@@ -134,12 +140,16 @@ const char *sim_node_name(const struct sim_node *n);
 void sim_node_crash(struct sim_node *n); /* and comes back after a while */
 void sim_node_stop(struct sim_node *n);  /* in order, and comes back after a while */
 void sim_node_cut(struct sim_node *n);   /* from the controller, for a while */
+void sim_node_reset(struct sim_node *n); /* its connection to the controller */
 void sim_node_call(struct sim_node *n, unsigned function);
 /* From the controller's io: queued to the node's session, if it has one. */
 void sim_node_send_function(struct sim_node *n, const struct function_state *f);
 void sim_node_send_node(struct sim_node *n, const struct node_state *st);
 void sim_node_resync(struct sim_node *n);
 void sim_node_controller_died(struct sim_node *n);
+/* All nodes that the controller reaches were told whether it takes new work; else it is
+ * said that they were not. */
+bool sim_node_is_announced(const struct sim_node *n, bool open);
 bool sim_node_is_joined(const struct sim_node *n);
 bool sim_node_is_empty(const struct sim_node *n); /* no grant, no instance */
 /* Each says what is wrong on stderr. */

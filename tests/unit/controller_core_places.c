@@ -201,6 +201,28 @@ static void redeploys_within_its_reservation(void **state)
     world_check(&f->w);
 }
 
+/* A version with a reservation takes over while a new controller only listens: the one
+ * that served before keeps nothing booked beside it, for which there is no memory. */
+static void takes_over_with_a_reservation(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *a = world_join(&f->w, "n1", 1024);
+
+    is_ready(&f->w, "r", deploy(&f->w, "r", "{\"min_scale\": 1}"));
+    (void)deploy(&f->w, "r", "{\"reserved\": 4}");
+    is_ready(&f->w, "g", deploy(&f->w, "g", "{\"min_scale\": 4}"));
+    assert_int_equal(agent_grant(a, "r", 1)->warm, 1);
+    assert_int_equal(agent_grant(a, "r", 2)->reserved, 4);
+    assert_int_equal(agent_grant(a, "g", 1)->warm, 4);
+    world_restart(&f->w);
+    (void)world_rejoin(&f->w, a, false);
+    world_report_full(&f->w, a);
+    world_check(&f->w);
+    world_say(&f->w, a, "r", 2, true, CAUSE_NONE, NULL);
+    assert_int_equal(world_number(&f->w, "r", "serving_version"), 2);
+    world_check(&f->w);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
@@ -212,6 +234,7 @@ int main(void)
         TEST(reserved_is_not_for_others),
         TEST(reservation_must_fit),
         TEST(redeploys_within_its_reservation),
+        TEST(takes_over_with_a_reservation),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
