@@ -266,6 +266,9 @@ json_t *controller_core_aliases(const struct controller_core *c, const char *nam
                                 const char *name); /* array */
 json_t *controller_core_alias(const struct controller_core *c, const char *namespace_,
                               const char *name, const char *alias);
+/* Why it has so many instances, there, and what its calls met. */
+json_t *controller_core_explain(const struct controller_core *c, const char *namespace_,
+                                const char *name);
 json_t *controller_core_nodes(const struct controller_core *c); /* array */
 json_t *controller_core_node(const struct controller_core *c, const char *name);
 
