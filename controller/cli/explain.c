@@ -96,7 +96,7 @@ static void print_count(const json_t *version)
     print_load(version);
     (void)printf(".\n");
     if (missing > 0) {
-        (void)printf("  %" PRId64 " of them find no room on any node.\n", missing);
+        (void)printf("  %" PRId64 " without room on any node.\n", missing);
     }
     for (size_t i = 0; i < n && i < RECORDS_SHOWN; i++) {
         print_record(json_array_get(records, i));

@@ -32,13 +32,11 @@ def test_cold_start_and_place(dev, package):
     """A new function tells where it may run and why; calls tell why their instances were
     started."""
     dev.deploy(package("cold", {"run.sh": SLEEPS}), "cold", "--runtime", "exec", "--handler",
-               "run.sh", "--idle", "60s")
+               "run.sh", "--idle", "60s", "--target-utilization", "100")
     node = dev.json("nodes")["items"][0]["name"]
-    slow = Background(dev.call, "cold", b"3\n")
-    wait_for("a busy instance", lambda: dev.json("describe", "cold")["instances"]["busy"] == 1)
-    assert dev.call("cold", b"0\n").status == 200  # beside the slow one
+    calls = [Background(dev.call, "cold", b"4\n") for _ in range(3)]
     e = explain(dev, "cold", lambda e: (e["last_cold_start"] or {}).get("reason") == "all_busy")
-    assert slow.result().status == 200
+    assert [c.result().status for c in calls] == [200, 200, 200]
     assert e["last_cold_start"]["node"] == node and e["last_cold_start"]["version"] == 1
     version = e["versions"][0]
     assert version["role"] == "serving"
@@ -53,17 +51,14 @@ def test_cold_start_and_place(dev, package):
 
 
 def test_wait_and_refusal(dev, package):
-    """With one instance and room for one waiting call, the third is refused, and the second
-    tells what it waited for."""
+    """With one instance and room for one waiting call, one of three at once is refused, and
+    the one that waited tells what for."""
     dev.deploy(package("full", {"run.sh": SLEEPS}), "full", "--runtime", "exec", "--handler",
-               "run.sh", "--max-scale", "1", "--queue", "1", "--queue-timeout", "60s")
-    calls = [Background(dev.call, "full", b"4\n")]
-    wait_for("a busy instance", lambda: dev.json("describe", "full")["instances"]["busy"] == 1)
-    calls.append(Background(dev.call, "full", b"0\n"))
-    wait_for("a waiting call", lambda: dev.json("describe", "full")["queued"] == 1)
-    refused = dev.call("full", b"0\n")
-    assert refused.status == 429 and refused.cause == "throttled"
-    assert [c.result().status for c in calls] == [200, 200]
+               "run.sh", "--max-scale", "1", "--queue-max", "1", "--queue-timeout", "60s")
+    calls = [Background(dev.call, "full", b"4\n") for _ in range(3)]
+    replies = sorted((c.result() for c in calls), key=lambda r: r.status)
+    assert [r.status for r in replies] == [200, 200, 429]
+    assert replies[2].cause == "throttled"
     e = explain(dev, "full", lambda e: e["last_refusal"] and e["last_wait"])
     assert e["last_refusal"]["cause"] == "throttled"
     assert "queue_max is 1" in e["last_refusal"]["text"]
@@ -95,7 +90,7 @@ def test_top_shows_rate_and_latency(dev, package):
                "run.sh")
     looks = Background(dev.json, "top", "--once", "--interval", "3")
     calls = 0
-    while looks._thread.is_alive():
+    while looks.is_running():
         assert dev.call("busy", b"0\n").status == 200
         calls += 1
     row = next(f for f in looks.result()["functions"] if f["name"] == "busy")
