@@ -101,7 +101,7 @@ const char *placement_why_text(const struct placement_why *why,
             say_labels(&t, why, spec);
         } else if (why->refused[i] > 0) {
             begin(&t, why->refused[i]);
-            say(&t, " %s", placement_filter_text(i));
+            say(&t, " %s", placement_filter_text((enum placement_filter)i));
         }
     }
     return ret;
