@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "common/clock.h"
 #include "common/list.h"
 #include "common/log.h"
 #include "proto/convert.h"
@@ -92,7 +93,37 @@ static bool same(const struct version_load *a, const struct version_load *b)
            a->errors == b->errors && a->gb_ms == b->gb_ms && a->cpu_us == b->cpu_us &&
            a->load_us == b->load_us && a->begun == b->begun &&
            a->grant_max == b->grant_max && a->grant_warm == b->grant_warm &&
-           a->grant_reserved == b->grant_reserved;
+           a->grant_reserved == b->grant_reserved &&
+           a->last_cold.at_ms == b->last_cold.at_ms &&
+           a->last_wait.at_ms == b->last_wait.at_ms &&
+           a->last_refused.at_ms == b->last_refused.at_ms;
+}
+
+/* What the controller has been told of already is not said again. */
+static void drop_said(struct version_load *l, const struct version_load *said)
+{
+    if (l->last_cold.at_ms == said->last_cold.at_ms) {
+        l->last_cold.at_ms = 0;
+    }
+    if (l->last_wait.at_ms == said->last_wait.at_ms) {
+        l->last_wait.at_ms = 0;
+    }
+    if (l->last_refused.at_ms == said->last_refused.at_ms) {
+        l->last_refused.at_ms = 0;
+    }
+}
+
+/* The core knows no other clock than its own. */
+static void to_wall(struct version_load *l, uint64_t offset_ms)
+{
+    uint64_t *const times[] = {&l->last_cold.at_ms, &l->last_wait.at_ms,
+                               &l->last_refused.at_ms};
+
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        if (*times[i] != 0) {
+            *times[i] += offset_ms;
+        }
+    }
 }
 
 /* Puts what is new or changed into out, which has room for all of now. False: something
@@ -109,7 +140,11 @@ static bool difference(const struct loads *before, const struct loads *now,
             return false;
         }
         if (order > 0 || !same(&before->list[i].load, &now->list[k].load)) {
-            out[n++] = now->list[k].load;
+            out[n] = now->list[k].load;
+            if (order == 0) {
+                drop_said(&out[n], &before->list[i].load);
+            }
+            n++;
         }
         i += order == 0;
     }
@@ -158,6 +193,7 @@ static int report(struct agent *a, const struct loads *now)
         .instances = n_instances(now),
         .loads = out,
     };
+    uint64_t offset_ms = clock_wall_ms() - clock_mono_ms(); /* wraps round, and back */
     int rc = -1;
 
     if (out == NULL || now->failed) {
@@ -173,9 +209,22 @@ static int report(struct agent *a, const struct loads *now)
             out[i] = now->list[i].load;
         }
     }
+    for (size_t i = 0; i < report.n_loads; i++) {
+        to_wall(&out[i], offset_ms);
+    }
     rc = send_report(a, &report);
     free(out);
     return rc;
+}
+
+/* What the core lent for the report. */
+static void forget_lent(struct loads *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        v->list[i].load.latency = NULL;
+        v->list[i].load.n_latency = 0;
+        v->list[i].load.last_refused.text = NULL;
+    }
 }
 
 static void say(struct agent *a)
@@ -195,6 +244,7 @@ static void say(struct agent *a)
     r->sent_ms = uv_now(&a->loop);
     if (report(a, &now) == 0) {
         free(r->said.list);
+        forget_lent(&now);
         r->said = now;
         r->full = false;
     } else {

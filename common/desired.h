@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/alias.h"
+#include "common/call_why.h"
 #include "common/cause.h"
 #include "common/spec.h"
 
@@ -87,6 +88,13 @@ struct version_load {
     uint64_t begun;   /* calls given to an instance, since boot */
     uint32_t grant_max, grant_warm, grant_reserved; /* what the node has for it */
     uint32_t frozen; /* instances without calls, not counted as idle */
+    /* Calls that ended here by how long they took (common/latency.h), since boot; the
+     * last counts that are 0 are left out. */
+    const uint64_t *latency;
+    size_t n_latency;
+    struct cold_start last_cold;
+    struct call_wait last_wait;
+    struct call_refusal last_refused;
 };
 
 struct node_report {

@@ -5,6 +5,7 @@
 
 #include "proto/convert.h"
 #include "proto/convert_alias.h"
+#include "proto/convert_load.h"
 
 #define GRANTS_MAX   10000 /* nodes a version may be granted to */
 #define VERSIONS_MAX 100   /* as many as a controller keeps of a function */
@@ -336,28 +337,9 @@ int convert_node_from_wire(struct node_state *ret, const Mayfly__V1__NodeState *
 /* --- reports
  * ---------------------------------------------------------------------------- */
 
-#define LOAD_FIELDS(X) \
-    X(version)         \
-    X(starting)        \
-    X(idle)            \
-    X(frozen)          \
-    X(busy)            \
-    X(queued)          \
-    X(in_flight)       \
-    X(invocations)     \
-    X(cold_starts)     \
-    X(errors)          \
-    X(gb_ms)           \
-    X(cpu_us)          \
-    X(load_us)         \
-    X(begun)           \
-    X(grant_max)       \
-    X(grant_warm)      \
-    X(grant_reserved)
-
 int convert_report_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report *from)
 {
-    Mayfly__V1__VersionLoad *block;
+    struct convert_load *block;
 
     mayfly__v1__node_report__init(ret);
     ret->full = from->full;
@@ -375,15 +357,8 @@ int convert_report_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report
         return -ENOMEM;
     }
     for (size_t i = 0; i < from->n_loads; i++) {
-        const struct version_load *l = &from->loads[i];
-
-        mayfly__v1__version_load__init(&block[i]);
-        block[i].namespace_ = text(l->namespace_);
-        block[i].name = text(l->name);
-#define X(field) block[i].field = l->field;
-        LOAD_FIELDS(X)
-#undef X
-        ret->loads[i] = &block[i];
+        convert_load_to_wire(&block[i], &from->loads[i]);
+        ret->loads[i] = &block[i].wire;
     }
     ret->n_loads = from->n_loads;
     return 0;
@@ -414,15 +389,11 @@ int convert_report_from_wire(struct node_report *ret, const Mayfly__V1__NodeRepo
         int rc = check_name("namespace", l->namespace_, err);
 
         rc = rc < 0 ? rc : check_name("function", l->name, err);
+        rc = rc < 0 ? rc : convert_load_from_wire(&loads[i], l, err);
         if (rc < 0) {
             free(loads);
             return error_wrap(err, rc, "report");
         }
-        loads[i].namespace_ = l->namespace_;
-        loads[i].name = l->name;
-#define X(field) loads[i].field = l->field;
-        LOAD_FIELDS(X)
-#undef X
     }
     *ret = (struct node_report){
         .full = from->full,

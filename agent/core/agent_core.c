@@ -230,6 +230,7 @@ static void load(const struct version *v, uint64_t now_us, struct version_load *
         .grant_warm = v->grant_warm,
         .grant_reserved = v->grant_reserved,
     };
+    seen_load(v, l);
 }
 
 void agent_core_loads(const struct agent_core *a,

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/call_why.h"
 #include "common/cause.h"
 #include "common/desired.h"
 #include "common/list.h"
@@ -69,7 +70,8 @@ struct instance {
     struct list warm; /* in version.warm or .frozen, hottest first; or .partial */
     struct list calls;
     struct list all;
-    enum stop_reason why; /* DRAINING, STOPPING: told to io->instance_stop */
+    enum stop_reason why;  /* DRAINING, STOPPING: told to io->instance_stop */
+    enum cold_reason cold; /* why it was started */
 };
 
 /* --- hop ----------------------------------------------------------------------
@@ -111,11 +113,12 @@ struct call {
     bool failed; /* the edge's: its reply tells of an error (a status over 499) */
     bool picked; /* its version was picked by weight: ask again, and another may be */
     bool pinned; /* private: its caller named the version, or an alias */
-    const char *qualifier;   /* private: what the caller named; the edge keeps it */
-    uint64_t number;         /* private: of the version that it named; 0: none */
-    bool returnable;         /* private: the agent before takes it back */
-    unsigned n_hops;         /* private: times that it was forwarded */
-    enum cause returned;     /* private: why the last agent gave it back */
+    const char *qualifier;      /* private: what the caller named; the edge keeps it */
+    uint64_t number;            /* private: of the version that it named; 0: none */
+    bool returnable;            /* private: the agent before takes it back */
+    unsigned n_hops;            /* private: times that it was forwarded */
+    enum cause returned;        /* private: why the last agent gave it back */
+    enum wait_reason waits_for; /* private: NONE: it did not have to wait */
     uint64_t queue_limit_ms; /* private: the agent before waits no longer; UINT64_MAX */
     uint64_t arrived_us;     /* monotonic, set by agent_core_call */
     uint64_t dispatched_us;
@@ -265,6 +268,7 @@ void agent_core_stop_all(struct agent_core *a);
 bool agent_core_is_empty(const struct agent_core *a); /* no instance left */
 
 /* --- reading ---------------------------------------------------------------------- */
+/* What is lent in a load stands until the next call here. */
 void agent_core_loads(const struct agent_core *a,
                       void (*each)(void *data, const struct version_load *l), void *data);
 uint64_t agent_core_memory_reserved(const struct agent_core *a);

@@ -13,6 +13,7 @@
  *   pool_room.c         memory admission: room now, room later (claims), eviction
  *   router.c            calls: which way they go and how they end
  *   router_queue.c      calls that wait
+ *   seen.c              how calls fared, for people
  *
  * A door (a function of agent_core.h) calls agent_enter() first, which takes the time
  * once, and agent_leave() last, which frees what has come to its end. In between nothing
@@ -26,6 +27,7 @@
 #include "agent/core/load_meter.h"
 #include "agent/core/name_map.h"
 #include "common/backoff.h"
+#include "common/latency.h"
 
 #define CORE_TEXT_MAX           256
 #define CORE_INSTANCES_DEFAULT  10000
@@ -114,6 +116,15 @@ struct peer {
     char node[SPEC_NODE_MAX + 1];
 };
 
+/* How its calls fared here (seen.c). */
+struct seen {
+    struct latency latency; /* of ended ones, from arrival */
+    struct cold_start cold;
+    struct call_wait wait;
+    struct call_refusal refused;
+    char text[CORE_TEXT_MAX]; /* of refused */
+};
+
 /* Counters of a version number. Versions share them if a function was deleted and
  * deployed again: numbers begin anew, counters never go back. */
 struct usage {
@@ -121,6 +132,7 @@ struct usage {
     const struct version *owner; /* the newest of them: reports them */
     uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
     struct load_meter load; /* its level: calls that wait or run here */
+    struct seen *seen;      /* NULL: nothing yet */
 };
 
 struct alias {
@@ -404,6 +416,14 @@ void router_count_failing(struct version *v, enum cause cause);
 void router_expire(struct version *v); /* calls whose time is over */
 void router_reject(struct agent_core *a, struct call *c, enum cause cause,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* --- seen.c ------------------------------------------------------------------------- */
+void seen_ended(struct version *v, const struct call *c);
+enum cold_reason seen_why_start(const struct version *v); /* of one more, before it is */
+void seen_waits(const struct version *v, struct call *c); /* it is about to be queued */
+void seen_dispatched(struct version *v, const struct instance *in, const struct call *c);
+void seen_refused(const struct call *c, enum cause cause, const char *text);
+void seen_load(const struct version *v, struct version_load *l);
 
 /* --- router_queue.c ----------------------------------------------------------------- */
 void router_enqueue(struct version *v, struct call *c);        /* or rejects it */

@@ -87,6 +87,7 @@ static void usage_part(struct version *v)
         return;
     }
     if (--u->refs == 0) {
+        free(u->seen);
         free(u);
         return;
     }

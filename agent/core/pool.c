@@ -124,6 +124,7 @@ static struct instance *instance_new(struct version *v)
     in->version = v;
     in->state = INSTANCE_STARTING;
     in->started_us = a->now_us;
+    in->cold = seen_why_start(v);
     list_init(&in->warm);
     list_init(&in->calls);
     list_push_back(&v->instances, &in->link);

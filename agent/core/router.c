@@ -26,6 +26,7 @@ void router_dispatch(struct version *v, struct instance *in, struct call *c, boo
     load_meter_add(&v->usage->load, a->now_us);
     v->usage->load.begun++;
     v->usage->cold_starts += cold;
+    seen_dispatched(v, in, c);
     a->io.call_dispatch(a->io.ctx, c);
 }
 
@@ -85,6 +86,7 @@ bool router_forward(struct version *v, struct call *c, bool wait)
     }
     c->version = v;
     c->state = CALL_FORWARDED;
+    c->waits_for = WAIT_NONE;
     c->may_wait = !room;
     c->n_hops++;
     c->dispatched_us = a->now_us;
@@ -137,6 +139,9 @@ void router_reject(struct agent_core *a, struct call *c, enum cause cause,
     }
     c->state = CALL_ENDED;
     c->verdict = verdict_of(c, cause);
+    if (c->verdict == VERDICT_FINAL) {
+        seen_refused(c, cause, text);
+    }
     a->io.call_reject(a->io.ctx, c, cause, text, retry_after_s);
 }
 
@@ -171,6 +176,7 @@ static void route(struct version *v, struct call *c)
     struct instance *in = pool_wake(v);
     const struct trouble *t;
 
+    c->version = v;
     if (in != NULL) {
         router_dispatch(v, in, c, false);
     } else if (v->failures == 0 && v->n_queued < pool_supply(v) && !a->draining) {
@@ -354,6 +360,7 @@ static void account(struct version *v, const struct call *c, bool error, uint64_
     v->usage->invocations++;
     v->usage->errors += error;
     v->usage->cpu_us += cpu_us;
+    seen_ended(v, c);
     v->usage->gb_ms += (took_us * v->spec.memory_mib + 999) / 1000;
 }
 

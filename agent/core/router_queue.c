@@ -164,6 +164,7 @@ void router_enqueue(struct version *v, struct call *c)
         router_give_up(v, c);
         return;
     }
+    seen_waits(v, c);
     c->queue_deadline_ms = (c->arrived_us + 999) / 1000 + wait_ms;
     if (c->queue_deadline_ms > c->queue_limit_ms) {
         c->queue_deadline_ms = c->queue_limit_ms;
@@ -217,6 +218,7 @@ void router_enqueue_early(struct function *f, struct call *c)
         return;
     }
     c->state = CALL_QUEUED;
+    c->waits_for = WAIT_VERSION;
     insert(&f->queue, c);
     f->n_queued++;
     arm_early(f);

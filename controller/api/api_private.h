@@ -177,6 +177,7 @@ void api_delete_namespace(struct api_request *r);
 
 void api_list_functions(struct api_request *r);
 void api_get_function(struct api_request *r);
+void api_explain_function(struct api_request *r);
 void api_put_function(struct api_request *r);
 void api_delete_function(struct api_request *r);
 void api_get_function_version(struct api_request *r);

@@ -62,6 +62,22 @@ void api_get_function(struct api_request *r)
     }
 }
 
+void api_explain_function(struct api_request *r)
+{
+    const char *ns, *name;
+    json_t *json;
+
+    if (!api_function_params(r, &ns, &name)) {
+        return;
+    }
+    json = controller_core_explain(r->api->core, ns, name);
+    if (json != NULL) {
+        api_reply_json(r, 200, json);
+    } else {
+        no_function(r);
+    }
+}
+
 /* --- changing ----------------------------------------------------------------- */
 
 bool api_if_match(struct api_request *r, uint64_t *ret)

@@ -30,6 +30,7 @@ static const struct route routes[] = {
     ROUTE("DELETE", "/v1/namespaces/{namespace}", api_delete_namespace),
     ROUTE("GET",    "/v1/namespaces/{namespace}/functions", api_list_functions),
     ROUTE("GET",    FUNCTION, api_get_function),
+    ROUTE("GET",    FUNCTION "/explain", api_explain_function),
     ROUTE("PUT",    FUNCTION, api_put_function, .body = BODY_JSON),
     ROUTE("DELETE", FUNCTION, api_delete_function),
     ROUTE("GET",    FUNCTION "/versions/{version}", api_get_function_version, .query = version_query),

@@ -82,6 +82,7 @@ int verb_describe(struct cli *c);
 int verb_dev(struct cli *c);
 int verb_doctor(struct cli *c);
 int verb_events(struct cli *c);
+int verb_explain(struct cli *c);
 int verb_help(struct cli *c);
 int verb_invoke(struct cli *c);
 int verb_layer(struct cli *c);

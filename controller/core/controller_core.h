@@ -305,6 +305,9 @@ json_t *controller_core_layer(const struct controller_core *c, const char *names
 json_t *controller_core_layer_version(const struct controller_core *c,
                                       const char *namespace_, const char *name,
                                       uint64_t number);
+/* Why it has so many instances, there, and what its calls met. */
+json_t *controller_core_explain(const struct controller_core *c, const char *namespace_,
+                                const char *name);
 json_t *controller_core_nodes(const struct controller_core *c); /* array */
 json_t *controller_core_node(const struct controller_core *c, const char *name);
 

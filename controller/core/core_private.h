@@ -5,6 +5,7 @@
  *   traffic    which versions take calls     rollout    how one takes over step by step
  *   views      the same as JSON              placement  the choice of nodes
  *   scaling    how many instances there should be, by the autoscaler
+ *   insight    how calls fare                explain    why things are as they are
  *
  * Each door (a function of controller_core.h) changes state, marks the functions that
  * this touches (scheduler_touch), and leaves through core_leave(), which recomputes those
@@ -16,6 +17,7 @@
 #include "common/list.h"
 #include "controller/core/alarms.h"
 #include "controller/core/controller_core.h"
+#include "controller/core/insight.h"
 #include "controller/core/keymap.h"
 #include "controller/core/placement.h"
 #include "controller/core/records.h"
@@ -118,7 +120,7 @@ struct core_watch {
 
 struct core_totals {
     uint64_t starting, idle, frozen, busy, queued, in_flight;
-    uint64_t invocations, cold_starts, errors;
+    uint64_t invocations, cold_starts, errors, cpu_us;
 };
 
 /* Instances that take calls, frozen ones as well. */
@@ -167,6 +169,7 @@ struct core_function {
 
     struct list loads; /* core_load.of_function */
     struct core_totals totals;
+    struct insight insight;
 };
 
 struct core_node {
@@ -209,6 +212,7 @@ struct core_load {
     uint64_t heard_ms; /* of the counters below; 0: not in this life of the node's */
     uint64_t load_us, begun;
     uint32_t level; /* in flight and queued then */
+    struct insight_counted counted;
     uint64_t mark;
 };
 
@@ -278,6 +282,7 @@ struct controller_core {
 
 /* The one way out of a door. */
 void core_leave(struct controller_core *c);
+const char *core_state_of(const struct core_function *f); /* views.c: "ready" */
 /* Tests call it after every step; aborts when the parts do not fit together. */
 void controller_core_invariant(const struct controller_core *c);
 

@@ -142,6 +142,7 @@ static void drop_load(struct controller_core *c, struct core_load *l)
     keymap_remove(&c->loads, &l->entry);
     list_remove(&l->of_node);
     list_remove(&l->of_function);
+    insight_counted_free(&l->counted);
     free(l);
 }
 
@@ -163,6 +164,7 @@ void nodes_forget_loads(struct controller_core *c, struct core_function *f)
         drop_load(c, container_of(it, struct core_load, of_function));
     }
     f->totals = (struct core_totals){0};
+    insight_free(c, f);
 }
 
 static void take_load(struct controller_core *c, struct core_node *n,
@@ -184,6 +186,8 @@ static void take_load(struct controller_core *c, struct core_node *n,
     calls = count(&f->totals.invocations, &l->last.invocations, v->invocations);
     (void)count(&f->totals.cold_starts, &l->last.cold_starts, v->cold_starts);
     errors = count(&f->totals.errors, &l->last.errors, v->errors);
+    (void)count(&f->totals.cpu_us, &l->last.cpu_us, v->cpu_us);
+    insight_report(c, l, v);
     count_version(c, f, v->version, calls, errors);
     if (c->settling && v->grant_max > 0 && !n->draining) {
         scheduler_adopt(c, n, f, v->version, v->grant_max, v->grant_warm,

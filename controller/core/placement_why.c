@@ -4,6 +4,41 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/check.h"
+
+struct row {
+    const char *name, *text;
+};
+
+#define X(NAME, name, text) {name, text},
+static const struct row filters[PLACEMENT_FILTER_COUNT] = {PLACEMENT_FILTERS(X)};
+static const struct row reasons[PLACEMENT_REASON_COUNT] = {PLACEMENT_REASONS(X)};
+#undef X
+
+const char *placement_filter_name(enum placement_filter f)
+{
+    CHECK(f < PLACEMENT_FILTER_COUNT);
+    return filters[f].name;
+}
+
+const char *placement_filter_text(enum placement_filter f)
+{
+    CHECK(f < PLACEMENT_FILTER_COUNT);
+    return filters[f].text;
+}
+
+const char *placement_reason_name(enum placement_reason r)
+{
+    CHECK(r < PLACEMENT_REASON_COUNT);
+    return reasons[r].name;
+}
+
+const char *placement_reason_text(enum placement_reason r)
+{
+    CHECK(r < PLACEMENT_REASON_COUNT);
+    return reasons[r].text;
+}
+
 struct text {
     char *at;
     size_t left;
@@ -58,17 +93,6 @@ static void say_labels(struct text *t, const struct placement_why *why,
 const char *placement_why_text(const struct placement_why *why,
                                const struct function_spec *spec, char *ret, size_t size)
 {
-    static const char *const others[PLACEMENT_FILTER_COUNT] = {
-        [PLACEMENT_LOST] = " lost",
-        [PLACEMENT_DRAINING] = " draining",
-        [PLACEMENT_CORDONED] = " cordoned",
-        [PLACEMENT_TRIED] = " could not start it",
-        [PLACEMENT_MEMORY] = " too small",
-        [PLACEMENT_CPU] = " with too little CPU",
-        [PLACEMENT_MEMORY_FULL] = " full",
-        [PLACEMENT_CPU_FULL] = " with its CPU kept for others",
-        [PLACEMENT_FITS] = " with room",
-    };
     struct text t = {.at = ret, .left = size};
 
     say(&t, "%u node%s: ", why->n_nodes, why->n_nodes == 1 ? "" : "s");
@@ -77,7 +101,7 @@ const char *placement_why_text(const struct placement_why *why,
             say_labels(&t, why, spec);
         } else if (why->refused[i] > 0) {
             begin(&t, why->refused[i]);
-            say(&t, "%s", others[i]);
+            say(&t, " %s", placement_filter_text((enum placement_filter)i));
         }
     }
     return ret;

@@ -11,19 +11,45 @@
 
 /* In the order in which they are asked; a node is counted under the first that refuses.
  */
+#define PLACEMENT_FILTERS(X) /* X(NAME, "name", "text for a person") */                  \
+    X(FITS, "fits", "with room")                                                         \
+    X(LOST, "lost", "lost")                                                              \
+    X(DRAINING, "draining", "draining")                                                  \
+    X(CORDONED, "cordoned", "cordoned")                                                  \
+    X(LABELS, "labels", "its labels do not fit") /* a constraint does not hold */        \
+    X(TRIED, "tried", "could not start it")                                              \
+    X(MEMORY, "memory", "too small")     /* an instance is larger than all its memory */ \
+    X(CPU, "cpu", "with too little CPU") /* … or than its CPU with the overcommit */   \
+    X(MEMORY_FULL, "memory_full", "full") /* its memory is promised to others */         \
+    X(CPU_FULL, "cpu_full", "with its CPU kept for others")
+
 enum placement_filter {
-    PLACEMENT_FITS,
-    PLACEMENT_LOST,
-    PLACEMENT_DRAINING,
-    PLACEMENT_CORDONED,
-    PLACEMENT_LABELS,      /* a constraint does not hold */
-    PLACEMENT_TRIED,       /* it could not start the version */
-    PLACEMENT_MEMORY,      /* an instance is larger than all its memory */
-    PLACEMENT_CPU,         /* … or than its CPU with the overcommit */
-    PLACEMENT_MEMORY_FULL, /* its memory is promised to others */
-    PLACEMENT_CPU_FULL,
-    PLACEMENT_FILTER_COUNT
+#define X(NAME, name, text) PLACEMENT_##NAME,
+    PLACEMENT_FILTERS(X)
+#undef X
+        PLACEMENT_FILTER_COUNT
 };
+const char *placement_filter_name(enum placement_filter f);
+const char *placement_filter_text(enum placement_filter f);
+
+/* Why a node has a grant: X(NAME, "name", "text for a person") */
+#define PLACEMENT_REASONS(X)                                              \
+    X(BINPACK, "binpack", "bin-packed")                                   \
+    X(SPREAD, "spread", "spread")                                         \
+    X(ZONE, "new_zone", "in a zone that had none yet")                    \
+    X(NEAR, "near", "the package was already there")                      \
+    X(KEPT, "kept", "it was there before")                                \
+    X(LEAVING, "leaving", "its labels do not fit any more, so it leaves") \
+    X(ENDED, "ended", "the grant has ended, and so does what still runs there")
+
+enum placement_reason {
+#define X(NAME, name, text) PLACEMENT_REASON_##NAME,
+    PLACEMENT_REASONS(X)
+#undef X
+        PLACEMENT_REASON_COUNT
+};
+const char *placement_reason_name(enum placement_reason r);
+const char *placement_reason_text(enum placement_reason r);
 
 /* Of one look for a version. */
 struct placement_why {

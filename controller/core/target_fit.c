@@ -107,13 +107,16 @@ uint64_t target_leave_ms(const struct core_target *t)
 
 /* --- no place ----------------------------------------------------------------------- */
 
-static enum placement_filter ask_node(const struct core_node *n,
+enum placement_filter target_ask_node(const struct core_node *n,
                                       const struct placement_request *r,
                                       size_t *ret_constraint)
 {
     struct placement_caps caps;
     enum placement_filter filter;
 
+    if (!n->ready) {
+        return PLACEMENT_LOST;
+    }
     if (n->draining) {
         return PLACEMENT_DRAINING;
     }
@@ -131,7 +134,7 @@ static struct placement_why ask_all(const struct controller_core *c,
     {
         size_t constraint = 0;
         enum placement_filter filter =
-            ask_node(container_of(it, struct core_node, link), r, &constraint);
+            target_ask_node(container_of(it, struct core_node, link), r, &constraint);
 
         why.refused[filter]++;
         why.by_constraint[constraint] += filter == PLACEMENT_LABELS;

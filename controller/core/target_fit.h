@@ -14,6 +14,12 @@ void target_request(const struct controller_core *c, const struct core_target *t
  * until the new place is warm. Returns how many instances stay. */
 uint32_t target_leave(struct controller_core *c, struct core_target *t);
 
+/* Whether a node could have it beside what is there; it has no grant there. With
+ * PLACEMENT_LABELS *ret_constraint is the first that does not hold. */
+enum placement_filter target_ask_node(const struct core_node *n,
+                                      const struct placement_request *r,
+                                      size_t *ret_constraint);
+
 /* Why it has no place: into t->text. */
 void target_explain(const struct controller_core *c, struct core_target *t,
                     const struct placement_request *r);

@@ -167,6 +167,18 @@ static struct core_node *owner(struct placement_node *n)
     return container_of(n, struct core_node, place);
 }
 
+/* What it was chosen for is not forgotten when it is kept. */
+static void take_why(struct core_grant *g, const struct placement_pick_why *why)
+{
+    struct placement_pick_why was = g->why;
+
+    g->why = *why;
+    if (why->kept) {
+        g->why.near = was.near;
+        g->why.new_zone = was.new_zone;
+    }
+}
+
 static int take_over(struct core_target *t, const struct placement_result *r)
 {
     struct list made;
@@ -200,7 +212,7 @@ static int take_over(struct core_target *t, const struct placement_result *r)
             target_link_grant(t, n, g);
         }
         target_book(g, r->grants[i].max, r->grants[i].warm, r->grants[i].reserved);
-        g->why = r->grants[i].why;
+        take_why(g, &r->grants[i].why);
         g->kept = true;
     }
     LIST_FOREACH_SAFE(it, &t->grants)

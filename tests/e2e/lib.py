@@ -112,6 +112,9 @@ class Background:
         self._thread = threading.Thread(target=body, daemon=True)
         self._thread.start()
 
+    def is_running(self):
+        return self._thread.is_alive()
+
     def result(self, timeout=90):
         self._thread.join(timeout)
         assert not self._thread.is_alive(), f"still running after {timeout} s"

@@ -132,6 +132,7 @@ static void refuses_what_is_wrong(void **state)
 /* A report arrives field by field as it was; one with a bad name is refused whole. */
 static void carries_reports(void **state)
 {
+    static const uint64_t counts[] = {0, 7, 1ULL << 40};
     struct version_load loads[] = {
         {.namespace_ = "default",
          .name = "a",
@@ -144,6 +145,11 @@ static void carries_reports(void **state)
          .grant_reserved = 14,
          .frozen = 16,
          .load_us = 1ULL << 60,
+         .latency = counts,
+         .n_latency = 3,
+         .last_cold = {1000, COLD_ZERO, 40, 50},
+         .last_wait = {2000, WAIT_PACKAGE, 60},
+         .last_refused = {3000, CAUSE_THROTTLED, "full"},
          .begun = 15},
         {.namespace_ = "default", .name = "b", .version = 1},
     };
@@ -166,6 +172,20 @@ static void carries_reports(void **state)
     assert_int_equal(in.loads[0].grant_reserved, 14);
     assert_int_equal(in.loads[0].load_us, 1ULL << 60);
     assert_int_equal(in.loads[0].begun, 15);
+    assert_int_equal(in.loads[0].n_latency, 3);
+    assert_memory_equal(in.loads[0].latency, counts, sizeof(counts));
+    assert_int_equal(in.loads[0].last_cold.at_ms, 1000);
+    assert_int_equal(in.loads[0].last_cold.reason, COLD_ZERO);
+    assert_int_equal(in.loads[0].last_cold.start_ms, 40);
+    assert_int_equal(in.loads[0].last_cold.waited_ms, 50);
+    assert_int_equal(in.loads[0].last_wait.at_ms, 2000);
+    assert_int_equal(in.loads[0].last_wait.reason, WAIT_PACKAGE);
+    assert_int_equal(in.loads[0].last_wait.waited_ms, 60);
+    assert_int_equal(in.loads[0].last_refused.at_ms, 3000);
+    assert_int_equal(in.loads[0].last_refused.cause, CAUSE_THROTTLED);
+    assert_string_equal(in.loads[0].last_refused.text, "full");
+    assert_int_equal(in.loads[1].n_latency, 0);
+    assert_int_equal(in.loads[1].last_cold.at_ms, 0);
     convert_report_release(&in);
     wire.loads[1]->name = (char *)(uintptr_t) "No Name";
     assert_int_equal(convert_report_from_wire(&in, &wire, &err), -EINVAL);

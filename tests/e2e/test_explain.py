@@ -1,0 +1,110 @@
+"""`mayfly explain` and the numbers of `mayfly top` against a real host."""
+
+import types
+
+from lib import Background, request, wait_for
+from rest import check
+
+SLEEPS = """#!/bin/sh
+read -r seconds
+sleep "${seconds:-0}"
+echo done
+"""
+
+
+def explain(dev, name, until=lambda e: True):
+    """The explanation, once it says what is waited for: reports come each second."""
+    path = f"/v1/namespaces/default/functions/{name}/explain"
+    found = []
+
+    def said():
+        reply = request(dev.network(), 8090, "GET", path)
+        check("GET", path, types.SimpleNamespace(status_code=reply.status,
+                                                 headers=reply.headers), reply.body)
+        found[:] = [reply.json()]
+        return until(found[0])
+
+    wait_for(f"the explanation of {name}", said)
+    return found[0]
+
+
+def test_cold_start_and_place(dev, package):
+    """A new function tells where it may run and why; calls tell why their instances were
+    started."""
+    dev.deploy(package("cold", {"run.sh": SLEEPS}), "cold", "--runtime", "exec", "--handler",
+               "run.sh", "--idle", "60s", "--target-utilization", "100")
+    node = dev.json("nodes")["items"][0]["name"]
+    calls = [Background(dev.call, "cold", b"4\n") for _ in range(3)]
+    e = explain(dev, "cold", lambda e: (e["last_cold_start"] or {}).get("reason") == "all_busy")
+    assert [c.result().status for c in calls] == [200, 200, 200]
+    assert e["last_cold_start"]["node"] == node and e["last_cold_start"]["version"] == 1
+    version = e["versions"][0]
+    assert version["role"] == "serving"
+    assert [n["node"] for n in version["nodes"]] == [node]
+    assert "binpack" in [b["reason"] for b in version["nodes"][0]["because"]]
+    assert version["left_out"] == [] and e["last_refusal"] is None
+    out = dev.mayfly("explain", "cold").stdout
+    assert "because all instances there were busy" in out
+    assert f"{node}: " in out and "bin-packed" in out
+    assert "last refused call: none" in out
+    dev.mayfly("delete", "cold")
+
+
+def test_wait_and_refusal(dev, package):
+    """With one instance and room for one waiting call, one of three at once is refused, and
+    the one that waited tells what for."""
+    dev.deploy(package("full", {"run.sh": SLEEPS}), "full", "--runtime", "exec", "--handler",
+               "run.sh", "--max-scale", "1", "--queue-max", "1", "--queue-timeout", "60s")
+    calls = [Background(dev.call, "full", b"4\n") for _ in range(3)]
+    replies = sorted((c.result() for c in calls), key=lambda r: r.status)
+    assert [r.status for r in replies] == [200, 200, 429]
+    assert replies[2].cause == "throttled"
+    e = explain(dev, "full", lambda e: e["last_refusal"] and e["last_wait"])
+    assert e["last_refusal"]["cause"] == "throttled"
+    assert "queue_max is 1" in e["last_refusal"]["text"]
+    assert e["last_wait"]["reason"] == "limit" and e["last_wait"]["waited_ms"] > 0
+    out = dev.mayfly("explain", "full").stdout
+    assert "throttled" in out and "queue_max is 1" in out
+    assert "as many instances as it may" in out
+    dev.mayfly("delete", "full")
+
+
+def test_no_place(dev, package):
+    """A node that a constraint keeps off is named with it."""
+    dev.deploy(package("away", {"run.sh": SLEEPS}), "away", "--runtime", "exec", "--handler",
+               "run.sh")
+    dev.mayfly("deploy", package("away2", {"run.sh": SLEEPS}), "--name", "away", "--runtime",
+               "exec", "--handler", "run.sh", "--constraint", "disk=ssd", "--no-wait")
+    e = explain(dev, "away", lambda e: "candidate" in [v["role"] for v in e["versions"]])
+    version = next(v for v in e["versions"] if v["role"] == "candidate")
+    assert version["refused"] == {"labels": 1}
+    assert version["left_out"][0]["constraint"] == "disk=ssd"
+    out = dev.mayfly("explain", "away").stdout
+    assert "was left out: its labels do not fit, disk=ssd" in out
+    dev.mayfly("delete", "away")
+
+
+def test_top_shows_rate_and_latency(dev, package):
+    """Calls between two looks are counted, and how long they took is told."""
+    dev.deploy(package("busy", {"run.sh": SLEEPS}), "busy", "--runtime", "exec", "--handler",
+               "run.sh")
+    looks = Background(dev.json, "top", "--once", "--interval", "3")
+    calls = 0
+    while looks.is_running():
+        assert dev.call("busy", b"0\n").status == 200
+        calls += 1
+    row = next(f for f in looks.result()["functions"] if f["name"] == "busy")
+    assert 0 < row["calls_per_second"] <= calls
+    assert 0 < row["latency"]["p50_ms"] <= row["latency"]["p99_ms"]
+    assert row["latency"]["count"] <= calls
+    assert row["cpu_us"] >= 0
+    assert "busy" in dev.mayfly("top", "--once", "--interval", "1").stdout
+    dev.mayfly("delete", "busy")
+
+
+def test_wrong_usage(dev):
+    """What is not there, or cannot be, is said."""
+    assert dev.mayfly("explain", "nobody", check=False).returncode == 3
+    bad = dev.mayfly("explain", "No_Name", check=False)
+    assert bad.returncode == 2 and "no function's name" in bad.stderr
+    assert dev.mayfly("explain", check=False).returncode == 2
