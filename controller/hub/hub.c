@@ -215,7 +215,12 @@ static bool on_envelope(struct hub_conn *c, const Mayfly__V1__Envelope *m)
         return false;
     }
     if (rc == 1) {
+        /* Who spoke last is answered first: it waits for a grant, perhaps. */
+        list_remove(&n->link);
+        list_push_front(&h->nodes, &n->link);
+        h->speaker = n;
         h->options.on_message(h->options.data, n, m);
+        h->speaker = NULL;
     }
     return true;
 }
@@ -297,6 +302,7 @@ static void close_if_last(struct hub *h)
         uv_close((uv_handle_t *)&h->tick, handle_closed_cb);
         uv_close((uv_handle_t *)&h->later, handle_closed_cb);
         uv_close((uv_handle_t *)&h->turn, handle_closed_cb);
+        uv_close((uv_handle_t *)&h->gather, handle_closed_cb);
     }
 }
 
@@ -402,9 +408,28 @@ static void tick_cb(uv_timer_t *timer)
     }
 }
 
+static void gather_cb(uv_timer_t *timer)
+{
+    hub_flush(container_of(timer, struct hub, gather));
+}
+
+/* At the end of each turn, unless sending to all has just taken its time: then as long
+ * again goes by, so that what comes meanwhile is sent together and half of the time is
+ * left for the rest. */
 static void turn_cb(uv_prepare_t *turn)
 {
-    hub_flush(container_of(turn, struct hub, turn));
+    struct hub *h = container_of(turn, struct hub, turn);
+    uint64_t now_ns = uv_hrtime();
+
+    if (h->pending.n_items == 0 || uv_is_active((uv_handle_t *)&h->gather)) {
+        return;
+    }
+    if (now_ns < h->flush_after_ns) {
+        (void)uv_timer_start(&h->gather, gather_cb,
+                             (h->flush_after_ns - now_ns) / 1000000 + 1, 0);
+    } else {
+        hub_flush(h);
+    }
 }
 
 /* --- public ------------------------------------------------------------------- */
@@ -448,10 +473,11 @@ int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options
         return error_set(err, rc, "hub: %s", uv_strerror(rc));
     }
     CHECK(uv_timer_init(loop, &h->tick) == 0 && uv_timer_init(loop, &h->later) == 0);
+    CHECK(uv_timer_init(loop, &h->gather) == 0);
     CHECK(uv_prepare_init(loop, &h->turn) == 0);
     CHECK(uv_prepare_start(&h->turn, turn_cb) == 0);
-    h->tick.data = h->later.data = h->turn.data = h;
-    h->open_handles = 3;
+    h->tick.data = h->later.data = h->turn.data = h->gather.data = h;
+    h->open_handles = 4;
     rc = wire_listen(h->wire, &h->listener, options->listen, on_accept, h, err);
     if (rc < 0) {
         h->closing = true;
@@ -477,6 +503,7 @@ void hub_close(struct hub *h, void (*on_closed)(void *data), void *data)
     h->closed_data = data;
     (void)uv_timer_stop(&h->tick);
     (void)uv_timer_stop(&h->later);
+    (void)uv_timer_stop(&h->gather);
     (void)uv_prepare_stop(&h->turn);
     wire_listener_close(h->listener);
     LIST_FOREACH_SAFE(it, &h->nodes)

@@ -68,8 +68,9 @@ void hub_snapshot_fail(struct hub_snapshot *s);
  * was not yet put on the wire. Never blocks; on outbox overflow the node gets a snapshot.
  */
 int hub_send(struct hub *h, struct hub_node *n, const Mayfly__V1__Envelope *m);
-/* To all nodes there are when the loop's turn ends: packed once, and together with what
- * else is said to all in this turn. Nothing sent later overtakes it. */
+/* To all nodes, at the end of the loop's turn or (with thousands of nodes) up to 50 ms
+ * later: packed once, together with what else is said to all. An older state never comes
+ * after a newer one, whichever way they were sent. */
 void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m);
 
 struct hub_node *hub_find(const struct hub *h, const char *name); /* or NULL */

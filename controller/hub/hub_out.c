@@ -12,9 +12,11 @@
 #include "proto/key.h"
 
 #define WIRE_PENDING_MAX \
-    (128 * 1024)         /* more stays in the outbox, where it can be replaced */
-#define PENDING_MAX 1024 /* said to all, until it is sent before the turn ends */
-#define BATCHES_MAX 64   /* that a turn's states go into */
+    (128 * 1024)           /* more stays in the outbox, where it can be replaced */
+#define PENDING_MAX   1024 /* said to all, until it is sent before the turn ends */
+#define GATHER_MIN_NS 1000000
+#define GATHER_MAX_NS 50000000
+#define BATCHES_MAX   64 /* that a turn's states go into */
 
 /* --- frames ------------------------------------------------------------------- */
 
@@ -129,10 +131,13 @@ int hub_send(struct hub *h, struct hub_node *n, const Mayfly__V1__Envelope *m)
         return -ENOMEM;
     }
     wire_key(m, key);
-    if (key[0] == '\0' || session_has_unsent(&h->pending, key)) {
-        hub_flush(h); /* nothing overtakes what was said to all before */
-    }
-    if (key[0] != '\0') {
+    if (key[0] == '\0') {
+        hub_flush(h); /* it does not overtake what was said to all before */
+    } else {
+        if (session_has_unsent(&h->pending, key)) {
+            /* It may: then all get this, which is newer, and nothing older follows it. */
+            (void)session_queue(&h->pending, key, body);
+        }
         hub_snapshot_note(h, key, body);
     }
     rc = hub_queue(n, key, body);
@@ -213,11 +218,13 @@ static void send_pending(struct hub_node *n, const struct session *pending,
 
 void hub_flush(struct hub *h)
 {
+    uint64_t began_ns = uv_hrtime(), now_ns, took_ns;
     struct batches b;
 
     if (h->pending.n_items == 0) {
         return;
     }
+    (void)uv_timer_stop(&h->gather);
     make_batches(&b, &h->pending);
     LIST_FOREACH_SAFE(it, &h->nodes)
     {
@@ -231,6 +238,11 @@ void hub_flush(struct hub *h)
         session_body_unref(b.bodies[i]);
     }
     session_reset(&h->pending);
+    now_ns = uv_hrtime();
+    took_ns = now_ns - began_ns;
+    h->flush_after_ns = took_ns > GATHER_MIN_NS
+                            ? now_ns + (took_ns < GATHER_MAX_NS ? took_ns : GATHER_MAX_NS)
+                            : 0;
 }
 
 static void broadcast_now(struct hub *h, const char *key, struct session_body *body)
@@ -259,6 +271,9 @@ void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m)
     if (!batch_takes(m) || session_queue(&h->pending, key, body) < 0) {
         hub_flush(h);
         broadcast_now(h, key, body);
+    } else if (h->speaker != NULL) {
+        (void)hub_queue(h->speaker, key,
+                        body); /* it has this at once; twice is no harm */
     }
     session_body_unref(body);
 }

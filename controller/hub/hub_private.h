@@ -72,9 +72,12 @@ struct hub {
     struct list waiting;       /* nodes that want a snapshot */
     unsigned n_slots;          /* taken */
     struct hub_snapshot snapshot;
-    struct session pending; /* said to all in this turn; never numbered */
-    uv_prepare_t turn;      /* sends it */
-    uint64_t revision;      /* of snapshots */
+    struct hub_node *speaker; /* whose message the owner is taking just now, or NULL */
+    struct session pending;   /* said to all in this turn; never numbered */
+    uv_prepare_t turn;        /* sends it … */
+    uv_timer_t gather;        /* … or a little later */
+    uint64_t flush_after_ns;
+    uint64_t revision; /* of snapshots */
     uv_timer_t tick;
     uv_timer_t later; /* snapshots are made from the loop, never from within a call */
     unsigned open_handles;
@@ -91,7 +94,7 @@ void hub_conn_close(struct hub_conn *c);
 void hub_conn_send_plain(struct hub_conn *c, const Mayfly__V1__Envelope *m);
 /* Puts on the wire what fits, and sees whether a snapshot can begin. */
 void hub_node_pump(struct hub_node *n);
-/* Sends what is pending. */
+/* Sends what is pending, now. */
 void hub_flush(struct hub *h);
 /* An item for this node; key "": nothing replaces it. Ends a node that has no room. */
 int hub_queue(struct hub_node *n, const char *key, struct session_body *body);
