@@ -194,9 +194,9 @@ static void on_open(struct wire_conn *conn)
 
     l->state = LINK_HELLO;
     l->heard_ms = uv_now(l->loop);
+    hello.batches = true;
     l->options.fill_hello(l->options.data, &hello);
     hello.protocol = 1;
-    hello.batches = true;
     hello.session = l->id;
     hello.received = l->session.received;
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_HELLO;
