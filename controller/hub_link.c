@@ -8,6 +8,8 @@
 #include "proto/convert.h"
 
 #define LABELS_MAX 64
+/* No node has this name: what the core sends to it is a snapshot's, for whichever. */
+#define SNAPSHOT_NODE ""
 
 static struct hub_node *find(struct hub_link *l, const char *node)
 {
@@ -28,7 +30,9 @@ static void send_to(struct hub_link *l, const char *node, const Mayfly__V1__Enve
     if (l->hub == NULL) {
         return;
     }
-    if (node == NULL) {
+    if (node != NULL && strcmp(node, SNAPSHOT_NODE) == 0) {
+        (void)hub_snapshot_add(l->snapshot, m); /* which knows whether it is whole */
+    } else if (node == NULL) {
         hub_broadcast(l->hub, m);
     } else if ((n = find(l, node)) != NULL) {
         (void)hub_send(l->hub, n, m); /* a node that cannot be sent to starts anew */
@@ -46,6 +50,9 @@ void hub_link_send_function(struct hub_link *l, const char *node,
     if (convert_function_to_wire(&wire, f) < 0) {
         log_error("out of memory: a function's state was not sent",
                   LOG_STR("namespace", f->namespace_), LOG_STR("name", f->name));
+        if (l->snapshot != NULL) {
+            hub_snapshot_fail(l->snapshot);
+        }
     } else {
         m.body_case = MAYFLY__V1__ENVELOPE__BODY_FUNCTION;
         m.function = &wire;
@@ -78,18 +85,22 @@ void hub_link_send_key(struct hub_link *l, const char *node, const struct key_st
 
 void hub_link_resync(struct hub_link *l, const char *node)
 {
-    struct hub_node *n = find(l, node);
+    struct hub_node *n;
 
-    if (n != NULL) {
+    if (strcmp(node, SNAPSHOT_NODE) == 0) {
+        hub_snapshot_fail(l->snapshot);
+    } else if ((n = find(l, node)) != NULL) {
         hub_resync(l->hub, n);
     }
 }
 
-static void on_snapshot(void *data, struct hub_node *n)
+static void on_snapshot(void *data, struct hub_snapshot *s)
 {
     struct hub_link *l = data;
 
-    controller_core_snapshot(l->core, hub_node_name(n));
+    l->snapshot = s;
+    controller_core_snapshot(l->core, SNAPSHOT_NODE);
+    l->snapshot = NULL;
 }
 
 /* --- agents to core ----------------------------------------------------------- */

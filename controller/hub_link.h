@@ -15,7 +15,8 @@ struct hub_link {
         *hub; /* private; set by the owner once it is there, see hub_link_options() */
     struct controller_core *core;
     struct api *api;
-    struct hub_node *last; /* found last: a snapshot sends much to one node */
+    struct hub_node *last;         /* found last */
+    struct hub_snapshot *snapshot; /* that the core is asked for just now, or NULL */
     struct metric *joined, *left, *bad_messages;
 };
 

@@ -5,28 +5,32 @@
 
 #define HEAD_BYTES 4
 
-int codec_frame(struct buf *out, uint64_t seq, uint64_t ack, const void *body, size_t len)
+int codec_head(uint8_t ret[CODEC_HEAD_MAX], uint64_t seq, uint64_t ack, size_t len)
 {
     Mayfly__V1__Envelope numbers = MAYFLY__V1__ENVELOPE__INIT;
-    uint8_t packed[32]; /* two varints with their tags: 22 bytes at most */
-    uint8_t head[HEAD_BYTES];
     size_t n, total;
-    int rc;
 
     numbers.seq = seq;
     numbers.ack = ack;
-    n = mayfly__v1__envelope__pack(&numbers, packed);
+    n = mayfly__v1__envelope__pack(&numbers, ret + HEAD_BYTES);
     total = n + len;
     if (total > CODEC_FRAME_MAX) {
         return -EMSGSIZE;
     }
-    head[0] = (uint8_t)(total >> 24);
-    head[1] = (uint8_t)(total >> 16);
-    head[2] = (uint8_t)(total >> 8);
-    head[3] = (uint8_t)total;
-    rc = buf_reserve(out, HEAD_BYTES + total);
-    rc = rc < 0 ? rc : buf_append(out, head, HEAD_BYTES);
-    rc = rc < 0 ? rc : buf_append(out, packed, n);
+    ret[0] = (uint8_t)(total >> 24);
+    ret[1] = (uint8_t)(total >> 16);
+    ret[2] = (uint8_t)(total >> 8);
+    ret[3] = (uint8_t)total;
+    return (int)(HEAD_BYTES + n);
+}
+
+int codec_frame(struct buf *out, uint64_t seq, uint64_t ack, const void *body, size_t len)
+{
+    uint8_t head[CODEC_HEAD_MAX];
+    int n = codec_head(head, seq, ack, len);
+    int rc = n < 0 ? n : buf_reserve(out, (size_t)n + len);
+
+    rc = rc < 0 ? rc : buf_append(out, head, (size_t)n);
     return rc < 0 ? rc : buf_append(out, body, len);
 }
 

@@ -14,6 +14,11 @@
 int codec_frame(struct buf *out, uint64_t seq, uint64_t ack, const void *body,
                 size_t len);
 
+/* What comes before a body of len bytes in its frame; returns its length, or -EMSGSIZE.
+ */
+#define CODEC_HEAD_MAX 32 /* the length, and two varints with their tags: 26 at most */
+int codec_head(uint8_t ret[CODEC_HEAD_MAX], uint64_t seq, uint64_t ack, size_t len);
+
 /* Takes frames out of a stream of bytes. {.max = CODEC_HELLO_MAX} is a new one. */
 struct codec_reader {
     struct buf in;

@@ -136,13 +136,17 @@ void session_barrier(struct session *s)
     memset(s->keys, 0, sizeof(s->keys));
 }
 
-void session_drop_unsent_keys(struct session *s)
+void session_drop_unsent_keys(struct session *s, const char *after)
 {
+    const struct session_item *kept = key_find(s, after);
+
     LIST_FOREACH_SAFE(it, &s->unsent)
     {
         struct session_item *item = container_of(it, struct session_item, node);
 
-        if (item->seq == 0 && item->key[0] != '\0') {
+        if (kept != NULL) {
+            kept = item == kept ? NULL : kept;
+        } else if (item->seq == 0 && item->key[0] != '\0') {
             key_remove(s, item);
             item_free(s, item);
         }

@@ -59,8 +59,9 @@ int session_queue(struct session *s, const char *key, struct session_body *body)
  */
 void session_barrier(struct session *s);
 
-/* Drops the keyed items that have no number yet: something will make up for them. */
-void session_drop_unsent_keys(struct session *s);
+/* Drops the keyed items that have no number yet: something will make up for them. If one
+ * with the key `after` is among them, only those queued after it. */
+void session_drop_unsent_keys(struct session *s, const char *after);
 /* An item with this key waits and has no number yet. */
 bool session_has_unsent(const struct session *s, const char *key);
 

@@ -10,7 +10,10 @@
 #include "common/check.h"
 #include "common/list.h"
 
-#define RECEIVE_BYTES   (64 * 1024)
+/* Most connections bring a few hundred bytes at a time, and there are thousands; what a
+ * read fills gets more room. */
+#define RECEIVE_MIN     (2 * 1024)
+#define RECEIVE_MAX     (64 * 1024)
 #define ACCEPT_RETRY_MS 200
 
 enum event_type { EVENT_ACCEPT, EVENT_DIAL, EVENT_RECEIVE, EVENT_SEND };
@@ -63,7 +66,8 @@ struct wire_conn {
     struct buf out;     /* waits */
     struct buf on_wire; /* nng has it */
     size_t on_wire_taken;
-    char in[RECEIVE_BYTES];
+    char *in;
+    size_t in_size;
 };
 
 static int to_errno(int nng_error)
@@ -122,6 +126,7 @@ static void conn_free(struct wire_conn *c)
     nng_stream_dialer_free(c->dialer);
     buf_free(&c->out);
     buf_free(&c->on_wire);
+    free(c->in);
     free(c);
 }
 
@@ -162,7 +167,7 @@ static void conn_end(struct wire_conn *c, int status)
 
 static void receive(struct wire_conn *c)
 {
-    nng_iov iov = {.iov_buf = c->in, .iov_len = sizeof(c->in)};
+    nng_iov iov = {.iov_buf = c->in, .iov_len = c->in_size};
 
     CHECK(nng_aio_set_iov(c->receive_aio, 1, &iov) == 0);
     c->receiving = true;
@@ -198,6 +203,12 @@ static struct wire_conn *conn_new(struct wire *w)
     if (c == NULL) {
         return NULL;
     }
+    c->in = malloc(RECEIVE_MIN);
+    if (c->in == NULL) {
+        free(c);
+        return NULL;
+    }
+    c->in_size = RECEIVE_MIN;
     c->wire = w;
     event_init(&c->dialled, w, EVENT_DIAL);
     event_init(&c->received, w, EVENT_RECEIVE);
@@ -237,6 +248,18 @@ static void on_dialled(struct wire_conn *c)
     }
 }
 
+/* Nothing of it is in use: no receive is under way, and what came was taken. */
+static void grow_in(struct wire_conn *c)
+{
+    char *in = c->in_size < RECEIVE_MAX ? malloc(RECEIVE_MAX) : NULL;
+
+    if (in != NULL) { /* without memory it goes on with what it has */
+        free(c->in);
+        c->in = in;
+        c->in_size = RECEIVE_MAX;
+    }
+}
+
 static void on_received(struct wire_conn *c)
 {
     int rc = nng_aio_result(c->receive_aio);
@@ -253,6 +276,9 @@ static void on_received(struct wire_conn *c)
     }
     c->ops.on_data(c, c->in, len);
     if (!c->closing) {
+        if (len == c->in_size) {
+            grow_in(c);
+        }
         receive(c);
     } else {
         conn_reap(c);
@@ -341,37 +367,45 @@ static void on_accepted(struct wire_listener *l)
     }
 }
 
+static void on_event(struct event *e)
+{
+    switch (e->type) {
+    case EVENT_ACCEPT:
+        on_accepted(container_of(e, struct wire_listener, accepted));
+        break;
+    case EVENT_DIAL:
+        on_dialled(container_of(e, struct wire_conn, dialled));
+        break;
+    case EVENT_RECEIVE:
+        on_received(container_of(e, struct wire_conn, received));
+        break;
+    case EVENT_SEND:
+    default:
+        on_sent(container_of(e, struct wire_conn, sent));
+        break;
+    }
+}
+
+/* Takes what there is now: what comes meanwhile wakes the loop again, which so gets to
+ * its timers, and to what is gathered over a turn, however much comes. An event's
+ * connection or listener stays until the event was looked at. */
 static void wake_cb(uv_async_t *async)
 {
     struct wire *w = container_of(async, struct wire, wake);
+    struct list taken;
 
-    for (;;) {
-        struct event *e = NULL;
+    list_init(&taken);
+    uv_mutex_lock(&w->lock);
+    if (!list_empty(&w->events)) {
+        list_push_front(&w->events, &taken);
+        list_remove(&w->events);
+    }
+    uv_mutex_unlock(&w->lock);
+    while (!list_empty(&taken)) {
+        struct event *e = container_of(taken.next, struct event, node);
 
-        uv_mutex_lock(&w->lock);
-        if (!list_empty(&w->events)) {
-            e = container_of(w->events.next, struct event, node);
-            list_remove(&e->node);
-        }
-        uv_mutex_unlock(&w->lock);
-        if (e == NULL) {
-            return;
-        }
-        switch (e->type) {
-        case EVENT_ACCEPT:
-            on_accepted(container_of(e, struct wire_listener, accepted));
-            break;
-        case EVENT_DIAL:
-            on_dialled(container_of(e, struct wire_conn, dialled));
-            break;
-        case EVENT_RECEIVE:
-            on_received(container_of(e, struct wire_conn, received));
-            break;
-        case EVENT_SEND:
-        default:
-            on_sent(container_of(e, struct wire_conn, sent));
-            break;
-        }
+        list_remove(&e->node);
+        on_event(e);
     }
 }
 
@@ -512,12 +546,25 @@ void *wire_conn_data(const struct wire_conn *c)
 
 int wire_send(struct wire_conn *c, const void *data, size_t len)
 {
-    int rc = buf_append(&c->out, data, len);
+    return wire_send_parts(c, NULL, 0, data, len);
+}
 
-    if (rc == 0 && c->nng != NULL && !c->sending && !c->closing) {
+int wire_send_parts(struct wire_conn *c, const void *head, size_t head_len,
+                    const void *data, size_t len)
+{
+    int rc = buf_reserve(&c->out, head_len + len);
+
+    if (rc < 0) {
+        return rc;
+    }
+    if (head_len > 0) {
+        CHECK(buf_append(&c->out, head, head_len) == 0);
+    }
+    CHECK(buf_append(&c->out, data, len) == 0);
+    if (c->nng != NULL && !c->sending && !c->closing) {
         send_more(c);
     }
-    return rc;
+    return 0;
 }
 
 size_t wire_pending(const struct wire_conn *c)

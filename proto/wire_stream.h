@@ -43,6 +43,9 @@ void *wire_conn_data(const struct wire_conn *c);
 
 int wire_send(struct wire_conn *c, const void *data,
               size_t len); /* copies; 0 or -ENOMEM */
+/* The same with two pieces that go out as one. */
+int wire_send_parts(struct wire_conn *c, const void *head, size_t head_len,
+                    const void *data, size_t len);
 size_t wire_pending(const struct wire_conn *c);
 void wire_conn_close(struct wire_conn *c);
 

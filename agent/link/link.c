@@ -9,6 +9,7 @@
 #include "common/check.h"
 #include "common/list.h"
 #include "common/random.h"
+#include "proto/batch.h"
 #include "proto/codec.h"
 #include "proto/key.h"
 #include "proto/session.h"
@@ -62,11 +63,10 @@ static void drop(struct link *l, const char *reason)
 
 static int send_frame(struct link *l, uint64_t seq, const struct session_body *body)
 {
-    struct buf frame = {0};
-    int rc = codec_frame(&frame, seq, l->session.received, body->data, body->len);
+    uint8_t head[CODEC_HEAD_MAX];
+    int rc = codec_head(head, seq, l->session.received, body->len);
 
-    rc = rc < 0 ? rc : wire_send(l->conn, frame.data, frame.len);
-    buf_free(&frame);
+    rc = rc < 0 ? rc : wire_send_parts(l->conn, head, (size_t)rc, body->data, body->len);
     l->said_ms = uv_now(l->loop);
     l->acked_theirs = l->session.received;
     return rc;
@@ -154,6 +154,8 @@ static void on_envelope(struct link *l, const Mayfly__V1__Envelope *m)
     if (rc < 0) {
         l->id[0] = '\0'; /* a gap: only a new session has it all */
         drop(l, "a message is missing");
+    } else if (rc == 1 && m->body_case == MAYFLY__V1__ENVELOPE__BODY_BATCH) {
+        batch_each(m->batch, l->options.on_message, l->options.data);
     } else if (rc == 1) {
         l->options.on_message(l->options.data, m);
     }
@@ -192,6 +194,7 @@ static void on_open(struct wire_conn *conn)
 
     l->state = LINK_HELLO;
     l->heard_ms = uv_now(l->loop);
+    hello.batches = true;
     l->options.fill_hello(l->options.data, &hello);
     hello.protocol = 1;
     hello.session = l->id;

@@ -151,7 +151,8 @@ void controller_core_node_report(struct controller_core *c, const char *node,
                                  const struct node_report *r);
 void controller_core_version_report(struct controller_core *c, const char *node,
                                     const struct version_report *r);
-/* Calls io->send_node and io->send_function for all that this node must know. */
+/* Calls io->send_node and io->send_function for all that a node must know: it is the same
+ * for all, and `node` is only passed on. */
 void controller_core_snapshot(struct controller_core *c, const char *node);
 
 /* --- requests of the API --------------------------------------------------------------

@@ -238,7 +238,7 @@ struct controller_core {
 
     /* requests */
     struct list requests;        /* all */
-    struct list active;          /* those whose change is under way */
+    struct list active;          /* those that wait for what the registry shows */
     struct list namespace_queue; /* epoch and namespaces, one after the other */
     size_t n_namespace_queue;
     struct list replies;

@@ -171,6 +171,7 @@ void requests_deliver(struct controller_core *c)
 static void send(struct controller_core *c, struct core_request *r)
 {
     r->state = REQUEST_SENT;
+    list_remove(&r->active);
     r->id = ++c->last_id;
     keymap_add(&c->requests_by_id, &r->by_id, r->id);
     c->io.txn(c->io.ctx, r->id, r->change.compares, r->change.n_compares, r->change.ops,
@@ -193,9 +194,6 @@ static void start(struct controller_core *c, struct core_request *r)
     if (r->kind->build(c, r) < 0) {
         core_request_answer(c, r);
         return;
-    }
-    if (list_empty(&r->active)) {
-        list_push_back(&c->active, &r->active);
     }
     send(c, r);
 }
@@ -270,6 +268,7 @@ void requests_txn_done(struct controller_core *c, uint64_t id, int status, bool 
         return; /* it was answered when its time was over */
     }
     forget_txn(c, r);
+    list_push_back(&c->active, &r->active); /* what the registry shows decides now */
     if (status == 0 && succeeded) {
         r->state = REQUEST_APPLYING;
         r->decided_revision = revision;
@@ -416,7 +415,8 @@ void requests_invariant(const struct controller_core *c)
         CHECK(r->limit.set); /* it ends, whatever happens */
         CHECK((r->state == REQUEST_SENT) == (r->id != 0));
         CHECK(queue == NULL || (queue->next == &r->link) == (r->state != REQUEST_QUEUED));
-        CHECK(list_empty(&r->active) == (r->state == REQUEST_QUEUED));
+        CHECK(list_empty(&r->active) ==
+              (r->state == REQUEST_QUEUED || r->state == REQUEST_SENT));
         CHECK(r->state != REQUEST_STALE || r->pause.set);
     }
     CHECK(n == c->n_requests && n_sent == c->requests_by_id.n);

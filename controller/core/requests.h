@@ -84,7 +84,7 @@ struct core_request {
 
     struct list all;    /* c->requests */
     struct list link;   /* its queue, or c->replies */
-    struct list active; /* c->active */
+    struct list active; /* c->active, while it waits for what the registry shows */
     struct keymap_entry by_id;
     struct alarm pause, limit;
 };

@@ -404,9 +404,15 @@ void scheduler_send(struct controller_core *c, const char *node, struct core_fun
 
 /* --- the start -------------------------------------------------------------------- */
 
+/* The snapshots are asked for first: what is published then need not be sent one by one,
+ * since they will bring it. */
 static void settled(struct controller_core *c)
 {
     c->settling = false;
+    LIST_FOREACH(it, &c->nodes_ready)
+    {
+        c->io.resync(c->io.ctx, container_of(it, struct core_node, link)->name);
+    }
     nodes_renew(c);
     LIST_FOREACH(it, &c->namespaces)
     {
@@ -416,10 +422,6 @@ static void settled(struct controller_core *c)
         }
     }
     scheduler_run(c);
-    LIST_FOREACH(it, &c->nodes_ready)
-    {
-        c->io.resync(c->io.ctx, container_of(it, struct core_node, link)->name);
-    }
 }
 
 static void settle_alarm(struct controller_core *c, struct alarm *a)

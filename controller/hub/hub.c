@@ -11,6 +11,7 @@
 #include "controller/hub/hub_private.h"
 
 #define HELLO_MS 5000
+#define TICKS    8 /* in a quarter of heartbeat_ms */
 
 /* --- answers to a hello --------------------------------------------------------- */
 
@@ -32,9 +33,9 @@ static void refuse(struct hub_conn *c, const char *cause, const char *text)
 
 static void node_free(struct hub_node *n)
 {
+    hub_slot_release(n);
     session_reset(&n->session);
-    list_remove(&n->link);
-    n->hub->n_nodes--;
+    hub_nodes_remove(n);
     free(n);
 }
 
@@ -50,19 +51,6 @@ static void node_leave(struct hub_node *n, const char *reason)
         h->options.on_leave(h->options.data, n, reason);
     }
     node_free(n);
-}
-
-struct hub_node *hub_find(const struct hub *h, const char *name)
-{
-    LIST_FOREACH(it, &h->nodes)
-    {
-        struct hub_node *n = container_of(it, struct hub_node, link);
-
-        if (strcmp(n->name, name) == 0) {
-            return n;
-        }
-    }
-    return NULL;
 }
 
 static void random_id(char ret[SESSION_ID_LEN + 1])
@@ -115,8 +103,9 @@ static void join(struct hub_conn *c, const Mayfly__V1__Hello *hello)
     (void)snprintf(n->name, sizeof(n->name), "%s", hello->node);
     (void)snprintf(n->boot, sizeof(n->boot), "%s", hello->boot);
     session_init(&n->session, h->options.outbox_max);
-    list_push_back(&h->nodes, &n->link);
-    h->n_nodes++;
+    n->takes_batches = hello->batches;
+    list_init(&n->waits);
+    hub_nodes_add(h, n);
     c->reader.max = CODEC_FRAME_MAX;
     welcome(n, false);
     h->options.on_join(h->options.data, n, hello);
@@ -226,7 +215,12 @@ static bool on_envelope(struct hub_conn *c, const Mayfly__V1__Envelope *m)
         return false;
     }
     if (rc == 1) {
+        /* Who spoke last is answered first: it waits for a grant, perhaps. */
+        list_remove(&n->link);
+        list_push_front(&h->nodes, &n->link);
+        h->speaker = n;
         h->options.on_message(h->options.data, n, m);
+        h->speaker = NULL;
     }
     return true;
 }
@@ -279,6 +273,9 @@ static void hub_free(struct hub *h)
     for (size_t i = 0; i < sizeof(h->strings) / sizeof(h->strings[0]); i++) {
         free(h->strings[i]);
     }
+    session_reset(&h->pending);
+    hub_snapshot_drop(&h->snapshot);
+    free(h->by_name);
     free(h);
     if (on_closed != NULL) {
         on_closed(data);
@@ -290,11 +287,11 @@ static void wire_closed(void *data)
     hub_free(data);
 }
 
-static void timer_closed_cb(uv_handle_t *handle)
+static void handle_closed_cb(uv_handle_t *handle)
 {
     struct hub *h = handle->data;
 
-    if (--h->open_timers == 0) {
+    if (--h->open_handles == 0) {
         wire_close_all(h->wire, wire_closed, h);
     }
 }
@@ -302,8 +299,10 @@ static void timer_closed_cb(uv_handle_t *handle)
 static void close_if_last(struct hub *h)
 {
     if (h->closing && list_empty(&h->conns) && !uv_is_closing((uv_handle_t *)&h->tick)) {
-        uv_close((uv_handle_t *)&h->tick, timer_closed_cb);
-        uv_close((uv_handle_t *)&h->later, timer_closed_cb);
+        uv_close((uv_handle_t *)&h->tick, handle_closed_cb);
+        uv_close((uv_handle_t *)&h->later, handle_closed_cb);
+        uv_close((uv_handle_t *)&h->turn, handle_closed_cb);
+        uv_close((uv_handle_t *)&h->gather, handle_closed_cb);
     }
 }
 
@@ -316,8 +315,10 @@ static void on_close(struct wire_conn *wire, int status)
     if (n != NULL) {
         n->conn = NULL;
         n->resume_until_ms = uv_now(h->loop) + h->options.resume_ms;
+        hub_slot_release(n);
     }
     list_remove(&c->link);
+    h->n_conns--;
     codec_reader_free(&c->reader);
     free(c);
     close_if_last(h);
@@ -344,6 +345,7 @@ static void on_accept(void *data, struct wire_conn *wire)
     c->heard_ms = uv_now(h->loop);
     c->said_ms = c->heard_ms;
     list_push_back(&h->conns, &c->link);
+    h->n_conns++;
 }
 
 /* --- time --------------------------------------------------------------------- */
@@ -368,26 +370,65 @@ static void conn_tick(struct hub_conn *c, uint64_t now_ms)
     }
 }
 
+/* Thousands of acknowledgements at once would keep everything else waiting: each tick is
+ * for some of the connections, and all have had their turn in a quarter of heartbeat_ms.
+ */
+static void tick_conns(struct hub *h, uint64_t now_ms)
+{
+    size_t n = (h->n_conns + TICKS - 1) / TICKS;
+
+    while (n-- > 0 && !list_empty(&h->conns)) {
+        struct hub_conn *c = container_of(h->conns.next, struct hub_conn, link);
+
+        list_remove(&c->link);
+        list_push_back(&h->conns, &c->link);
+        if (!c->closing) {
+            conn_tick(c, now_ms);
+        }
+    }
+}
+
 static void tick_cb(uv_timer_t *timer)
 {
     struct hub *h = container_of(timer, struct hub, tick);
     uint64_t now_ms = uv_now(timer->loop);
 
-    LIST_FOREACH_SAFE(it, &h->conns)
-    {
-        struct hub_conn *c = container_of(it, struct hub_conn, link);
-
-        if (!c->closing) {
-            conn_tick(c, now_ms);
-        }
+    tick_conns(h, now_ms);
+    if (++h->ticks % TICKS != 0) {
+        return;
     }
     LIST_FOREACH_SAFE(it, &h->nodes)
     {
         struct hub_node *n = container_of(it, struct hub_node, link);
 
+        hub_slot_tick(n, now_ms);
         if (n->conn == NULL && now_ms >= n->resume_until_ms) {
             node_leave(n, "it is not heard of any more");
         }
+    }
+}
+
+static void gather_cb(uv_timer_t *timer)
+{
+    hub_flush(container_of(timer, struct hub, gather));
+}
+
+/* At the end of each turn, unless sending to all has just taken its time: then as long
+ * again goes by, so that what comes meanwhile is sent together and half of the time is
+ * left for the rest. */
+static void turn_cb(uv_prepare_t *turn)
+{
+    struct hub *h = container_of(turn, struct hub, turn);
+    uint64_t now_ns = uv_hrtime();
+
+    if (h->pending.n_items == 0 || uv_is_active((uv_handle_t *)&h->gather)) {
+        return;
+    }
+    if (now_ns < h->flush_after_ns) {
+        (void)uv_timer_start(&h->gather, gather_cb,
+                             (h->flush_after_ns - now_ns) / 1000000 + 1, 0);
+    } else {
+        hub_flush(h);
     }
 }
 
@@ -405,6 +446,7 @@ int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options
             struct error *err)
 {
     struct hub *h = calloc(1, sizeof(*h));
+    uint64_t tick_ms;
     int rc;
 
     if (h == NULL) {
@@ -421,22 +463,30 @@ int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options
     h->options.nodes_max = options->nodes_max > 0 ? options->nodes_max : 5000;
     list_init(&h->conns);
     list_init(&h->nodes);
-    rc = wire_new(&h->wire, loop);
+    list_init(&h->waiting);
+    session_init(&h->pending, 0);
+    session_init(&h->snapshot.since, 0);
+    rc = hub_nodes_init(h);
+    rc = rc < 0 ? rc : wire_new(&h->wire, loop);
     if (rc < 0) {
         hub_free(h);
         return error_set(err, rc, "hub: %s", uv_strerror(rc));
     }
     CHECK(uv_timer_init(loop, &h->tick) == 0 && uv_timer_init(loop, &h->later) == 0);
-    h->tick.data = h->later.data = h;
-    h->open_timers = 2;
+    CHECK(uv_timer_init(loop, &h->gather) == 0);
+    CHECK(uv_prepare_init(loop, &h->turn) == 0);
+    CHECK(uv_prepare_start(&h->turn, turn_cb) == 0);
+    h->tick.data = h->later.data = h->turn.data = h->gather.data = h;
+    h->open_handles = 4;
     rc = wire_listen(h->wire, &h->listener, options->listen, on_accept, h, err);
     if (rc < 0) {
         h->closing = true;
         close_if_last(h);
         return error_wrap(err, rc, "hub");
     }
-    (void)uv_timer_start(&h->tick, tick_cb, h->options.heartbeat_ms / 4,
-                         h->options.heartbeat_ms / 4);
+    tick_ms = h->options.heartbeat_ms / 4 / TICKS;
+    tick_ms = tick_ms > 0 ? tick_ms : 1;
+    (void)uv_timer_start(&h->tick, tick_cb, tick_ms, tick_ms);
     *ret = h;
     return 0;
 }
@@ -453,6 +503,8 @@ void hub_close(struct hub *h, void (*on_closed)(void *data), void *data)
     h->closed_data = data;
     (void)uv_timer_stop(&h->tick);
     (void)uv_timer_stop(&h->later);
+    (void)uv_timer_stop(&h->gather);
+    (void)uv_prepare_stop(&h->turn);
     wire_listener_close(h->listener);
     LIST_FOREACH_SAFE(it, &h->nodes)
     {
@@ -468,27 +520,4 @@ void hub_close(struct hub *h, void (*on_closed)(void *data), void *data)
 void hub_set_accepting(struct hub *h, bool accepting)
 {
     h->refusing = !accepting;
-}
-
-void hub_each(struct hub *h, void (*each)(void *data, struct hub_node *n), void *data)
-{
-    LIST_FOREACH_SAFE(it, &h->nodes)
-    {
-        each(data, container_of(it, struct hub_node, link));
-    }
-}
-
-const char *hub_node_name(const struct hub_node *n)
-{
-    return n->name;
-}
-
-void hub_node_set_data(struct hub_node *n, void *data)
-{
-    n->data = data;
-}
-
-void *hub_node_data(const struct hub_node *n)
-{
-    return n->data;
 }

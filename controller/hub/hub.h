@@ -20,7 +20,8 @@
 #include "proto/mayfly.pb-c.h"
 
 struct hub;
-struct hub_node; /* one agent's session; valid from on_join to the end of on_leave */
+struct hub_snapshot; /* all there is to know, while it is put together */
+struct hub_node;     /* one agent's session; valid from on_join to the end of on_leave */
 
 struct hub_options {
     const char *listen; /* "tcp://0.0.0.0:8091"; port 0 takes a free one */
@@ -34,10 +35,11 @@ struct hub_options {
     uint32_t nodes_max;     /* default 5000 */
     /* A node came (hello is valid during the call). It may be sent to from now on. */
     void (*on_join)(void *data, struct hub_node *n, const Mayfly__V1__Hello *hello);
-    /* Send everything the node must know by hub_send() before returning; the hub puts
-     * snapshot_begin and _end around it. Called from the loop when the session is ready
-     * for it, never from within a call of this interface. */
-    void (*on_snapshot)(void *data, struct hub_node *n);
+    /* Add everything a node must know by hub_snapshot_add() before returning; whatever
+     * the node is, it is the same. The hub keeps it for those who ask next, and brings it
+     * up to date itself with what is sent meanwhile. Called from the loop, never from
+     * within a call of this interface. */
+    void (*on_snapshot)(void *data, struct hub_snapshot *s);
     void (*on_message)(void *data, struct hub_node *n, const Mayfly__V1__Envelope *m);
     /* The session is over and cannot resume; reason is for people. */
     void (*on_leave)(void *data, struct hub_node *n, const char *reason);
@@ -58,11 +60,18 @@ void hub_set_accepting(struct hub *h, bool accepting);
  */
 void hub_resync(struct hub *h, struct hub_node *n);
 
+int hub_snapshot_add(struct hub_snapshot *s, const Mayfly__V1__Envelope *m);
+/* It is not whole (no memory): it is put together anew a little later. */
+void hub_snapshot_fail(struct hub_snapshot *s);
+
 /* Queues a copy. A FunctionState or NodeState replaces an older one of the same key that
  * was not yet put on the wire. Never blocks; on outbox overflow the node gets a snapshot.
  */
 int hub_send(struct hub *h, struct hub_node *n, const Mayfly__V1__Envelope *m);
-void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m); /* packs once */
+/* To all nodes, at the end of the loop's turn or (with thousands of nodes) up to 50 ms
+ * later: packed once, together with what else is said to all. An older state never comes
+ * after a newer one, whichever way they were sent. */
+void hub_broadcast(struct hub *h, const Mayfly__V1__Envelope *m);
 
 struct hub_node *hub_find(const struct hub *h, const char *name); /* or NULL */
 void hub_each(struct hub *h, void (*each)(void *data, struct hub_node *n), void *data);

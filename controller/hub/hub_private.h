@@ -1,4 +1,5 @@
-/* The hub's insides: sessions and who may join (hub.c), what goes out (hub_out.c). */
+/* The hub's insides: sessions and who may join (hub.c), the nodes by name (hub_nodes.c),
+ * what goes out (hub_out.c), and all that a new session must know (hub_snapshot.c). */
 #ifndef CONTROLLER_HUB_PRIVATE_H
 #define CONTROLLER_HUB_PRIVATE_H
 
@@ -25,6 +26,8 @@ struct hub_conn {
 
 struct hub_node {
     struct list link;
+    struct list waits; /* in hub.waiting, while it wants a snapshot */
+    struct hub_node *next_same_hash;
     struct hub *hub;
     struct hub_conn *conn; /* NULL: lost, may resume until resume_until_ms */
     struct session session;
@@ -35,8 +38,23 @@ struct hub_node {
     uint64_t acked_ours; /* what we have last acknowledged */
     bool wants_snapshot; /* state is not queued: the snapshot will bring it */
     bool in_snapshot;
+    bool takes_batches;
+    bool has_slot; /* one of SNAPSHOT_SLOTS, since slot_ms */
+    uint64_t slot_ms;
     bool broken; /* its session cannot be resumed: messages were dropped */
     void *data;
+};
+
+/* A snapshot's content, packed once: batches, and what does not fit into one. */
+struct hub_snapshot {
+    struct session_body **bodies;
+    bool *is_batch;
+    size_t n, capacity;
+    size_t n_states;
+    struct buf open; /* the batch that is being filled */
+    bool failed;
+    bool ready;           /* bodies and `since` together are all there is to know */
+    struct session since; /* newest by key of what was sent since; never numbered */
 };
 
 struct hub {
@@ -46,12 +64,24 @@ struct hub {
     struct wire *wire;
     struct wire_listener *listener;
     struct list conns;
+    size_t n_conns;
     struct list nodes;
     size_t n_nodes;
+    struct hub_node **by_name; /* chains */
+    size_t n_chains;           /* a power of two */
+    struct list waiting;       /* nodes that want a snapshot */
+    unsigned n_slots;          /* taken */
+    struct hub_snapshot snapshot;
+    struct hub_node *speaker; /* whose message the owner is taking just now, or NULL */
+    struct session pending;   /* said to all in this turn; never numbered */
+    uv_prepare_t turn;        /* sends it … */
+    uv_timer_t gather;        /* … or a little later */
+    uint64_t flush_after_ns;
     uint64_t revision; /* of snapshots */
     uv_timer_t tick;
     uv_timer_t later; /* snapshots are made from the loop, never from within a call */
-    unsigned open_timers;
+    unsigned open_handles;
+    unsigned ticks;
     bool refusing; /* hub_set_accepting(false) */
     bool closing;
     void (*on_closed)(void *data);
@@ -64,6 +94,28 @@ void hub_conn_close(struct hub_conn *c);
 void hub_conn_send_plain(struct hub_conn *c, const Mayfly__V1__Envelope *m);
 /* Puts on the wire what fits, and sees whether a snapshot can begin. */
 void hub_node_pump(struct hub_node *n);
+/* Sends what is pending, now. */
+void hub_flush(struct hub *h);
+/* An item for this node; key "": nothing replaces it. Ends a node that has no room. */
+int hub_queue(struct hub_node *n, const char *key, struct session_body *body);
+int hub_queue_batch(struct hub_node *n, struct session_body *batch);
+
+/* hub_snapshot.c */
+#define SNAPSHOT_KEY                                                  \
+    "snapshot" /* of its end, while that waits; no state has this key \
+                */
 void hub_later_cb(uv_timer_t *timer); /* makes the snapshots that can begin */
+void hub_snapshot_want(struct hub_node *n);
+void hub_snapshot_later(struct hub_node *n); /* looks whether it can begin */
+void hub_snapshot_note(struct hub *h, const char *key, struct session_body *body);
+void hub_snapshot_drop(struct hub_snapshot *s);
+/* The node's snapshot is on the wire, is too slow to keep others waiting, or is gone. */
+void hub_slot_release(struct hub_node *n);
+void hub_slot_tick(struct hub_node *n, uint64_t now_ms);
+
+/* hub_nodes.c */
+int hub_nodes_init(struct hub *h); /* -ENOMEM */
+void hub_nodes_add(struct hub *h, struct hub_node *n);
+void hub_nodes_remove(struct hub_node *n);
 
 #endif /* CONTROLLER_HUB_PRIVATE_H */

@@ -16,7 +16,8 @@
 #include "common/list.h"
 #include "controller/hub/hub.h"
 
-#define STATES 50
+#define STATES     50
+#define STATES_MAX 5000
 
 struct bench {
     uv_loop_t loop;
@@ -30,9 +31,14 @@ struct bench {
     uint64_t last_up;   /* number in the last report that the hub got */
     uint64_t last_down; /* version in the last function state that the link got */
     bool in_order;
-    bool ask_later;    /* the owner does not ask for a snapshot when a node joins */
-    unsigned n_states; /* of a snapshot */
-    unsigned begun, in_snapshot; /* states since the last begin, by the link's count */
+    bool plain;     /* the link takes no batches */
+    bool ask_later; /* the owner does not ask for a snapshot when a node joins */
+    unsigned
+        n_states; /* of a snapshot; `snapshots` counts how often it is put together */
+    unsigned begun, in_snapshot; /* different states since the last begin, at the link */
+    bool seen[STATES_MAX];
+    uint64_t newest[STATES_MAX]; /* version last seen */
+    bool went_back;              /* an older one came after it */
     unsigned whole;              /* snapshots that had begin, all states and end */
     char down_reason[128];
     uv_timer_t limit;
@@ -192,16 +198,36 @@ static void send_state(struct bench *b, uint64_t version, const char *name)
     (void)hub_send(b->hub, b->node, &m);
 }
 
-static void on_snapshot(void *data, struct hub_node *n)
+static void broadcast_state(struct bench *b, uint64_t version, const char *name)
+{
+    Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+    Mayfly__V1__FunctionState f = MAYFLY__V1__FUNCTION_STATE__INIT;
+
+    f.namespace_ = (char *)(uintptr_t) "default";
+    f.name = (char *)(uintptr_t)name;
+    f.serving = version;
+    m.body_case = MAYFLY__V1__ENVELOPE__BODY_FUNCTION;
+    m.function = &f;
+    hub_broadcast(b->hub, &m);
+}
+
+static void on_snapshot(void *data, struct hub_snapshot *s)
 {
     struct bench *b = data;
 
     b->snapshots++;
     for (unsigned i = 0; i < b->n_states; i++) {
+        Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
+        Mayfly__V1__FunctionState f = MAYFLY__V1__FUNCTION_STATE__INIT;
         char name[16];
 
         (void)snprintf(name, sizeof(name), "f%u", i);
-        send_state(b, 1, name);
+        f.namespace_ = (char *)(uintptr_t) "default";
+        f.name = name;
+        f.serving = 1;
+        m.body_case = MAYFLY__V1__ENVELOPE__BODY_FUNCTION;
+        m.function = &f;
+        assert_int_equal(hub_snapshot_add(s, &m), 0);
     }
 }
 
@@ -232,6 +258,7 @@ static void fill_hello(void *data, Mayfly__V1__Hello *hello)
     hello->boot = (char *)(uintptr_t) "b1";
     hello->gateway = (char *)(uintptr_t) "192.0.2.1:8080";
     hello->token = (char *)(uintptr_t)b->token;
+    hello->batches = !b->plain;
 }
 
 static void on_welcome(void *data, const Mayfly__V1__Welcome *w)
@@ -244,6 +271,19 @@ static void on_welcome(void *data, const Mayfly__V1__Welcome *w)
     check_done(b);
 }
 
+static void note_seen(struct bench *b, const Mayfly__V1__FunctionState *f)
+{
+    unsigned long i = strtoul(f->name + 1, NULL, 10);
+
+    if (f->name[0] != 'f' || i >= STATES_MAX) {
+        return;
+    }
+    b->in_snapshot += !b->seen[i];
+    b->seen[i] = true;
+    b->went_back = b->went_back || f->serving < b->newest[i];
+    b->newest[i] = f->serving;
+}
+
 static void on_state(void *data, const Mayfly__V1__Envelope *m)
 {
     struct bench *b = data;
@@ -251,12 +291,13 @@ static void on_state(void *data, const Mayfly__V1__Envelope *m)
     switch (m->body_case) {
     case MAYFLY__V1__ENVELOPE__BODY_FUNCTION:
         b->states_seen++;
-        b->in_snapshot++;
+        note_seen(b, m->function);
         b->last_down = m->function->serving;
         break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_BEGIN:
         b->begun++;
         b->in_snapshot = 0;
+        memset(b->seen, 0, sizeof(b->seen));
         break;
     case MAYFLY__V1__ENVELOPE__BODY_SNAPSHOT_END:
         b->whole += b->in_snapshot == b->n_states;
@@ -378,7 +419,12 @@ static bool has_left(struct bench *b)
 
 static bool has_second_snapshot(struct bench *b)
 {
-    return b->snapshots == 2 && b->states_seen >= 2 * STATES;
+    return b->begun == 2 && b->states_seen >= 2 * STATES;
+}
+
+static bool has_second_snapshot_whole(struct bench *b)
+{
+    return b->begun == 2 && b->whole == 2;
 }
 
 static bool has_joined(struct bench *b)
@@ -493,7 +539,7 @@ static void snapshots_are_whole(void **state)
 
     bench_open(&b, "secret", 2000, 0);
     b.ask_later = true;
-    b.n_states = 5000; /* more than the wire takes at once */
+    b.n_states = STATES_MAX; /* more than the wire takes at once */
     run_until(&b, has_joined);
     for (unsigned i = 0; i < b.n_states; i += 2) {
         char name[16];
@@ -510,8 +556,99 @@ static void snapshots_are_whole(void **state)
     hub_resync(b.hub, b.node);
     run_until(&b, has_two_whole);
     assert_int_equal(b.begun, 2);
-    assert_int_equal(b.snapshots, 2);
+    assert_int_equal(b.snapshots, 1); /* the second is the first, and what came since */
     assert_int_equal(b.joins, 1);
+    bench_close(&b);
+}
+
+/* What is said to all in one turn comes once for each function, the newest; a state that
+ * is sent to one node meanwhile is not followed by an older one. */
+static void says_the_newest_to_all(void **state)
+{
+    struct bench b;
+    unsigned before;
+    (void)state;
+
+    bench_open(&b, "secret", 2000, 0);
+    run_until(&b, has_snapshot);
+    before = b.states_seen;
+    for (uint64_t v = 2; v <= 7; v++) {
+        broadcast_state(&b, v, "f0");
+        broadcast_state(&b, 2, "f1");
+    }
+    send_state(&b, 8, "f0");
+    broadcast_state(&b, 9, "f2");
+    run_until(&b, has_version_9);
+    assert_int_equal(b.states_seen - before, 4); /* the one alone, and a batch of three */
+    assert_int_equal(b.newest[0], 8);
+    assert_int_equal(b.newest[1], 2);
+    assert_false(b.went_back);
+    bench_close(&b);
+}
+
+/* A later snapshot has what was sent since the first, to all or to one, and whether or
+ * not it was on the wire. */
+static void a_later_snapshot_is_as_new(void **state)
+{
+    struct bench b;
+    (void)state;
+
+    bench_open(&b, "secret", 300, 0);
+    run_until(&b, has_snapshot);
+    broadcast_state(&b, 3, "f3");
+    send_state(&b, 9, "f4");
+    run_until(&b, has_version_9);
+    b.cut = true;
+    pair_close(b.pair);
+    run_until(&b, has_left);
+    broadcast_state(&b, 5, "f5");
+    memset(b.newest, 0, sizeof(b.newest));
+    b.states_seen = STATES;
+    b.cut = false;
+    run_until(&b, has_second_snapshot_whole);
+    assert_int_equal(b.snapshots, 1); /* nothing was packed again */
+    assert_int_equal(b.newest[0], 1);
+    assert_int_equal(b.newest[3], 3);
+    assert_int_equal(b.newest[4], 9);
+    assert_int_equal(b.newest[5], 5);
+    assert_false(b.went_back);
+    bench_close(&b);
+}
+
+/* So many changes that a snapshot is better put together anew: it is. */
+static void a_snapshot_is_not_kept_for_ever(void **state)
+{
+    struct bench b;
+    (void)state;
+
+    bench_open(&b, "secret", 2000, 0);
+    run_until(&b, has_snapshot);
+    for (unsigned i = 0; i < 3000; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "g%u", i);
+        broadcast_state(&b, 2, name);
+    }
+    hub_resync(b.hub, b.node);
+    run_until(&b, has_two_whole);
+    assert_int_equal(b.snapshots, 2);
+    bench_close(&b);
+}
+
+/* An agent that does not know of batches gets the same, one by one. */
+static void tells_an_older_agent_one_by_one(void **state)
+{
+    struct bench b;
+    (void)state;
+
+    bench_open(&b, "secret", 2000, 0);
+    b.plain = true;
+    run_until(&b, has_snapshot);
+    broadcast_state(&b, 2, "f1");
+    broadcast_state(&b, 9, "f2");
+    run_until(&b, has_version_9);
+    assert_int_equal(b.newest[1], 2);
+    assert_int_equal(b.whole, 1);
     bench_close(&b);
 }
 
@@ -682,6 +819,10 @@ int main(void)
         cmocka_unit_test(survives_garbage),
         cmocka_unit_test(snapshots_when_asked),
         cmocka_unit_test(snapshots_are_whole),
+        cmocka_unit_test(says_the_newest_to_all),
+        cmocka_unit_test(a_later_snapshot_is_as_new),
+        cmocka_unit_test(a_snapshot_is_not_kept_for_ever),
+        cmocka_unit_test(tells_an_older_agent_one_by_one),
         cmocka_unit_test(tells_agents_to_come_back),
         cmocka_unit_test(closes_without_connections),
     };

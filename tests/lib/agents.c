@@ -105,6 +105,11 @@ static struct agents_node *node_named(struct agents *b, const char *name)
     return NULL;
 }
 
+int agents_hub_send(struct agents *b, struct hub_node *to, const Mayfly__V1__Envelope *m)
+{
+    return to != NULL ? hub_send(b->hub, to, m) : hub_snapshot_add(b->snapshot, m);
+}
+
 static void send_peer(struct agents *b, struct hub_node *to, const struct agents_node *n)
 {
     char gateway[32];
@@ -118,7 +123,7 @@ static void send_peer(struct agents *b, struct hub_node *to, const struct agents
     convert_node_to_wire(&wire, &state);
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_NODE;
     m.node = &wire;
-    CHECK(hub_send(b->hub, to, &m) == 0);
+    CHECK(agents_hub_send(b, to, &m) == 0);
 }
 
 static void on_join(void *data, struct hub_node *session, const Mayfly__V1__Hello *hello)
@@ -139,20 +144,23 @@ static void on_join(void *data, struct hub_node *session, const Mayfly__V1__Hell
     hub_resync(b->hub, session);
 }
 
-static void on_snapshot(void *data, struct hub_node *session)
+static void on_snapshot(void *data, struct hub_snapshot *s)
 {
     struct agents *b = data;
 
+    b->snapshot = s;
+
     for (unsigned i = 0; i < AGENTS_MAX; i++) {
         if (b->nodes[i].session != NULL) {
-            send_peer(b, session, &b->nodes[i]);
+            send_peer(b, NULL, &b->nodes[i]);
         }
     }
     for (size_t i = 0; i < b->n_functions; i++) {
         if (b->functions[i].state.revision > 0) {
-            agents_send_function(b, session, &b->functions[i]);
+            agents_send_function(b, NULL, &b->functions[i]);
         }
     }
+    b->snapshot = NULL;
 }
 
 static void on_leave(void *data, struct hub_node *session, const char *reason)

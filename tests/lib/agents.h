@@ -62,7 +62,8 @@ struct agents {
     size_t n_functions;
     char hub_url[64];
     char packages_url[64];
-    char token_file[64]; /* "" for a cluster without a token */
+    char token_file[64];           /* "" for a cluster without a token */
+    struct hub_snapshot *snapshot; /* while one is put together */
     uint64_t revision;
     struct buf log_text; /* of log chunks */
     bool log_end;

@@ -16,7 +16,7 @@ void agents_send_function(struct agents *b, struct hub_node *to,
     CHECK(convert_function_to_wire(&wire, &fn->state) == 0);
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_FUNCTION;
     m.function = &wire;
-    CHECK(hub_send(b->hub, to, &m) == 0);
+    CHECK(agents_hub_send(b, to, &m) == 0);
     convert_function_free(&wire);
 }
 

@@ -4,6 +4,8 @@
 
 #include "tests/lib/agents.h"
 
+/* to NULL: into the snapshot that is being put together. */
+int agents_hub_send(struct agents *b, struct hub_node *to, const Mayfly__V1__Envelope *m);
 void agents_send_function(struct agents *b, struct hub_node *to,
                           struct agents_function *fn);
 /* As if that node had no grant; to it alone. */

@@ -77,6 +77,32 @@ static void keeps_behind_a_barrier(void **state)
     session_reset(&s);
 }
 
+/* What waits is dropped only behind the item that is named, if that waits as well: a
+ * snapshot before it stays whole. Events, which have no key, always stay. */
+static void drops_what_is_behind(void **state)
+{
+    struct session s;
+
+    session_init(&s, 0);
+    queue(&s, "f/x", 'x');
+    queue(&s, "end", 'E');
+    queue(&s, "f/y", 'y');
+    queue(&s, "", 'a');
+    session_drop_unsent_keys(&s, "end");
+    assert_false(session_has_unsent(&s, "f/y"));
+    assert_int_equal(next(&s, 1), 'x');
+    assert_int_equal(next(&s, 2), 'E');
+    assert_int_equal(next(&s, 3), 'a');
+    assert_null(session_next(&s));
+
+    queue(&s, "f/z", 'z');
+    queue(&s, "", 'b');
+    session_drop_unsent_keys(&s, "end"); /* it is on the wire */
+    assert_int_equal(next(&s, 4), 'b');
+    assert_null(session_next(&s));
+    session_reset(&s);
+}
+
 /* After a reconnect exactly what the other side lacks goes out again, under its numbers.
  */
 static void resumes(void **state)
@@ -135,6 +161,7 @@ int main(void)
         cmocka_unit_test(numbers_in_order),       cmocka_unit_test(replaces_by_key),
         cmocka_unit_test(keeps_behind_a_barrier), cmocka_unit_test(resumes),
         cmocka_unit_test(refuses_nonsense),       cmocka_unit_test(is_bounded),
+        cmocka_unit_test(drops_what_is_behind),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

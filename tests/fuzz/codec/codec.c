@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "proto/batch.h"
 #include "proto/codec.h"
 #include "proto/convert.h"
 #include "proto/key.h"
@@ -72,7 +73,7 @@ static void trip_report(const Mayfly__V1__NodeReport *m)
     convert_report_release(&r);
 }
 
-static void look_at(const Mayfly__V1__Envelope *m)
+static void look_at(void *data, const Mayfly__V1__Envelope *m)
 {
     struct session_body *body = wire_body(m);
     struct error err = {0};
@@ -94,6 +95,8 @@ static void look_at(const Mayfly__V1__Envelope *m)
         struct version_report v;
 
         check_error(convert_version_report_from_wire(&v, m->version_report, &err), &err);
+    } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_BATCH) {
+        batch_each(m->batch, look_at, data); /* no batch is in one */
     }
 }
 
@@ -108,7 +111,7 @@ static int read_all(const uint8_t *data, size_t size, size_t step, size_t *ret_n
     for (size_t at = 0; at < size && rc >= 0; at += step) {
         CHECK(codec_feed(&r, data + at, size - at < step ? size - at : step) == 0);
         while ((rc = codec_next(&r, &m)) == 1) {
-            look_at(m);
+            look_at(NULL, m);
             mayfly__v1__envelope__free_unpacked(m, NULL);
             (*ret_n)++;
         }
