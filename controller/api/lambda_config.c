@@ -259,23 +259,52 @@ static json_t *spec_json(struct lambda *l, const json_t *latest)
     return s;
 }
 
-/* The native rules' refusal, in AWS's words where it has some. */
+/* The native rules' refusal. */
 static void refuse(struct lambda *l, const struct error *err)
 {
-    const char *name = strncmp(err->text, "env.", 4) == 0 ? err->text + 4 : NULL;
+    lambda_fail(l, err->code == -ENOMEM ? LAMBDA_E_SERVICE : LAMBDA_E_INVALID_PARAMETER,
+                "%s", err->text);
+}
 
-    if (err->code == -ENOMEM) {
-        lambda_fail(l, LAMBDA_E_SERVICE, "%s", err->text);
-    } else if (name != NULL && strstr(err->text, "is set by the platform") != NULL) {
+/* AWS lets nobody set these; natively all but a few are allowed. Credentials are, since
+ * functions have none from the platform. */
+static bool check_reserved(struct lambda *l)
+{
+    static const char *const reserved[] = {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    };
+    const json_t *env =
+        json_object_get(json_object_get(l->json, "Environment"), "Variables");
+    char used[sizeof(reserved) / sizeof(reserved[0]) * 40] = "";
+    char *end = used;
+
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        if (json_object_get(env, reserved[i]) != NULL) {
+            end = stpcpy(stpcpy(end, end == used ? "" : ", "), reserved[i]);
+        }
+    }
+    if (end != used) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
                     "Lambda was unable to configure your environment variables because "
                     "the environment variables you have provided contains reserved keys "
                     "that are currently not supported for modification. Reserved keys "
-                    "used in this request: %.*s",
-                    (int)strcspn(name, " :"), name);
-    } else {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, "%s", err->text);
+                    "used in this request: %s",
+                    used);
     }
+    return end == used;
 }
 
 static bool check_runtime(struct lambda *l, bool create)
@@ -317,7 +346,7 @@ bool lambda_config_read(struct lambda *l, const json_t *function)
     int rc;
 
     if (!check(l, function == NULL) || !check_supported(l) ||
-        !check_runtime(l, function == NULL)) {
+        !check_runtime(l, function == NULL) || !check_reserved(l)) {
         return false;
     }
     if (l->has_spec) {
