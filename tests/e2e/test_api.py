@@ -97,7 +97,7 @@ def test_unknown_paths(shared):
 def test_other_methods_are_405_and_named(shared):
     for template, item in OPENAPI["paths"].items():
         path = re.sub(r"\{\w+\}", "x", template)
-        allowed = {m.upper() for m in item if m in ("get", "put", "patch", "delete")}
+        allowed = {m.upper() for m in item if m in ("get", "put", "post", "patch", "delete")}
         allowed |= {"HEAD"} if "GET" in allowed else set()
         for method in ("GET", "PUT", "DELETE", "POST", "PATCH", "OPTIONS"):
             if method in allowed:
@@ -421,11 +421,12 @@ def test_waiting_for_a_version(make_controller):
 
 def test_every_operation_answers_as_documented(shared):
     sample = {"namespace": "default", "name": "nobody", "version": "1", "digest": "0" * 64,
-              "node": "nobody"}
+              "node": "nobody", "alias": "live", "id": "nobody"}
     for template, item in OPENAPI["paths"].items():
         path = template.format(**sample)
-        for method in ("get", "put", "delete"):
+        for method in ("get", "put", "post", "delete"):
             if method in item:
-                shared.call(method.upper(), path, b"" if method == "put" else None)
+                body = b"" if method in ("put", "post") else None
+                shared.call(method.upper(), path, body)
         if "get" in item:
             shared.call("HEAD", path)
