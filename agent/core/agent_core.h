@@ -249,6 +249,9 @@ void agent_core_call_named(struct agent_core *a, struct call *c, const char *nam
 /* The version that was published under this number; 0: there is none here. */
 uint64_t agent_core_published(const struct agent_core *a, const char *namespace_,
                               const char *name, uint64_t published);
+/* The way back: the number under which this version was published, or 0. */
+uint64_t agent_core_published_as(const struct agent_core *a, const char *namespace_,
+                                 const char *name, uint64_t number);
 /* A dispatched or forwarded call has ended. cause: CAUSE_NONE or why it failed. Calls
  * that waited may be dispatched before this returns; c itself is not looked at again. */
 void agent_core_call_done(struct agent_core *a, struct call *c, enum cause cause,

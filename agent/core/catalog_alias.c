@@ -99,3 +99,12 @@ uint64_t agent_core_published(const struct agent_core *a, const char *namespace_
     }
     return 0;
 }
+
+uint64_t agent_core_published_as(const struct agent_core *a, const char *namespace_,
+                                 const char *name, uint64_t number)
+{
+    const struct function *f = catalog_find(a, namespace_, name);
+    const struct version *v = f != NULL && !f->deleted ? catalog_wanted(f, number) : NULL;
+
+    return v != NULL ? v->published : 0;
+}

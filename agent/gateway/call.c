@@ -570,6 +570,7 @@ int call_begin_as(struct gateway *g, struct http_exchange *x,
     c->route.n = 1;
     (void)snprintf(t->namespace_, sizeof(t->namespace_), "%s", input->namespace_);
     (void)snprintf(t->name, sizeof(t->name), "%s", input->name);
+    (void)snprintf(t->qualifier, sizeof(t->qualifier), "%s", input->qualifier);
     t->path = HTTP_STR("/");
     random_uuid(c->request_id);
     c->mark = (struct mark){.left_ms = MARK_LEFT_NONE};

@@ -65,6 +65,7 @@ struct call_face {
 /* A call of our own making, in place of the request as it came. */
 struct call_input {
     const char *namespace_, *name;
+    const char *qualifier; /* as of a path: an alias, a version's number, or "" */
     struct http_str method;
     struct http_headers headers; /* outlive the call: in `data` */
     struct buf *body;            /* taken over */

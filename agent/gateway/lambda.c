@@ -187,6 +187,7 @@ void invoke_call(struct invoke *i, const struct call_face *face)
     const struct call_input input = {
         .namespace_ = i->namespace_,
         .name = i->native,
+        .qualifier = i->qualifier,
         .method = HTTP_STR("POST"),
         .headers = {i->headers, i->n_headers},
         .body = &i->body,
@@ -374,6 +375,28 @@ static const struct http_exchange_ops collect_ops = {
 
 /* --- begin ------------------------------------------------------------------------ */
 
+/* Native calls name aliases as AWS does, but versions by numbers of their own. False: no
+ * version was published under this number, or this names nothing. */
+static bool read_qualifier(struct invoke *i)
+{
+    const char *q = i->ref.qualifier;
+    uint64_t number;
+
+    if (*q == '\0' || strcmp(q, LAMBDA_LATEST) == 0) {
+        return true;
+    }
+    if (strspn(q, "0123456789") != strlen(q)) {
+        (void)stpcpy(i->qualifier, q);
+        return alias_name_valid(q, strlen(q));
+    }
+    number = strlen(q) < 16 ? agent_core_published(i->gateway->core, i->namespace_,
+                                                   i->native, strtoull(q, NULL, 10))
+                            : 0;
+    (void)snprintf(i->qualifier, sizeof(i->qualifier), "%llu",
+                   (unsigned long long)number);
+    return number > 0;
+}
+
 /* Which function, for whom. False: answered. */
 static bool admit(struct invoke *i)
 {
@@ -403,8 +426,7 @@ static bool admit(struct invoke *i)
     }
     if ((i->ref.account[0] != '\0' &&
          strcmp(i->ref.account, i->gateway->lambda.account) != 0) ||
-        lambda_name_to_native(i->native, i->ref.name) < 0 ||
-        (i->ref.qualifier[0] != '\0' && strcmp(i->ref.qualifier, LAMBDA_LATEST) != 0)) {
+        lambda_name_to_native(i->native, i->ref.name) < 0 || !read_qualifier(i)) {
         not_found(i);
         return false;
     }

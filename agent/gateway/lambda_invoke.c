@@ -46,22 +46,36 @@ static void body(struct gateway_call *c, const char *data, size_t len)
     }
 }
 
+void invoke_executed_version(char ret[24], const struct gateway_call *c)
+{
+    const struct invoke *i = c->face_data;
+    uint64_t n = i->qualifier[0] != '\0'
+                     ? agent_core_published_as(c->gateway->core, i->namespace_, i->native,
+                                               c->version)
+                     : 0;
+
+    (void)snprintf(ret, 24, "%llu", (unsigned long long)n);
+    if (n == 0) {
+        (void)stpcpy(ret, LAMBDA_LATEST);
+    }
+}
+
 /* --- the log's tail --------------------------------------------------------------- */
 
 /* START, END and REPORT, as AWS's log has them. */
 static char *log_result(const struct gateway_call *c)
 {
-    char text[LAMBDA_TAIL_BYTES];
+    char text[LAMBDA_TAIL_BYTES], executed[24];
     double ms = (double)(clock_mono_us() - c->arrived_us) / 1000.0;
     const struct version *v = c->core_open ? c->call.version : NULL;
     unsigned char *out;
     int n;
 
+    invoke_executed_version(executed, c);
     n = snprintf(text, sizeof(text),
                  "START RequestId: %s Version: %s\nEND RequestId: %s\nREPORT RequestId: "
                  "%s\tDuration: %.2f ms\tBilled Duration: %.0f ms",
-                 c->request_id, LAMBDA_LATEST, c->request_id, c->request_id, ms,
-                 ms + 0.5);
+                 c->request_id, executed, c->request_id, c->request_id, ms, ms + 0.5);
     if (v != NULL) {
         n += snprintf(text + n, sizeof(text) - (size_t)n, "\tMemory Size: %u MB",
                       version_spec(v)->memory_mib);
@@ -84,14 +98,16 @@ static void answer(struct gateway_call *c, bool function_error, const char *data
                    size_t len)
 {
     struct invoke *i = c->face_data;
-    char *tail = i->tail ? log_result(c) : NULL;
+    char *tail = i->tail ? log_result(c) : NULL, executed[24];
     struct http_header list[5] = {
         {HTTP_STR("x-amzn-RequestId"), http_str(c->request_id)},
         {HTTP_STR("Content-Type"), HTTP_STR("application/json")},
-        {HTTP_STR("X-Amz-Executed-Version"), HTTP_STR(LAMBDA_LATEST)},
     };
-    size_t n = 3;
+    size_t n = 2;
 
+    invoke_executed_version(executed, c);
+    list[n++] =
+        (struct http_header){HTTP_STR("X-Amz-Executed-Version"), http_str(executed)};
     if (function_error) {
         list[n++] =
             (struct http_header){HTTP_STR("X-Amz-Function-Error"), HTTP_STR("Unhandled")};

@@ -38,6 +38,7 @@ struct invoke {
     struct lambda_ref ref;
     char namespace_[SPEC_NAME_MAX + 1];
     char native[SPEC_NAME_MAX + 1];
+    char qualifier[LAMBDA_QUALIFIER_MAX + 1]; /* as native calls have it */
     char region[LAMBDA_REGION_MAX + 1];
     struct sigv4_claim claim;
     EVP_MD_CTX *hash;
@@ -104,6 +105,9 @@ void lambda_relay_begin(struct gateway *g, struct http_exchange *x);
 extern const struct call_face lambda_invoke_face, lambda_stream_face, lambda_url_face;
 void invoke_head_common(struct invoke *i, const struct gateway_call *c,
                         struct http_headers headers);
+/* The published number of the version that ran, if the caller named one or an alias; else
+ * "$LATEST". */
+void invoke_executed_version(char ret[24], const struct gateway_call *c);
 /* What was gathered is mayfly's own word about a failure (of another agent)? Then it
  * becomes the call's cause and text. */
 bool invoke_reply_is_failure(struct invoke *i, struct gateway_call *c);

@@ -9,14 +9,17 @@
 static void begin(struct gateway_call *c)
 {
     struct invoke *i = c->face_data;
-    const struct http_header list[] = {
+    char executed[24];
+    struct http_header list[] = {
         {HTTP_STR("x-amzn-RequestId"), http_str(c->request_id)},
         {HTTP_STR("Content-Type"), HTTP_STR(EVENTSTREAM_TYPE)},
-        {HTTP_STR("X-Amz-Executed-Version"), HTTP_STR(LAMBDA_LATEST)},
+        {HTTP_STR("X-Amz-Executed-Version"), {executed, 0}},
     };
 
     if (!i->begun) {
         i->begun = true;
+        invoke_executed_version(executed, c);
+        list[2].value.len = strlen(executed);
         (void)http_exchange_respond(c->exchange, 200, (struct http_headers){list, 3},
                                     HTTP_BODY_CHUNKED);
     }

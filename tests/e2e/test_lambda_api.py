@@ -215,3 +215,31 @@ def test_one_registry(dev, aws, package, echo):
     assert "l---echo-01" in dev.mayfly("list", "-o", "name").stdout
     dev.mayfly("delete", "native")
     assert aws.invoke("native", {}).status == 404
+
+
+# A published version is called by its number, an alias by its name, and the reply says which
+# version ran; what is neither is not found.
+def test_qualifiers(dev, aws, package):
+    source = package("q", {"bootstrap": BOOTSTRAP})
+    dev.deploy(source, "q", "--runtime", "provided", "-e", "COLOUR=red")
+    dev.deploy(source, "q", "--runtime", "provided", "-e", "COLOUR=green")
+    dev.mayfly("publish", "q")
+    dev.mayfly("alias", "set", "q", "live", "2")
+    dev.deploy(source, "q", "--runtime", "provided", "-e", "COLOUR=blue")
+
+    def ran(name, query=""):
+        reply = aws.invoke(name, {"what": "env"}, query=query)
+        return reply.json().get("env"), reply.headers.get("X-Amz-Executed-Version")
+
+    wait_for("the version at the gateway", lambda: ran("q%3A1") == ("green", "1"))
+    wait_for("the alias at the gateway", lambda: ran("q%3Alive") == ("green", "1"))
+    wait_for("the deployment at the gateway", lambda: ran("q") == ("blue", "$LATEST"))
+    assert ran("q", "?Qualifier=live") == ("green", "1")
+    assert ran("q", "?Qualifier=1") == ("green", "1")
+    stream = aws.request("POST", "/2021-11-15/functions/q%3Alive/response-streaming-invocations", b"{}")
+    assert (stream.status, stream.headers["X-Amz-Executed-Version"]) == (200, "1")
+    assert ran("q", "?Qualifier=%24LATEST") == ("blue", "$LATEST")
+    for name in ("q%3A2", "q%3A0", "q%3Anone"):
+        reply = aws.invoke(name, {})
+        assert (reply.status, reply.headers["x-amzn-ErrorType"]) == (404, "ResourceNotFoundException"), reply
+    dev.mayfly("delete", "q")

@@ -226,7 +226,8 @@ static void failed_calls_count(void **state)
     world_free(w);
 }
 
-/* A published version is found by the number that it was published under. */
+/* A published version is found by the number that it was published under, and the other
+ * way round. */
 static void published_number(void **state)
 {
     struct world *w = world_new(0, 0);
@@ -237,6 +238,9 @@ static void published_number(void **state)
     assert_int_equal(agent_core_published(w->core, "default", "hello", 1), 2);
     assert_int_equal(agent_core_published(w->core, "default", "hello", 2), 0);
     assert_int_equal(agent_core_published(w->core, "default", "other", 1), 0);
+    assert_int_equal(agent_core_published_as(w->core, "default", "hello", 2), 1);
+    assert_int_equal(agent_core_published_as(w->core, "default", "hello", 1), 0);
+    assert_int_equal(agent_core_published_as(w->core, "default", "other", 2), 0);
     world_free(w);
 }
 
