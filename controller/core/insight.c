@@ -157,11 +157,16 @@ void insight_counted_free(struct insight_counted *c)
     *c = (struct insight_counted){0};
 }
 
-void insight_free(struct controller_core *c, struct core_function *f)
+void insight_end(struct controller_core *c, struct core_function *f)
+{
+    alarms_clear(&c->alarms, &f->insight.over);
+    insight_free(f);
+}
+
+void insight_free(struct core_function *f)
 {
     struct insight *in = &f->insight;
 
-    alarms_clear(&c->alarms, &in->over);
     free(in->window);
     free(in->last);
     *in = (struct insight){0};

@@ -55,7 +55,10 @@ struct insight_counted {
 void insight_report(struct controller_core *c, struct core_load *l,
                     const struct version_load *v);
 void insight_counted_free(struct insight_counted *c);
-void insight_free(struct controller_core *c, struct core_function *f);
+/* The function is gone, or begins anew. */
+void insight_end(struct controller_core *c, struct core_function *f);
+/* The core ends, and its alarms are no more. */
+void insight_free(struct core_function *f);
 
 /* {"count", "p50_ms", "p90_ms", "p99_ms"} of the last minute; null without calls. */
 json_t *insight_latency_view(const struct core_function *f);

@@ -164,7 +164,7 @@ void nodes_forget_loads(struct controller_core *c, struct core_function *f)
         drop_load(c, container_of(it, struct core_load, of_function));
     }
     f->totals = (struct core_totals){0};
-    insight_free(c, f);
+    insight_end(c, f);
 }
 
 static void take_load(struct controller_core *c, struct core_node *n,

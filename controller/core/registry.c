@@ -217,7 +217,7 @@ void registry_collect(struct controller_core *c, struct core_function *f)
     list_remove(&f->dirty);
     scheduler_forget(c, f);
     alarms_clear(&c->alarms, &f->alarm);
-    insight_free(c, f);
+    insight_end(c, f);
     keymap_remove(&c->functions_by_name, &f->entry);
     list_remove(&f->of_namespace);
     record_free(&f->record);
@@ -647,7 +647,7 @@ void registry_free(struct controller_core *c)
                 remove_body(c, f, container_of(body, struct core_body, link));
             }
             record_free(&f->record);
-            insight_free(c, f);
+            insight_free(f);
             free(f);
         }
         free(ns);

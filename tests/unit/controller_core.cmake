@@ -8,7 +8,7 @@ foreach(part store requests deploy traffic rollout layers nodes orders places ex
 endforeach()
 mayfly_test(test_controller_core_memory unit
   SOURCES ${dir}/controller_core_memory.c
-  LIBS controller_core_world controller_core)
+  LIBS controller_core_world controller_core TIMEOUT 300)
 target_link_options(test_controller_core_memory PRIVATE
   -Wl,--wrap=calloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup)
 mayfly_test(test_controller_core_parts unit
