@@ -9,4 +9,4 @@ target_compile_definitions(bench_controller PRIVATE
 add_dependencies(bench_controller mayfly-controller)
 add_test(NAME bench_controller_smoke
   COMMAND bench_controller --agents 20 --functions 50 --seconds 1 --unpinned)
-set_tests_properties(bench_controller_smoke PROPERTIES LABELS integration TIMEOUT 120)
+set_tests_properties(bench_controller_smoke PROPERTIES LABELS bench TIMEOUT 120)

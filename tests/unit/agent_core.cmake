@@ -4,7 +4,7 @@ target_link_libraries(agent_core_world PUBLIC agent_core)
 foreach(part calls traffic pool idle seen reserved state hops layers memory random parts)
   mayfly_test(test_agent_core_${part} unit
     SOURCES ${dir}/agent_core_${part}.c
-    LIBS agent_core_world agent_core m)
+    LIBS agent_core_world agent_core m TIMEOUT 300)
 endforeach()
 target_link_options(test_agent_core_memory PRIVATE
   -Wl,--wrap=calloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup)

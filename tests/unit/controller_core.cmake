@@ -4,7 +4,7 @@ target_link_libraries(controller_core_world PUBLIC controller_core)
 foreach(part store requests deploy traffic rollout layers nodes orders places explain journal random)
   mayfly_test(test_controller_core_${part} unit
     SOURCES ${dir}/controller_core_${part}.c
-    LIBS controller_core_world controller_core)
+    LIBS controller_core_world controller_core TIMEOUT 300)
 endforeach()
 mayfly_test(test_controller_core_memory unit
   SOURCES ${dir}/controller_core_memory.c
