@@ -123,7 +123,8 @@ class Aws:
                    AWS_DEFAULT_REGION="us-east-1", AWS_PAGER="", AWS_MAX_ATTEMPTS="1",
                    AWS_EC2_METADATA_DISABLED="true")
         from lib import run
-        return run(["nsenter", f"--net={self.network}", "--", "aws", "--endpoint-url",
+        # Debian's: another one on the PATH may need what a test does not have.
+        return run(["nsenter", f"--net={self.network}", "--", "/usr/bin/aws", "--endpoint-url",
                     f"http://127.0.0.1:{self.port}", "--cli-binary-format", "raw-in-base64-out",
                     "--output", "json", "lambda", *args], check=check, env=env)
 
