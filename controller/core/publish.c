@@ -22,7 +22,6 @@ static uint64_t hash_number(uint64_t h, uint64_t n)
     return keymap_hash(h, &n, sizeof(n));
 }
 
-/* What concerns every node: the version, and who may run how many of it. */
 static uint64_t published_as(const struct core_target *t)
 {
     const struct record_version *v = record_find(&t->f->record, t->number);
@@ -30,6 +29,7 @@ static uint64_t published_as(const struct core_target *t)
     return v != NULL ? v->published : 0;
 }
 
+/* What concerns every node: the version, and who may run how many of it. */
 static uint64_t hash_target(uint64_t h, const struct core_target *t)
 {
     h = hash_number(h, t->number);
@@ -48,13 +48,11 @@ static uint64_t hash_target(uint64_t h, const struct core_target *t)
 /* What concerns those alone that have a grant; the order is that of the other hash. */
 static uint64_t hash_warm(uint64_t h, const struct core_target *t)
 {
-    if (t != NULL) {
-        LIST_FOREACH(it, &t->grants)
-        {
-            const struct core_grant *g = container_of(it, struct core_grant, of_target);
+    LIST_FOREACH(it, &t->grants)
+    {
+        const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-            h = hash_number(h, (uint64_t)g->warm << 32 | g->reserved);
-        }
+        h = hash_number(h, (uint64_t)g->warm << 32 | g->reserved);
     }
     return h;
 }
