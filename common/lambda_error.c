@@ -68,3 +68,11 @@ enum lambda_error lambda_error_of_cause(enum cause cause)
         return LAMBDA_E_SERVICE;
     }
 }
+
+enum lambda_error lambda_error_of_signature(enum sigv4_outcome outcome)
+{
+    return outcome == SIGV4_MISSING      ? LAMBDA_E_MISSING_TOKEN
+           : outcome == SIGV4_INCOMPLETE ? LAMBDA_E_INCOMPLETE
+           : outcome == SIGV4_NO_MEMORY  ? LAMBDA_E_SERVICE
+                                         : LAMBDA_E_SIGNATURE;
+}

@@ -5,6 +5,7 @@
 #define COMMON_LAMBDA_ERROR_H
 
 #include "common/cause.h"
+#include "common/sigv4.h"
 
 /* X(name, "code", status, "key of the text", "type" or NULL) */
 #define LAMBDA_ERRORS(X)                                                               \
@@ -47,5 +48,7 @@ char *lambda_error_body(enum lambda_error e, const char *text, const char *reaso
 
 /* What a failure of ours is called there. */
 enum lambda_error lambda_error_of_cause(enum cause cause);
+/* What it is called that a signature is not good. */
+enum lambda_error lambda_error_of_signature(enum sigv4_outcome outcome);
 
 #endif /* COMMON_LAMBDA_ERROR_H */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/hex.h"
+
 static const struct operation {
     const char *name, *method, *pattern;
     int status;
@@ -63,14 +65,6 @@ static bool matches(const char *pattern, const char *path, size_t len,
         }
     }
     return i == len;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
 }
 
 static int decode(char ret[LAMBDA_PARAM_SIZE], struct slice s)

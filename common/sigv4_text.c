@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/hex.h"
+
 #define SEGMENTS_MAX 64
 
 const struct sigv4_header *sigv4_find(const struct sigv4_request *r, const char *name)
@@ -81,14 +83,6 @@ int sigv4_add_path(struct buf *b, struct sigv4_str path)
 }
 
 /* --- query ------------------------------------------------------------------------ */
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 /* What the client encoded, encoded as the rules say. */
 static int recode(struct buf *b, struct sigv4_str s)

@@ -8,9 +8,8 @@
 
 #include "agent/gateway/lambda_private.h"
 #include "common/clock.h"
+#include "common/http/http_signed.h"
 #include "common/log.h"
-
-#define HEADERS_MAX 128
 
 /* --- errors ----------------------------------------------------------------------- */
 
@@ -41,44 +40,16 @@ void invoke_error(struct invoke *i, enum lambda_error e, const char *fmt, ...)
 
 /* --- the signature ---------------------------------------------------------------- */
 
-static struct sigv4_str slice(struct http_str s)
-{
-    return (struct sigv4_str){s.at, s.len};
-}
-
-static void signed_request(struct sigv4_request *ret, struct sigv4_header *list,
-                           struct http_exchange *x)
-{
-    struct http_headers h = http_exchange_headers(x);
-
-    *ret = (struct sigv4_request){.method = slice(http_exchange_method(x)),
-                                  .path = slice(http_exchange_path(x)),
-                                  .query = slice(http_exchange_query(x)),
-                                  .headers = list};
-    for (size_t i = 0; i < h.n && ret->n_headers < HEADERS_MAX; i++) {
-        list[ret->n_headers++] =
-            (struct sigv4_header){slice(h.list[i].name), slice(h.list[i].value)};
-    }
-}
-
-static enum lambda_error error_of(enum sigv4_outcome o)
-{
-    return o == SIGV4_MISSING      ? LAMBDA_E_MISSING_TOKEN
-           : o == SIGV4_INCOMPLETE ? LAMBDA_E_INCOMPLETE
-           : o == SIGV4_NO_MEMORY  ? LAMBDA_E_SERVICE
-                                   : LAMBDA_E_SIGNATURE;
-}
-
 bool invoke_claim(struct invoke *i)
 {
     bool off = i->gateway->lambda.auth_off;
     const struct lambda_key *k = NULL;
-    struct sigv4_header list[HEADERS_MAX];
+    struct sigv4_header list[HTTP_SIGNED_HEADERS_MAX];
     struct sigv4_request r;
     char text[SIGV4_TEXT_MAX];
     enum sigv4_outcome o;
 
-    signed_request(&r, list, i->exchange);
+    http_signed_request(&r, list, i->exchange);
     o = sigv4_claim(&i->claim, &r, text);
     if (o == SIGV4_GOOD) {
         (void)stpcpy(i->region, i->claim.region);
@@ -87,7 +58,7 @@ bool invoke_claim(struct invoke *i)
     if (k != NULL) {
         (void)stpcpy(i->namespace_, lambda_key_namespace(k));
     } else if (!off && o != SIGV4_GOOD) {
-        invoke_error(i, error_of(o), "%s", text);
+        invoke_error(i, lambda_error_of_signature(o), "%s", text);
     } else if (!off && !i->gateway->informed) {
         invoke_error(i, LAMBDA_E_UNAVAILABLE,
                      "The node has started and does not know the "
@@ -102,7 +73,7 @@ bool invoke_claim(struct invoke *i)
 bool invoke_verify(struct invoke *i)
 {
     const struct lambda_key *k = lambda_key_find(i->gateway, i->claim.key);
-    struct sigv4_header list[HEADERS_MAX];
+    struct sigv4_header list[HTTP_SIGNED_HEADERS_MAX];
     struct sigv4_request r;
     char text[SIGV4_TEXT_MAX], hash[SIGV4_HASH_SIZE];
     unsigned char sum[EVP_MAX_MD_SIZE];
@@ -120,11 +91,11 @@ bool invoke_verify(struct invoke *i)
     for (size_t n = 0; n < 32; n++) {
         (void)snprintf(hash + 2 * n, 3, "%02x", sum[n]);
     }
-    signed_request(&r, list, i->exchange);
+    http_signed_request(&r, list, i->exchange);
     o = sigv4_verify(&i->claim, &r, "lambda", lambda_key_secret(k), hash,
                      clock_wall_ms() / 1000, text);
     if (o != SIGV4_GOOD) {
-        invoke_error(i, error_of(o), "%s", text);
+        invoke_error(i, lambda_error_of_signature(o), "%s", text);
     }
     return o == SIGV4_GOOD;
 }

@@ -9,6 +9,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "common/hex.h"
+
 /* --- the event -------------------------------------------------------------------- */
 
 static json_t *text(struct http_str s)
@@ -68,14 +70,6 @@ static json_t *headers_of(const struct lambda_http_event *e, json_t *cookies)
         }
     }
     return out;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
 }
 
 static struct http_str decode(char *out, struct http_str s)

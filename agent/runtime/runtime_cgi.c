@@ -12,6 +12,7 @@
 
 #include "agent/runtime/runtime_private.h"
 #include "common/cleanup.h"
+#include "common/hex.h"
 
 static const char *const facts[] = {
     "AUTH_TYPE",    "CONTENT_LENGTH",  "CONTENT_TYPE",       "GATEWAY_INTERFACE",
@@ -38,14 +39,6 @@ static int add(struct strings *env, const char *name, struct http_str value)
     return strings_add(env, "%s=%.*s", name, (int)value.len, value.at);
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* PATH_INFO is decoded (section 4.1.5); what does not decode to text stays as it is. */
 static int add_path(struct strings *env, struct http_str path)
 {
@@ -56,8 +49,8 @@ static int add_path(struct strings *env, struct http_str path)
         return -ENOMEM;
     }
     for (size_t i = 0; i < path.len; i++) {
-        int high = path.at[i] == '%' && i + 2 < path.len ? hex(path.at[i + 1]) : -1;
-        int low = high >= 0 ? hex(path.at[i + 2]) : -1;
+        int high = path.at[i] == '%' && i + 2 < path.len ? hex_digit(path.at[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(path.at[i + 2]) : -1;
 
         if (low >= 0 && high * 16 + low != 0) {
             decoded[n++] = (char)(high * 16 + low);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/hex.h"
 
 /* --- JSON --------------------------------------------------------------------- */
 
@@ -150,14 +151,6 @@ int input_if_match(struct http_str value, uint64_t *ret, struct error *err)
     return 0;
 }
 
-static int hex_of(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 char *input_decode(struct http_str text, bool plus_is_space)
 {
     char *out = malloc(text.len + 1);
@@ -167,8 +160,8 @@ char *input_decode(struct http_str text, bool plus_is_space)
         char c = text.at[i];
 
         if (c == '%') {
-            int high = text.len - i > 2 ? hex_of(text.at[i + 1]) : -1;
-            int low = high >= 0 ? hex_of(text.at[i + 2]) : -1;
+            int high = text.len - i > 2 ? hex_digit(text.at[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(text.at[i + 2]) : -1;
 
             if (low < 0) {
                 free(out);

@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/http/http_signed.h"
 #include "common/log.h"
 #include "controller/api/lambda_private.h"
-
-#define HEADERS_MAX 128
 
 bool lambda_is_path(struct http_str path)
 {
@@ -62,38 +61,10 @@ static bool has_body(const struct lambda *l)
 
 /* --- the signature ---------------------------------------------------------------- */
 
-static struct sigv4_str slice(struct http_str s)
-{
-    return (struct sigv4_str){s.at, s.len};
-}
-
-static void signed_request(struct sigv4_request *ret, struct sigv4_header *list,
-                           struct http_exchange *x)
-{
-    struct http_headers h = http_exchange_headers(x);
-
-    *ret = (struct sigv4_request){.method = slice(http_exchange_method(x)),
-                                  .path = slice(http_exchange_path(x)),
-                                  .query = slice(http_exchange_query(x)),
-                                  .headers = list};
-    for (size_t i = 0; i < h.n && ret->n_headers < HEADERS_MAX; i++) {
-        list[ret->n_headers++] =
-            (struct sigv4_header){slice(h.list[i].name), slice(h.list[i].value)};
-    }
-}
-
-static enum lambda_error error_of(enum sigv4_outcome o)
-{
-    return o == SIGV4_MISSING      ? LAMBDA_E_MISSING_TOKEN
-           : o == SIGV4_INCOMPLETE ? LAMBDA_E_INCOMPLETE
-           : o == SIGV4_NO_MEMORY  ? LAMBDA_E_SERVICE
-                                   : LAMBDA_E_SIGNATURE;
-}
-
 /* Whose request it says to be: before the body comes. False: answered. */
 static bool read_claim(struct lambda *l)
 {
-    struct sigv4_header list[HEADERS_MAX];
+    struct sigv4_header list[HTTP_SIGNED_HEADERS_MAX];
     struct sigv4_request signed_;
     char text[SIGV4_TEXT_MAX];
     struct key_state key;
@@ -101,12 +72,12 @@ static bool read_claim(struct lambda *l)
 
     (void)stpcpy(l->namespace_, "default");
     (void)stpcpy(l->region, "us-east-1");
-    signed_request(&signed_, list, l->r->x);
+    http_signed_request(&signed_, list, l->r->x);
     o = sigv4_claim(&l->claim, &signed_, text);
     l->claimed = o == SIGV4_GOOD;
     if (!l->claimed) {
         if (!l->r->api->options.lambda_auth_off) {
-            lambda_fail(l, error_of(o), "%s", text);
+            lambda_fail(l, lambda_error_of_signature(o), "%s", text);
         }
         return l->r->api->options.lambda_auth_off;
     }
@@ -125,7 +96,7 @@ static bool read_claim(struct lambda *l)
 /* When the body is whole. False: answered. */
 static bool verify(struct lambda *l)
 {
-    struct sigv4_header list[HEADERS_MAX];
+    struct sigv4_header list[HTTP_SIGNED_HEADERS_MAX];
     struct sigv4_request signed_;
     char text[SIGV4_TEXT_MAX], hash[SIGV4_HASH_SIZE];
     unsigned char sum[EVP_MAX_MD_SIZE];
@@ -144,11 +115,11 @@ static bool verify(struct lambda *l)
     for (size_t i = 0; i < 32; i++) {
         (void)snprintf(hash + 2 * i, 3, "%02x", sum[i]);
     }
-    signed_request(&signed_, list, l->r->x);
+    http_signed_request(&signed_, list, l->r->x);
     o = sigv4_verify(&l->claim, &signed_, "lambda", key.secret, hash,
                      clock_wall_ms() / 1000, text);
     if (o != SIGV4_GOOD) {
-        lambda_fail(l, error_of(o), "%s", text);
+        lambda_fail(l, lambda_error_of_signature(o), "%s", text);
     }
     return o == SIGV4_GOOD;
 }
