@@ -46,6 +46,8 @@
 #define CORE_FORWARD_SLACK_MS   5000
 #define CORE_HOPS_MAX           16   /* times that one call is forwarded */
 #define CORE_ROOM_MS            1000 /* what a node said of its room fades in this time */
+#define CORE_ASKS_MAX           8    /* calls of a version that ask for idle instances, */
+#define CORE_ASKS_MS            1000 /* in such a time */
 #define CORE_AVOID_MIN_MS       50   /* after a node could not take a call */
 #define CORE_AVOID_MAX_MS       2000
 #define CORE_OFFLOAD_MS         50   /* between tries to place waiting calls elsewhere */
@@ -92,7 +94,8 @@ struct package {
 /* Another node with a grant of a version, and what is known of its room for it. */
 struct place {
     char node[SPEC_NODE_MAX + 1];
-    uint32_t max;        /* granted */
+    uint32_t max, warm;  /* granted */
+    bool before_ours;    /* in the order of the grants; also if we have none */
     bool heard;          /* `free` is what it said */
     uint32_t free, sent; /* at since_ms; forwarded there since then */
     uint64_t since_ms;
@@ -159,6 +162,8 @@ struct version {
     struct place *places;                           /* the other nodes' */
     size_t n_places;
     uint64_t offload_ms; /* waiting calls are tried elsewhere then; 0: they are not */
+    uint32_t asks_left;  /* calls that may ask for idle instances until asks_ms */
+    uint64_t asks_ms;
 
     struct list instances;
     struct list warm;    /* IDLE, hottest first */
@@ -338,6 +343,8 @@ void catalog_places_set(struct version *v, struct place *places, size_t n);
  * *ret_room: it is thought to have a free slot. */
 struct place *catalog_place_pick(struct version *v, bool *ret_room);
 bool catalog_place_any(const struct version *v); /* a usable node, avoided or not */
+/* Where an idle instance is to be expected rather than here. NULL: nowhere. */
+struct place *catalog_place_home(struct version *v);
 void catalog_place_sent(struct version *v, struct place *p);
 void catalog_place_heard(struct version *v, const char *node,
                          const struct hop_room *room);
