@@ -230,7 +230,7 @@ static void route(struct version *v, struct call *c)
         give_back_busy(v, c);
     } else if (ask_home(v, c)) {
         /* on its way */
-    } else if (pool_start(v) == OBSTACLE_NONE) {
+    } else if (pool_start(v, true) == OBSTACLE_NONE) {
         router_enqueue(v, c);
     } else if (router_forward(v, c, a->draining || !router_waits_here(v))) {
         /* on its way */
