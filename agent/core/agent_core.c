@@ -272,8 +272,8 @@ struct agent_core_counts agent_core_counts(const struct agent_core *a)
  */
 
 struct sums {
-    uint64_t memory, stopping, claimed, spare;
-    uint32_t instances, n_stopping, n_claims, n_spare, calls;
+    uint64_t memory, stopping, claimed, evictable;
+    uint32_t instances, n_stopping, n_claims, n_evictable, calls;
     size_t versions, functions;
 };
 
@@ -362,8 +362,8 @@ static bool version_check(const struct version *v, struct sums *s)
     s->versions++;
     s->claimed += v->n_claims * pool_memory(v);
     s->n_claims += v->n_claims;
-    s->spare += v->spare * pool_memory(v);
-    s->n_spare += v->spare;
+    s->evictable += v->n_evictable * pool_memory(v);
+    s->n_evictable += v->n_evictable;
     LIST_FOREACH(it, &v->instances)
     {
         if (!instance_check(container_of(it, struct instance, link), s)) {
@@ -403,7 +403,8 @@ bool agent_core_check(const struct agent_core *a)
            s.functions == a->by_name.n &&
            s.functions + s.versions + a->packages.n == a->n_timers &&
            s.memory == a->memory_bytes && s.stopping == a->memory_stopping_bytes &&
-           s.claimed == a->memory_claimed_bytes && s.spare == a->memory_spare_bytes &&
-           s.instances == a->n_instances && s.n_stopping == a->n_stopping &&
-           s.n_claims == a->n_claims && s.n_spare == a->n_spare;
+           s.claimed == a->memory_claimed_bytes &&
+           s.evictable == a->memory_evictable_bytes && s.instances == a->n_instances &&
+           s.n_stopping == a->n_stopping && s.n_claims == a->n_claims &&
+           s.n_evictable == a->n_evictable;
 }

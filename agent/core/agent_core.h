@@ -80,6 +80,7 @@ struct instance {
  * instance of its own, into its queue, until the call's queue deadline. */
 struct call_hop {           /* what an agent that forwards says of the call */
     bool may_wait;          /* into the queue with it if nothing is free */
+    bool only_idle;         /* not where there are instances, but none of them is free */
     uint64_t queue_left_ms; /* until it is no use any more; UINT64_MAX: not known */
     const char *qualifier;  /* as the caller named it; as for agent_core_call_named() */
     uint64_t picked;
@@ -107,7 +108,8 @@ struct call {
     struct instance *instance;
     enum call_state state;
     bool forwarded_here; /* came from another agent: must not hop again */
-    bool may_wait; /* FORWARDED: the other agent may queue it; else it gives it back */
+    bool may_wait;  /* FORWARDED: the other agent may queue it; else it gives it back */
+    bool only_idle; /* FORWARDED: back with it if the other agent's instances are busy */
     enum call_verdict verdict; /* read it in call_reject */
     bool cold;                 /* an instance was started for it */
     bool failed; /* the edge's: its reply tells of an error (a status over 499) */

@@ -43,14 +43,20 @@
 #define CORE_LINGER_MS 60000
 /* Added to a forwarded call's time, so that the other agent is the one that says how it
  * ended; ours only keeps a dead connection from waiting for ever. */
-#define CORE_FORWARD_SLACK_MS   5000
-#define CORE_HOPS_MAX           16   /* times that one call is forwarded */
-#define CORE_ROOM_MS            1000 /* what a node said of its room fades in this time */
-#define CORE_AVOID_MIN_MS       50   /* after a node could not take a call */
-#define CORE_AVOID_MAX_MS       2000
-#define CORE_OFFLOAD_MS         50   /* between tries to place waiting calls elsewhere */
-#define CORE_TOMBSTONES_MAX     1024 /* deleted functions whose revision is remembered */
-#define CORE_FEED_MAX           16   /* versions that get a try when memory comes free */
+#define CORE_FORWARD_SLACK_MS 5000
+#define CORE_HOPS_MAX         16   /* times that one call is forwarded */
+#define CORE_ROOM_MS          1000 /* what a node said of its room fades in this time */
+#define CORE_ASKS_MAX         8    /* calls of a version that ask for idle instances, */
+#define CORE_ASKS_MS          1000 /* in such a time */
+#define CORE_AVOID_MIN_MS     50   /* after a node could not take a call */
+#define CORE_AVOID_MAX_MS     2000
+#define CORE_OFFLOAD_MS       50   /* between tries to place waiting calls elsewhere */
+#define CORE_TOMBSTONES_MAX   1024 /* deleted functions whose revision is remembered */
+#define CORE_FEED_MAX         16   /* versions that get a try when memory comes free */
+/* A version whose first call has waited for so long, and that has no instance here, gets
+ * the memory of one of a version that has several; and of the only one. */
+#define CORE_TURN_MS            100
+#define CORE_TURN_LAST_MS       1000
 #define CORE_RETRY_AFTER_S      1
 #define CORE_RETRY_AFTER_LONG_S 5
 /* Where the pattern says that an instance goes at once, a caller that comes right back
@@ -92,7 +98,8 @@ struct package {
 /* Another node with a grant of a version, and what is known of its room for it. */
 struct place {
     char node[SPEC_NODE_MAX + 1];
-    uint32_t max;        /* granted */
+    uint32_t max, warm;  /* granted */
+    bool before_ours;    /* in the order of the grants; also if we have none */
     bool heard;          /* `free` is what it said */
     uint32_t free, sent; /* at since_ms; forwarded there since then */
     uint64_t since_ms;
@@ -159,6 +166,8 @@ struct version {
     struct place *places;                           /* the other nodes' */
     size_t n_places;
     uint64_t offload_ms; /* waiting calls are tried elsewhere then; 0: they are not */
+    uint32_t asks_left;  /* calls that may ask for idle instances until asks_ms */
+    uint64_t asks_ms;
 
     struct list instances;
     struct list warm;    /* IDLE, hottest first */
@@ -168,7 +177,9 @@ struct version {
     uint32_t n[INSTANCE_STATES];
     uint32_t n_instances;
 
-    uint32_t spare; /* idle ones that may be stopped: above warm */
+    uint32_t grant_floor; /* of warm, what min_scale wants: never evicted */
+    uint32_t spare;       /* idle ones above warm: dropped when nobody calls */
+    uint32_t n_evictable; /* idle ones above the floor: they make way for calls */
     struct due_heap_node
         evictable;       /* in core.evictable, by the coldest's idle_since_ms */
     uint32_t n_claims;   /* starts that wait for memory which is coming free */
@@ -249,10 +260,10 @@ struct agent_core {
 
     uint64_t next_instance_id;
     struct list instances;
-    uint32_t n_instances, n_stopping, n_spare, n_claims;
+    uint32_t n_instances, n_stopping, n_evictable, n_claims;
     uint64_t memory_bytes;          /* of all instances until they are gone */
     uint64_t memory_stopping_bytes; /* of those that are going */
-    uint64_t memory_spare_bytes;    /* of idle ones that may be evicted */
+    uint64_t memory_evictable_bytes;
     uint64_t memory_claimed_bytes;
     uint64_t memory_kept_bytes, memory_held_bytes; /* of all functions */
     struct due_heap evictable; /* versions; keys may be too early, never too late */
@@ -338,6 +349,10 @@ void catalog_places_set(struct version *v, struct place *places, size_t n);
  * *ret_room: it is thought to have a free slot. */
 struct place *catalog_place_pick(struct version *v, bool *ret_room);
 bool catalog_place_any(const struct version *v); /* a usable node, avoided or not */
+/* Our part of min_scale, which is that of the first instances that shall be ready. */
+uint32_t catalog_place_floor(const struct version *v);
+/* Where an idle instance is to be expected rather than here. NULL: nowhere. */
+struct place *catalog_place_home(struct version *v);
 void catalog_place_sent(struct version *v, struct place *p);
 void catalog_place_heard(struct version *v, const char *node,
                          const struct hop_room *room);
@@ -353,14 +368,18 @@ enum obstacle {
     OBSTACLE_PAUSE,   /* after a bad start */
     OBSTACLE_ROOM,    /* no memory, and none that can be made free */
 };
-uint32_t pool_slots(const struct version *v);  /* calls at once in an instance */
-uint64_t pool_supply(const struct version *v); /* slots that are coming */
-uint64_t pool_memory(const struct version *v); /* bytes of an instance */
-uint32_t pool_ready(const struct version *v);  /* instances that take calls */
-uint32_t pool_idle(const struct version *v);   /* of them without any, frozen or not */
+uint32_t pool_slots(const struct version *v); /* calls at once in an instance */
+uint64_t pool_supply(const struct version *v);
+/* One more of v has room when `in`, of another version, is gone. */
+bool pool_room_instead(const struct version *v,
+                       const struct instance *in); /* slots that are coming */
+uint64_t pool_memory(const struct version *v);     /* bytes of an instance */
+uint32_t pool_ready(const struct version *v);      /* instances that take calls */
+uint32_t pool_idle(const struct version *v); /* of them without any, frozen or not */
 enum obstacle pool_obstacle(const struct version *v); /* to one more, but for room */
 /* An instance, or the claim to one. */
-enum obstacle pool_start(struct version *v);
+/* needed: idle ones of other versions make way for it. */
+enum obstacle pool_start(struct version *v, bool needed);
 /* Queued calls go to free slots; as many instances start as calls and `warm` want. */
 void pool_pump(struct version *v);
 uint64_t pool_starts_wanted(const struct version *v); /* claims included */

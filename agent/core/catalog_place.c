@@ -32,6 +32,8 @@ int catalog_places_new(const struct agent_core *a, const struct version_state *s
 
             memcpy(p->node, s->grants[i].node, sizeof(p->node));
             p->max = s->grants[i].max;
+            p->warm = s->grants[i].warm;
+            p->before_ours = ours.max == 0;
             p->avoid = (struct backoff){.min_ms = CORE_AVOID_MIN_MS,
                                         .max_ms = CORE_AVOID_MAX_MS};
         }
@@ -57,10 +59,12 @@ void catalog_places_set(struct version *v, struct place *places, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const struct place *known = find(v, places[i].node);
-        uint32_t max = places[i].max;
+        struct place told = places[i];
 
-        if (known != NULL && known->max == max) {
+        if (known != NULL && known->max == told.max) {
             places[i] = *known;
+            places[i].warm = told.warm;
+            places[i].before_ours = told.before_ours;
         }
     }
     free(v->places);
@@ -162,6 +166,40 @@ struct place *catalog_place_pick(struct version *v, bool *ret_room)
     }
     *ret_room = expected(v, best) > 0;
     return best;
+}
+
+/* With little load an instance is enough, if all nodes send their calls to the same one.
+ * They agree without a word: it is the first that shall keep instances, else the first of
+ * all, in the order of the grants, which all are told alike. */
+struct place *catalog_place_home(struct version *v)
+{
+    struct place *home = NULL;
+
+    for (size_t i = 0; i < v->n_places; i++) {
+        struct place *p = &v->places[i];
+
+        if (!open_now(v, p) || expected(v, p) <= 0) {
+            continue;
+        }
+        if (p->warm > 0) {
+            return p;
+        }
+        if (home == NULL && p->before_ours) {
+            home = p;
+        }
+    }
+    return home;
+}
+
+uint32_t catalog_place_floor(const struct version *v)
+{
+    uint64_t before = 0, left;
+
+    for (size_t i = 0; i < v->n_places; i++) {
+        before += v->places[i].before_ours ? v->places[i].warm : 0;
+    }
+    left = v->spec.min_scale > before ? v->spec.min_scale - before : 0;
+    return left < v->grant_warm ? (uint32_t)left : v->grant_warm;
 }
 
 /* --- what is learned -----------------------------------------------------------------

@@ -228,6 +228,7 @@ void catalog_version_grant(struct version *v)
 
     v->grant_max = lapsed ? 0 : v->told_max;
     v->grant_warm = lapsed ? 0 : v->told_warm;
+    v->grant_floor = catalog_place_floor(v);
     v->grant_reserved = lapsed ? 0 : v->told_reserved;
 }
 

@@ -56,8 +56,8 @@ bool pool_invariant(const struct version *v)
            list_empty(&v->waiting) == (v->n_queued == 0) &&
            list_empty(&v->running) == (v->n_running == 0) &&
            list_empty(&v->forwarded) == (v->n_forwarded == 0) &&
-           v->spare <= pool_idle(v) &&
-           (v->spare == 0 || due_heap_contains(&v->evictable) ||
+           v->spare <= v->n_evictable && v->n_evictable <= pool_idle(v) &&
+           (v->n_evictable == 0 || due_heap_contains(&v->evictable) ||
             v->function->reserved_bytes > 0) &&
            (v->n_claims == 0 || !list_empty(&v->starved)) &&
            a->memory_bytes <= a->capacity_bytes && a->n_instances <= a->instances_max &&
@@ -66,22 +66,28 @@ bool pool_invariant(const struct version *v)
                a->capacity_bytes;
 }
 
-/* Ready ones above `warm` are spare. Starting ones do not count: they may yet fail. */
+/* Idle ones, as far as that leaves so many ready. Starting ones do not count: they may
+ * yet fail. */
+static uint32_t idle_above(const struct version *v, uint32_t ready)
+{
+    uint32_t up = pool_ready(v);
+    uint32_t above = up > ready ? up - ready : 0;
+
+    return above < pool_idle(v) ? above : pool_idle(v);
+}
+
 void pool_account(struct version *v)
 {
     struct agent_core *a = v->function->core;
-    uint32_t up = pool_ready(v);
-    uint32_t spare = up > v->grant_warm ? up - v->grant_warm : 0;
+    uint32_t n = idle_above(v, v->grant_floor);
 
-    if (spare > pool_idle(v)) {
-        spare = pool_idle(v);
-    }
-    a->feed |= spare > v->spare;
-    a->n_spare = a->n_spare - v->spare + spare;
-    a->memory_spare_bytes =
-        a->memory_spare_bytes - v->spare * pool_memory(v) + spare * pool_memory(v);
-    v->spare = spare;
-    if (spare > 0 && !due_heap_contains(&v->evictable)) {
+    v->spare = idle_above(v, v->grant_warm);
+    a->feed |= n > v->n_evictable;
+    a->n_evictable = a->n_evictable - v->n_evictable + n;
+    a->memory_evictable_bytes =
+        a->memory_evictable_bytes - v->n_evictable * pool_memory(v) + n * pool_memory(v);
+    v->n_evictable = n;
+    if (n > 0 && !due_heap_contains(&v->evictable)) {
         due_heap_set(&a->evictable, &v->evictable, pool_coldest(v)->idle_since_ms);
     }
     pool_room_account(v->function);
@@ -218,7 +224,7 @@ enum obstacle pool_obstacle(const struct version *v)
     return OBSTACLE_NONE;
 }
 
-enum obstacle pool_start(struct version *v)
+enum obstacle pool_start(struct version *v, bool needed)
 {
     struct agent_core *a = v->function->core;
     enum obstacle o = pool_obstacle(v);
@@ -229,7 +235,7 @@ enum obstacle pool_start(struct version *v)
     if (pool_room_now(v)) {
         return pool_start_now(v);
     }
-    o = pool_claim(v) ? OBSTACLE_NONE : OBSTACLE_ROOM;
+    o = needed && pool_claim(v) ? OBSTACLE_NONE : OBSTACLE_ROOM;
     if (list_empty(&v->starved)) {
         list_push_back(&a->starved, &v->starved);
     }
@@ -253,6 +259,20 @@ uint64_t pool_starts_wanted(const struct version *v)
         wanted = warm - up;
     }
     return wanted > v->n[INSTANCE_STARTING] ? wanted - v->n[INSTANCE_STARTING] : 0;
+}
+
+/* The next start would be for a call that waits, or for what should be there without any
+ * (the first one shows that the version works): that evicts idle ones. What the load may
+ * yet want takes memory that is free. */
+static bool is_needed(const struct version *v)
+{
+    uint32_t slots = pool_slots(v);
+    uint64_t coming = (uint64_t)v->n[INSTANCE_STARTING] + v->n_claims;
+    uint32_t first = v->grant_warm > 0 && !v->was_ready;
+    uint32_t least = v->grant_floor > first ? v->grant_floor : first;
+
+    return ((uint64_t)v->n_queued + slots - 1) / slots > coming ||
+           pool_ready(v) + coming < least;
 }
 
 /* A claim holds memory back from others: only while a start could follow at once. */
@@ -287,7 +307,7 @@ void pool_pump(struct version *v)
     }
     settle_claims(v);
     while (o == OBSTACLE_NONE && pool_starts_wanted(v) > v->n_claims) {
-        o = pool_start(v);
+        o = pool_start(v, is_needed(v));
     }
     if (v->n_claims == 0 && o != OBSTACLE_ROOM) {
         list_remove(&v->starved);

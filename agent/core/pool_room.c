@@ -64,7 +64,7 @@ void pool_room_account(struct function *f)
 
         used += ((uint64_t)v->n_instances - v->n[INSTANCE_STOPPING] + v->n_claims) *
                 pool_memory(v);
-        spare += v->spare * pool_memory(v);
+        spare += v->n_evictable * pool_memory(v);
     }
     f->reserved_bytes = reserved;
     f->used_bytes = used;
@@ -74,7 +74,7 @@ void pool_room_account(struct function *f)
     {
         struct version *v = container_of(it, struct version, link);
 
-        if (v->spare > 0 && pool_idle(v) > 0 && f->held_bytes < spare &&
+        if (v->n_evictable > 0 && pool_idle(v) > 0 && f->held_bytes < spare &&
             !due_heap_contains(&v->evictable)) {
             due_heap_set(&a->evictable, &v->evictable, pool_coldest(v)->idle_since_ms);
         }
@@ -132,6 +132,11 @@ static bool fits_later(const struct version *v, uint64_t spare_bytes, uint32_t n
                 (uint64_t)a->n_instances - a->n_stopping - n_spare + a->n_claims + 1);
 }
 
+bool pool_room_instead(const struct version *v, const struct instance *in)
+{
+    return fits_later(v, pool_memory(in->version), 1);
+}
+
 /* --- eviction ----------------------------------------------------------------------- */
 
 /* Its memory goes to someone, and does not only become reserved memory that is free. */
@@ -140,14 +145,14 @@ static bool is_worth(const struct version *v)
     const struct function *f = v->function;
     uint64_t spare = 0;
 
-    if (v->spare == 0 || f->reserved_bytes == 0) {
-        return v->spare > 0;
+    if (v->n_evictable == 0 || f->reserved_bytes == 0) {
+        return v->n_evictable > 0;
     }
     LIST_FOREACH(it, &f->versions)
     {
         const struct version *other = container_of(it, struct version, link);
 
-        spare += other->spare * pool_memory(other);
+        spare += other->n_evictable * pool_memory(other);
     }
     return f->held_bytes < spare;
 }
@@ -175,6 +180,9 @@ static bool evict_coldest(struct agent_core *a)
             continue;
         }
         pool_stop(coldest, STOP_EVICTED);
+        if (v->spare == 0 && list_empty(&v->starved)) {
+            list_push_back(&a->starved, &v->starved); /* it should be there again */
+        }
         return true;
     }
 }
@@ -184,8 +192,9 @@ bool pool_claim(struct version *v)
 {
     struct agent_core *a = v->function->core;
 
-    if (v->spare > 0 ||
-        !fits_later(v, a->memory_spare_bytes - a->memory_held_bytes, a->n_spare)) {
+    if (v->n_evictable > 0 ||
+        !fits_later(v, a->memory_evictable_bytes - a->memory_held_bytes,
+                    a->n_evictable)) {
         return false;
     }
     while (!fits_later(v, 0, 0)) {
@@ -246,8 +255,9 @@ void pool_room_clear(struct agent_core *a)
 static uint64_t startable(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
-    uint64_t used = a->memory_bytes - a->memory_stopping_bytes - a->memory_spare_bytes +
-                    a->memory_claimed_bytes + v->spare * pool_memory(v);
+    uint64_t used = a->memory_bytes - a->memory_stopping_bytes -
+                    a->memory_evictable_bytes + a->memory_claimed_bytes +
+                    v->n_evictable * pool_memory(v);
     uint64_t fit =
         used < a->capacity_bytes ? (a->capacity_bytes - used) / pool_memory(v) : 0;
     uint64_t granted = (uint64_t)v->grant_max - v->n_instances - v->n_claims;

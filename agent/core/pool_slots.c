@@ -61,9 +61,41 @@ void pool_take_slot(struct instance *in, struct call *c)
     }
 }
 
+/* Its own calls would keep an instance busy for ever, were there no turns: the version
+ * that gets this one's memory, or NULL. */
+static struct version *whose_turn(const struct instance *in)
+{
+    const struct version *v = in->version;
+    const struct agent_core *a = v->function->core;
+    uint64_t ms = pool_ready(v) > 1 ? CORE_TURN_MS : CORE_TURN_LAST_MS;
+    unsigned looked = 0;
+
+    if (in->state != INSTANCE_BUSY || in->n_calls > 0 || v->n_queued == 0 ||
+        pool_ready(v) <= v->grant_floor) {
+        return NULL;
+    }
+    LIST_FOREACH(it, &a->starved)
+    {
+        struct version *other = container_of(it, struct version, starved);
+
+        if (other != v && other->n_queued > 0 && other->n_claims == 0 &&
+            other->n_instances == 0 &&
+            container_of(other->queue.next, struct call, link)->arrived_us + ms * 1000 <=
+                a->now_us &&
+            pool_obstacle(other) == OBSTACLE_NONE && pool_room_instead(other, in)) {
+            return other;
+        }
+        if (++looked == CORE_FEED_MAX) {
+            break;
+        }
+    }
+    return NULL;
+}
+
 static void release(struct instance *in, bool usable, enum stop_reason why)
 {
     struct version *v = in->version;
+    struct version *next = NULL;
 
     CHECK(in->n_calls > 0 && v->function->n_calls > 0);
     in->n_calls--;
@@ -75,6 +107,10 @@ static void release(struct instance *in, bool usable, enum stop_reason why)
     if (usable && !v->spec.reuse) {
         usable = false;
         why = STOP_FRESH;
+    }
+    if (usable && (next = whose_turn(in)) != NULL) {
+        usable = false;
+        why = STOP_EVICTED;
     }
     if (!usable) {
         in->why = why;
@@ -88,6 +124,9 @@ static void release(struct instance *in, bool usable, enum stop_reason why)
         pool_move(in, INSTANCE_IDLE);
     } else if (in->state == INSTANCE_BUSY && list_empty(&in->warm)) {
         list_push_back(&v->partial, &in->warm);
+    }
+    if (next != NULL) {
+        pool_pump(next);
     }
     if (v->n_queued > 0 || !usable) {
         pool_pump(v);

@@ -71,9 +71,23 @@ static uint64_t forward_deadline_ms(const struct version *v, const struct call *
            CORE_FORWARD_SLACK_MS;
 }
 
-bool router_forward(struct version *v, struct call *c, bool wait)
+static void forward_to(struct version *v, struct call *c, struct place *p)
 {
     struct agent_core *a = v->function->core;
+
+    c->version = v;
+    c->state = CALL_FORWARDED;
+    c->waits_for = WAIT_NONE;
+    c->n_hops++;
+    c->dispatched_us = a->now_us;
+    c->deadline_ms = forward_deadline_ms(v, c);
+    insert_forwarded(v, c);
+    catalog_place_sent(v, p);
+    a->io.call_forward(a->io.ctx, c, p->node, catalog_peer_find(a, p->node)->gateway);
+}
+
+bool router_forward(struct version *v, struct call *c, bool wait)
+{
     struct place *p;
     bool room;
 
@@ -84,16 +98,39 @@ bool router_forward(struct version *v, struct call *c, bool wait)
     if (c->state == CALL_QUEUED) {
         router_unqueue(c);
     }
-    c->version = v;
-    c->state = CALL_FORWARDED;
-    c->waits_for = WAIT_NONE;
     c->may_wait = !room;
-    c->n_hops++;
-    c->dispatched_us = a->now_us;
-    c->deadline_ms = forward_deadline_ms(v, c);
-    insert_forwarded(v, c);
-    catalog_place_sent(v, p);
-    a->io.call_forward(a->io.ctx, c, p->node, catalog_peer_find(a, p->node)->gateway);
+    c->only_idle = false;
+    forward_to(v, c, p);
+    return true;
+}
+
+static bool may_ask(struct version *v)
+{
+    uint64_t now_ms = v->function->core->now_ms;
+
+    if (now_ms >= v->asks_ms) {
+        v->asks_ms = now_ms + CORE_ASKS_MS;
+        v->asks_left = CORE_ASKS_MAX;
+    }
+    return v->asks_left > 0;
+}
+
+/* An instance that idles elsewhere answers sooner than one that must be started here, and
+ * a second one would idle as long. Not where there is load: this node is to have its own
+ * then, and nobody is asked in vain often. */
+static bool ask_home(struct version *v, struct call *c)
+{
+    struct place *p;
+
+    if (c->forwarded_here || c->n_hops > 0 || v->n_instances > 0 || v->n_queued > 0 ||
+        v->grant_warm > 0 || !v->spec.reuse || !may_ask(v) ||
+        (p = catalog_place_home(v)) == NULL) {
+        return false;
+    }
+    v->asks_left--;
+    c->may_wait = false;
+    c->only_idle = true;
+    forward_to(v, c, p);
     return true;
 }
 
@@ -145,6 +182,15 @@ void router_reject(struct agent_core *a, struct call *c, enum cause cause,
     a->io.call_reject(a->io.ctx, c, cause, text, retry_after_s);
 }
 
+static void give_back_busy(struct version *v, struct call *c)
+{
+    const struct function *f = v->function;
+
+    c->verdict = VERDICT_BUSY;
+    router_reject(f->core, c, CAUSE_THROTTLED, "no instance of %s/%s on node %s is free",
+                  f->namespace_, f->name, f->core->node);
+}
+
 /* Of a call that another agent takes back: it waits only for an instance that there is,
  * and only if that agent has found no node with a free slot. */
 static void wait_or_return(struct version *v, struct call *c)
@@ -160,16 +206,15 @@ static void wait_or_return(struct version *v, struct call *c)
                       "node %s has no %u MiB left for an instance of %s/%s", a->node,
                       v->spec.memory_mib, f->namespace_, f->name);
     } else if (!c->may_wait) {
-        c->verdict = VERDICT_BUSY;
-        router_reject(a, c, CAUSE_THROTTLED, "no instance of %s/%s on node %s is free",
-                      f->namespace_, f->name, a->node);
+        give_back_busy(v, c);
     } else {
         router_enqueue(v, c);
     }
 }
 
-/* An idle instance, else one that is coming, else a new one, else another node, else the
- * queue. While the package is on its way, or starts fail here, other nodes come first. */
+/* An idle instance, else one that is coming, else one that idles elsewhere, else a new
+ * one, else another node, else the queue. While the package is on its way, or starts fail
+ * here, other nodes come first. */
 static void route(struct version *v, struct call *c)
 {
     struct agent_core *a = v->function->core;
@@ -181,7 +226,11 @@ static void route(struct version *v, struct call *c)
         router_dispatch(v, in, c, false);
     } else if (v->failures == 0 && v->n_queued < pool_supply(v) && !a->draining) {
         router_enqueue(v, c);
-    } else if (pool_start(v) == OBSTACLE_NONE) {
+    } else if (c->forwarded_here && c->only_idle && v->n_instances > 0) {
+        give_back_busy(v, c);
+    } else if (ask_home(v, c)) {
+        /* on its way */
+    } else if (pool_start(v, true) == OBSTACLE_NONE) {
         router_enqueue(v, c);
     } else if (router_forward(v, c, a->draining || !router_waits_here(v))) {
         /* on its way */
@@ -341,6 +390,7 @@ void agent_core_call_hop(struct agent_core *a, struct call *c, const char *names
     *c = (struct call){.forwarded_here = true,
                        .returnable = true,
                        .may_wait = hop->may_wait,
+                       .only_idle = hop->only_idle,
                        .queue_limit_ms = hop->queue_left_ms <= QUEUE_LEFT_MAX_MS
                                              ? hop->queue_left_ms
                                              : UINT64_MAX};
@@ -437,7 +487,11 @@ void agent_core_call_returned(struct agent_core *a, struct call *c, const char *
 
     CHECK(c->state == CALL_FORWARDED && verdict != VERDICT_FINAL);
     agent_enter(a);
-    catalog_place_refused(v, node, verdict);
+    if (c->only_idle && verdict == VERDICT_BUSY) {
+        v->asks_left = 0; /* it may have room all the same, to start another */
+    } else {
+        catalog_place_refused(v, node, verdict);
+    }
     unlink_call(v, c);
     c->state = CALL_NEW;
     c->returned = cause;

@@ -252,6 +252,7 @@ static void ask(struct gateway_call *c)
     c->core_open = c->asking = true;
     if (c->trust == MARK_TRUSTED && (c->n_again == 0 || c->body_seen == 0)) {
         const struct call_hop hop = {.may_wait = c->mark.may_wait,
+                                     .only_idle = c->mark.only_idle,
                                      .queue_left_ms = c->mark.wait_ms,
                                      .qualifier = t->qualifier,
                                      .picked = c->picked};

@@ -238,6 +238,7 @@ static int make_mark(const struct gateway_call *c, char ret[MARK_SIZE],
     memcpy(m.request_id, c->request_id, sizeof(m.request_id));
     memcpy(m.node, c->gateway->node, sizeof(m.node));
     m.may_wait = c->call.may_wait;
+    m.only_idle = c->call.only_idle;
     m.wait_ms = agent_core_queue_left_ms(c->gateway->core, &c->call);
     if (c->call.deadline_ms > now_ms && c->call.deadline_ms != UINT64_MAX) {
         m.left_ms = c->call.deadline_ms - now_ms;

@@ -49,6 +49,11 @@ static bool word_valid(const char *s, size_t room)
     return len > 0 && len < room;
 }
 
+static const char *want_word(const struct mark *m)
+{
+    return m->only_idle ? "idle" : m->may_wait ? "wait" : "now";
+}
+
 int mark_write(char ret[MARK_SIZE], const struct mark *m, const char *secret,
                struct http_str method, struct http_str target)
 {
@@ -60,7 +65,7 @@ int mark_write(char ret[MARK_SIZE], const struct mark *m, const char *secret,
     }
     (void)snprintf(fields, sizeof(fields), VERSION " %s %s %llu %llu %s %s", m->node,
                    m->request_id, (unsigned long long)m->left_ms,
-                   (unsigned long long)m->wait_ms, m->may_wait ? "wait" : "now",
+                   (unsigned long long)m->wait_ms, want_word(m),
                    m->peer[0] != '\0' ? m->peer : "-");
     if (secret != NULL) {
         rc = sign(signature, fields, secret, method, target);
@@ -117,6 +122,13 @@ static bool copy(char *text, size_t room, struct http_str value)
     return true;
 }
 
+static bool want_read(struct mark *m, const char *word)
+{
+    m->only_idle = strcmp(word, "idle") == 0;
+    m->may_wait = strcmp(word, "wait") == 0;
+    return m->only_idle || m->may_wait || strcmp(word, "now") == 0;
+}
+
 enum mark_trust mark_read(struct mark *ret, struct http_str value, const char *secret,
                           struct http_str method, struct http_str target)
 {
@@ -134,12 +146,10 @@ enum mark_trust mark_read(struct mark *ret, struct http_str value, const char *s
     if (!split(text, words, WORDS) || strcmp(words[0], VERSION) != 0 ||
         !word_valid(words[1], sizeof(m.node)) || !uuid_valid(words[2]) ||
         number(&m.left_ms, words[3], UINT64_MAX) < 0 ||
-        number(&m.wait_ms, words[4], UINT64_MAX) < 0 ||
-        (strcmp(words[5], "wait") != 0 && strcmp(words[5], "now") != 0) ||
+        number(&m.wait_ms, words[4], UINT64_MAX) < 0 || !want_read(&m, words[5]) ||
         !word_valid(words[6], sizeof(m.peer))) {
         return MARK_NONE;
     }
-    m.may_wait = strcmp(words[5], "wait") == 0;
     if (secret != NULL) {
         if (sign(want, fields, secret, method, target) < 0 ||
             strlen(words[7]) != SIGNATURE_LEN ||

@@ -36,6 +36,7 @@ struct mark {
     uint64_t left_ms; /* until the caller's gateway gives up; or MARK_LEFT_NONE */
     uint64_t wait_ms; /* that it may wait for an instance; or MARK_LEFT_NONE */
     bool may_wait;    /* where nothing is free */
+    bool only_idle;   /* not where there are instances, but none of them is free */
     char peer[MARK_PEER_MAX];
 };
 

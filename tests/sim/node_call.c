@@ -175,6 +175,7 @@ void sim_call_forward(void *ctx, struct call *c, const char *node, const char *g
     CHECK(h != NULL && sc->origin == NULL && strcmp(node, n->name) != 0);
     h->origin = sc;
     h->says = (struct call_hop){.may_wait = c->may_wait,
+                                .only_idle = c->only_idle,
                                 .queue_left_ms = agent_core_queue_left_ms(n->core, c),
                                 .qualifier = sc->qualifier,
                                 .picked = c->picked ? version_number(c->version) : 0};

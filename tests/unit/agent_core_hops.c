@@ -9,7 +9,8 @@ static void peer(struct world *w, const char *node, bool usable)
     assert_int_equal(agent_core_peer(w->core, node, "10.0.0.9:8080", usable), 0);
 }
 
-/* Version 1 of "f": `here` instances on this node, as many as that on n1 and n2. */
+/* Version 1 of "f": `here` instances on this node, as many as that on n1 and n2. Without
+ * reuse, so that no node is asked for an idle one. */
 static struct deploy everywhere(struct world *w, uint32_t here, uint32_t n1, uint32_t n2)
 {
     struct deploy d = deploy_one("f", here, 0);
@@ -18,6 +19,7 @@ static struct deploy everywhere(struct world *w, uint32_t here, uint32_t n1, uin
     peer(w, "n2", true);
     deploy_grant(&d, 0, "n1", n1, 0);
     deploy_grant(&d, 0, "n2", n2, 0);
+    d.versions[0].spec.reuse = false;
     return d;
 }
 
@@ -122,6 +124,140 @@ static void what_was_said_fades(void **state)
     world_call(w, &c, "f");
     assert_false(c.call.may_wait);
     world_done(w, &c);
+    world_free(w);
+}
+
+/* --- idle instances elsewhere
+ * ---------------------------------------------------------- */
+
+/* n1, n2, here: in this order, 2 instances each. */
+static struct deploy three(struct world *w)
+{
+    struct deploy d = deploy_one("f", 0, 0);
+
+    peer(w, "n1", true);
+    peer(w, "n2", true);
+    d.versions[0].n_grants = 0;
+    deploy_grant(&d, 0, "n1", 2, 0);
+    deploy_grant(&d, 0, "n2", 2, 0);
+    deploy_grant(&d, 0, "here", 2, 0);
+    return d;
+}
+
+/* While nothing runs here, the first node with a grant is asked whether it has an idle
+ * instance; when its instances are busy, one is started here, which takes the next. */
+static void asks_before_it_starts(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = three(w);
+    struct test_call c, next;
+
+    world_deploy(w, &d);
+    world_call(w, &c, "f");
+    assert_outcome(&c, FORWARDED);
+    assert_string_equal(c.node, "n1");
+    assert_true(c.call.only_idle);
+    world_call(w, &next, "f");
+    assert_outcome(&next, FORWARDED);
+    world_done(w, &next);
+    returned(w, &c, VERDICT_BUSY, CAUSE_THROTTLED);
+    assert_outcome(&c, NO_OUTCOME);
+    world_ready(w, 0);
+    assert_outcome(&c, DISPATCHED);
+    world_call(w, &next, "f"); /* 2 may be here: not asked again */
+    assert_outcome(&next, NO_OUTCOME);
+    world_ready(w, 1);
+    world_done(w, &c);
+    world_done(w, &next);
+    world_free(w);
+}
+
+/* It asks the one that is to keep some, though another comes first, and though itself
+ * does; nobody, if that is itself, or if it comes first and none is to. */
+static void asks_who_keeps_some(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        uint32_t warm1, warm2;
+        const char *asked;
+    } rows[] = {
+        {"n1", "here", 0, 0, "n1"}, {"here", "n1", 0, 0, NULL},
+        {"here", "n1", 0, 1, "n1"}, {"n1", "here", 0, 1, NULL},
+        {"n2", "n1", 0, 1, "n1"},   {"n2", "n1", 1, 1, "n2"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world *w = world_new(0, 0);
+        struct deploy d = three(w);
+        struct test_call c;
+
+        d.versions[0].n_grants = 0;
+        deploy_grant(&d, 0, rows[i].first, 2, rows[i].warm1);
+        deploy_grant(&d, 0, rows[i].second, 2, rows[i].warm2);
+        world_deploy(w, &d);
+        world_call(w, &c, "f");
+        if (rows[i].asked != NULL) {
+            assert_outcome(&c, FORWARDED);
+            assert_string_equal(c.node, rows[i].asked);
+            world_done(w, &c);
+        } else {
+            assert_outcome(&c, NO_OUTCOME);
+            world_ready(w, 0);
+            world_done(w, &c);
+        }
+        world_free(w);
+    }
+}
+
+/* With load a node has its own: so many asks a second, and none after a vain one. */
+static void asks_are_few(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = three(w);
+    struct test_call c[CORE_ASKS_MAX + 1];
+
+    world_deploy(w, &d);
+    for (unsigned i = 0; i < CORE_ASKS_MAX; i++) {
+        world_call(w, &c[i], "f");
+        assert_outcome(&c[i], FORWARDED);
+        room(w, &c[i], 1, 0);
+    }
+    world_call(w, &c[CORE_ASKS_MAX], "f");
+    assert_outcome(&c[CORE_ASKS_MAX], NO_OUTCOME);
+    agent_core_call_cancel(w->core, &c[CORE_ASKS_MAX].call, true);
+    world_ready(w, 0);
+    world_pass_ms(w, 100 * CORE_ASKS_MS);
+    while (world_stopped(w) > 0) {
+        world_gone(w, 0);
+    }
+    world_free(w);
+}
+
+/* Who is asked gives the call an idle instance, or starts the first; what would have to
+ * wait, or start another, it gives back. */
+static void answers_who_asks(void **state)
+{
+    const struct call_hop hop = {.only_idle = true, .queue_left_ms = 1000};
+    struct world *w = world_new(0, 0);
+    struct deploy d = three(w);
+    struct test_call c = {.outcome = NO_OUTCOME}, next = {.outcome = NO_OUTCOME};
+
+    world_deploy(w, &d);
+    agent_core_call_hop(w->core, &c.call, NULL, "f", &hop);
+    assert_outcome(&c, NO_OUTCOME);
+    agent_core_call_hop(w->core, &next.call, NULL, "f", &hop);
+    assert_outcome(&next, REJECTED);
+    assert_int_equal(next.call.verdict, VERDICT_BUSY);
+    world_ready(w, 0);
+    assert_outcome(&c, DISPATCHED);
+    next = (struct test_call){.outcome = NO_OUTCOME};
+    agent_core_call_hop(w->core, &next.call, NULL, "f", &hop);
+    assert_outcome(&next, REJECTED);
+    world_done(w, &c);
+    next = (struct test_call){.outcome = NO_OUTCOME};
+    agent_core_call_hop(w->core, &next.call, NULL, "f", &hop);
+    assert_outcome(&next, DISPATCHED);
+    world_done(w, &next);
     world_free(w);
 }
 
@@ -454,6 +590,10 @@ int main(void)
         cmocka_unit_test(more_room_gets_the_call),
         cmocka_unit_test(as_much_room_goes_by_load),
         cmocka_unit_test(what_was_said_fades),
+        cmocka_unit_test(asks_before_it_starts),
+        cmocka_unit_test(asks_who_keeps_some),
+        cmocka_unit_test(asks_are_few),
+        cmocka_unit_test(answers_who_asks),
         cmocka_unit_test(a_returned_call_goes_elsewhere),
         cmocka_unit_test(a_busy_node_is_the_last_choice),
         cmocka_unit_test(it_waits_where_it_came_first),

@@ -389,14 +389,15 @@ static void claims_are_given_back(void **state)
     world_free(w);
 }
 
-/* Nobody's `warm` is evicted, and nothing is evicted in vain. */
-static void warm_and_vain_are_spared(void **state)
+/* Nobody's min_scale is evicted, and nothing is evicted in vain. */
+static void min_scale_and_vain_are_spared(void **state)
 {
     struct world *w = world_new(300, 0);
     struct deploy a = deploy_one("a", 2, 1);
     struct test_call c[2];
 
     a.versions[0].spec.memory_mib = 100;
+    a.versions[0].spec.min_scale = 1;
     world_deploy(w, &a);
     world_ready(w, 0);
     deploy_mib(w, "b", 100, 1);
@@ -412,6 +413,67 @@ static void warm_and_vain_are_spared(void **state)
     assert_rejected(&c[0], CAUSE_NO_CAPACITY);
     assert_non_null(strstr(c[0].text, "300 MiB"));
     assert_int_equal(c[0].retry_after_s, CORE_RETRY_AFTER_LONG_S);
+    world_free(w);
+}
+
+/* Other nodes keep min_scale: what is warm here is for a load, and makes way for calls.
+ * When they have had their way, and no call came meanwhile, it is started again. */
+static void warm_makes_way_for_calls(void **state)
+{
+    struct world *w = world_new(100, 0);
+    struct deploy a = deploy_one("a", 0, 0);
+    struct test_call c;
+
+    a.versions[0].n_grants = 0;
+    deploy_grant(&a, 0, "n1", 1, 1);
+    deploy_grant(&a, 0, "here", 1, 1);
+    a.versions[0].spec.memory_mib = 100;
+    a.versions[0].spec.min_scale = 1;
+    world_deploy(w, &a);
+    world_ready(w, 0);
+    deploy_mib(w, "b", 100, 1);
+    world_call(w, &c, "b");
+    assert_stopped(w, 0, STOP_EVICTED);
+    world_gone(w, 0);
+    world_ready(w, 1);
+    world_done(w, &c);
+    assert_int_equal(world_stopped(w), 0); /* not for a's load alone */
+    world_pass_ms(w, 600000);
+    assert_stopped(w, 1, STOP_IDLE);
+    world_gone(w, 1);
+    assert_int_equal(w->n_instances, 3);
+    world_free(w);
+}
+
+/* A version that has all memory, and more calls than it can take, lets others have a
+ * turn: who has waited for a while, and has no instance. */
+static void they_take_turns(void **state)
+{
+    struct world *w = world_new(200, 0);
+    struct test_call a[5], b;
+
+    deploy_mib(w, "a", 100, 4);
+    deploy_mib(w, "b", 100, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        world_call(w, &a[i], "a");
+    }
+    world_ready(w, 0);
+    world_ready(w, 1);
+    world_call(w, &b, "b");
+    world_pass_ms(w, CORE_TURN_MS - 1);
+    world_done(w, &a[0]);
+    assert_int_equal(world_stopped(w), 0);
+    world_pass_ms(w, 1);
+    world_done(w, &a[1]);
+    assert_stopped(w, 1, STOP_EVICTED);
+    world_gone(w, 1);
+    world_ready(w, 2);
+    assert_outcome(&b, DISPATCHED);
+    world_done(w, &a[2]); /* b has had its turn */
+    assert_outcome(&a[3], DISPATCHED);
+    world_done(w, &a[3]);
+    world_done(w, &a[4]);
+    world_done(w, &b);
     world_free(w);
 }
 
@@ -536,7 +598,9 @@ int main(void)
         cmocka_unit_test(evicts_the_coldest),
         cmocka_unit_test(freed_memory_is_claimed),
         cmocka_unit_test(claims_are_given_back),
-        cmocka_unit_test(warm_and_vain_are_spared),
+        cmocka_unit_test(min_scale_and_vain_are_spared),
+        cmocka_unit_test(warm_makes_way_for_calls),
+        cmocka_unit_test(they_take_turns),
         cmocka_unit_test(hungry_ones_get_what_goes_idle),
         cmocka_unit_test(too_big_never_starts),
         cmocka_unit_test(number_is_limited),
