@@ -14,6 +14,7 @@
  * read fills gets more room. */
 #define RECEIVE_MIN     (2 * 1024)
 #define RECEIVE_MAX     (64 * 1024)
+#define SEND_KEEP       (4 * 1024) /* of a buffer that is empty */
 #define ACCEPT_RETRY_MS 200
 
 enum event_type { EVENT_ACCEPT, EVENT_DIAL, EVENT_RECEIVE, EVENT_SEND };
@@ -174,6 +175,14 @@ static void receive(struct wire_conn *c)
     nng_stream_recv(c->nng, c->receive_aio);
 }
 
+/* What a snapshot has filled is not needed for what comes after it. */
+static void shrink(struct buf *empty)
+{
+    if (empty->capacity > SEND_KEEP) {
+        buf_free(empty);
+    }
+}
+
 static void send_more(struct wire_conn *c)
 {
     nng_iov iov;
@@ -187,6 +196,8 @@ static void send_more(struct wire_conn *c)
         c->on_wire_taken = 0;
     }
     if (c->on_wire.len == 0) {
+        shrink(&c->out);
+        shrink(&c->on_wire);
         return;
     }
     iov.iov_buf = c->on_wire.data + c->on_wire_taken;

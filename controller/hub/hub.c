@@ -35,6 +35,7 @@ static void node_free(struct hub_node *n)
 {
     hub_slot_release(n);
     session_reset(&n->session);
+    list_remove(&n->untold);
     hub_nodes_remove(n);
     free(n);
 }
@@ -105,6 +106,7 @@ static void join(struct hub_conn *c, const Mayfly__V1__Hello *hello)
     session_init(&n->session, h->options.outbox_max);
     n->takes_batches = hello->batches;
     list_init(&n->waits);
+    list_init(&n->untold);
     hub_nodes_add(h, n);
     c->reader.max = CODEC_FRAME_MAX;
     welcome(n, false);
@@ -273,7 +275,7 @@ static void hub_free(struct hub *h)
     for (size_t i = 0; i < sizeof(h->strings) / sizeof(h->strings[0]); i++) {
         free(h->strings[i]);
     }
-    session_reset(&h->pending);
+    hub_round_free(h);
     hub_snapshot_drop(&h->snapshot);
     free(h->by_name);
     free(h);
@@ -302,7 +304,7 @@ static void close_if_last(struct hub *h)
         uv_close((uv_handle_t *)&h->tick, handle_closed_cb);
         uv_close((uv_handle_t *)&h->later, handle_closed_cb);
         uv_close((uv_handle_t *)&h->turn, handle_closed_cb);
-        uv_close((uv_handle_t *)&h->gather, handle_closed_cb);
+        uv_close((uv_handle_t *)&h->again, handle_closed_cb);
     }
 }
 
@@ -408,27 +410,19 @@ static void tick_cb(uv_timer_t *timer)
     }
 }
 
-static void gather_cb(uv_timer_t *timer)
+/* It has woken the loop, which is all that was wanted. */
+static void again_cb(uv_timer_t *timer)
 {
-    hub_flush(container_of(timer, struct hub, gather));
+    (void)timer;
 }
 
-/* At the end of each turn, unless sending to all has just taken its time: then as long
- * again goes by, so that what comes meanwhile is sent together and half of the time is
- * left for the rest. */
 static void turn_cb(uv_prepare_t *turn)
 {
     struct hub *h = container_of(turn, struct hub, turn);
-    uint64_t now_ns = uv_hrtime();
+    uint64_t wait_ms = hub_round_turn(h);
 
-    if (h->pending.n_items == 0 || uv_is_active((uv_handle_t *)&h->gather)) {
-        return;
-    }
-    if (now_ns < h->flush_after_ns) {
-        (void)uv_timer_start(&h->gather, gather_cb,
-                             (h->flush_after_ns - now_ns) / 1000000 + 1, 0);
-    } else {
-        hub_flush(h);
+    if (wait_ms != UINT64_MAX) {
+        (void)uv_timer_start(&h->again, again_cb, wait_ms, 0);
     }
 }
 
@@ -461,10 +455,11 @@ int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options
     h->options.resume_ms = options->resume_ms > 0 ? options->resume_ms : 10 * 1000;
     h->options.outbox_max = options->outbox_max > 0 ? options->outbox_max : 10 * 1000;
     h->options.nodes_max = options->nodes_max > 0 ? options->nodes_max : 5000;
+    h->options.slice_us = options->slice_us > 0 ? options->slice_us : 500;
     list_init(&h->conns);
     list_init(&h->nodes);
     list_init(&h->waiting);
-    session_init(&h->pending, 0);
+    hub_round_init(h);
     session_init(&h->snapshot.since, 0);
     rc = hub_nodes_init(h);
     rc = rc < 0 ? rc : wire_new(&h->wire, loop);
@@ -473,10 +468,10 @@ int hub_new(struct hub **ret, uv_loop_t *loop, const struct hub_options *options
         return error_set(err, rc, "hub: %s", uv_strerror(rc));
     }
     CHECK(uv_timer_init(loop, &h->tick) == 0 && uv_timer_init(loop, &h->later) == 0);
-    CHECK(uv_timer_init(loop, &h->gather) == 0);
+    CHECK(uv_timer_init(loop, &h->again) == 0);
     CHECK(uv_prepare_init(loop, &h->turn) == 0);
     CHECK(uv_prepare_start(&h->turn, turn_cb) == 0);
-    h->tick.data = h->later.data = h->turn.data = h->gather.data = h;
+    h->tick.data = h->later.data = h->turn.data = h->again.data = h;
     h->open_handles = 4;
     rc = wire_listen(h->wire, &h->listener, options->listen, on_accept, h, err);
     if (rc < 0) {
@@ -503,7 +498,7 @@ void hub_close(struct hub *h, void (*on_closed)(void *data), void *data)
     h->closed_data = data;
     (void)uv_timer_stop(&h->tick);
     (void)uv_timer_stop(&h->later);
-    (void)uv_timer_stop(&h->gather);
+    (void)uv_timer_stop(&h->again);
     (void)uv_prepare_stop(&h->turn);
     wire_listener_close(h->listener);
     LIST_FOREACH_SAFE(it, &h->nodes)

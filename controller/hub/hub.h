@@ -33,6 +33,7 @@ struct hub_options {
     uint32_t grants_ttl_ms; /* told to agents (Welcome); 0: their default */
     uint32_t outbox_max;    /* messages kept unacknowledged a node; over it: snapshot */
     uint32_t nodes_max;     /* default 5000 */
+    uint32_t slice_us;      /* of telling all, then others are heard; default 500 */
     /* A node came (hello is valid during the call). It may be sent to from now on. */
     void (*on_join)(void *data, struct hub_node *n, const Mayfly__V1__Hello *hello);
     /* Add everything a node must know by hub_snapshot_add() before returning; whatever

@@ -1,5 +1,6 @@
 /* The hub's insides: sessions and who may join (hub.c), the nodes by name (hub_nodes.c),
- * what goes out (hub_out.c), and all that a new session must know (hub_snapshot.c). */
+ * what goes out to one (hub_out.c) and to all (hub_round.c), and all that a new session
+ * must know (hub_snapshot.c). */
 #ifndef CONTROLLER_HUB_PRIVATE_H
 #define CONTROLLER_HUB_PRIVATE_H
 
@@ -26,7 +27,8 @@ struct hub_conn {
 
 struct hub_node {
     struct list link;
-    struct list waits; /* in hub.waiting, while it wants a snapshot */
+    struct list waits;  /* in hub.waiting, while it wants a snapshot */
+    struct list untold; /* in hub.round.untold, until it is told what all are */
     struct hub_node *next_same_hash;
     struct hub *hub;
     struct hub_conn *conn; /* NULL: lost, may resume until resume_until_ms */
@@ -57,6 +59,19 @@ struct hub_snapshot {
     struct session since; /* newest by key of what was sent since; never numbered */
 };
 
+/* What is said to all (hub_round.c). */
+struct hub_round {
+    struct session said[2]; /* newest by key, never numbered: gathered, and being told */
+    unsigned gathering;     /* which of them is which */
+    struct session_body **batches;
+    size_t n_batches, capacity;
+    bool in_batches; /* they have all that is being told */
+    bool under_way;
+    struct list untold; /* nodes */
+    uint64_t took_ns;
+    uint64_t next_ns; /* the next one begins no sooner */
+};
+
 struct hub {
     uv_loop_t *loop;
     struct hub_options options;
@@ -73,10 +88,9 @@ struct hub {
     unsigned n_slots;          /* taken */
     struct hub_snapshot snapshot;
     struct hub_node *speaker; /* whose message the owner is taking just now, or NULL */
-    struct session pending;   /* said to all in this turn; never numbered */
-    uv_prepare_t turn;        /* sends it … */
-    uv_timer_t gather;        /* … or a little later */
-    uint64_t flush_after_ns;
+    struct hub_round round;
+    uv_prepare_t turn; /* a slice of a round */
+    uv_timer_t again;  /* wakes the loop for the next turn */
     uint64_t revision; /* of snapshots */
     uv_timer_t tick;
     uv_timer_t later; /* snapshots are made from the loop, never from within a call */
@@ -94,11 +108,21 @@ void hub_conn_close(struct hub_conn *c);
 void hub_conn_send_plain(struct hub_conn *c, const Mayfly__V1__Envelope *m);
 /* Puts on the wire what fits, and sees whether a snapshot can begin. */
 void hub_node_pump(struct hub_node *n);
-/* Sends what is pending, now. */
-void hub_flush(struct hub *h);
+#define HUB_WIRE_PENDING_MAX \
+    (128 * 1024) /* more stays in the outbox, where it can be replaced */
 /* An item for this node; key "": nothing replaces it. Ends a node that has no room. */
 int hub_queue(struct hub_node *n, const char *key, struct session_body *body);
 int hub_queue_batch(struct hub_node *n, struct session_body *batch);
+
+/* hub_round.c */
+void hub_round_init(struct hub *h);
+void hub_round_free(struct hub *h);
+/* At the end of each turn of the loop: a slice of the round, if there is one. Returns
+ * when the next turn should be: in so many milliseconds, UINT64_MAX for whenever. */
+uint64_t hub_round_turn(struct hub *h);
+void hub_flush(struct hub *h); /* all are told all, now */
+/* Before a state goes to this node alone: nothing older may follow it. */
+void hub_round_precede(struct hub_node *n, const char *key, struct session_body *body);
 
 /* hub_snapshot.c */
 #define SNAPSHOT_KEY                                                  \

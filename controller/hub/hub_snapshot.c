@@ -236,6 +236,7 @@ static void snapshot(struct hub_node *n)
     int rc;
 
     list_remove(&n->waits);
+    list_remove(&n->untold); /* the snapshot has what the round tells, or newer */
     slot_take(n);
     n->wants_snapshot = false;
     n->in_snapshot = true;

@@ -54,8 +54,8 @@ static void send_hello(struct fleet_agent *a)
     h.node = node;
     h.boot = node;
     h.gateway = gateway;
-    h.memory_bytes = 64ull << 30;
-    h.cpu_millis = 32000;
+    h.memory_bytes = 1ull << 40; /* the first ones hold an instance of each function */
+    h.cpu_millis = 256000;
     h.session = a->session;
     h.received = a->received;
     h.batches = true;
