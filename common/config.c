@@ -1,5 +1,6 @@
 #include "common/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -70,18 +71,41 @@ static int parse_with_unit(const char *text, const struct unit *units, uint64_t 
     return -EINVAL;
 }
 
+/* What other tools take for the same: 128Mi as Kubernetes, 128m as Docker, 128MB as
+ * people write it. All are powers of 1024. False: it is none of them. */
+static bool read_size_unit(const char *text, uint64_t *ret)
+{
+    static const char letters[] = "kmgt";
+    const char *at =
+        *text != '\0' ? strchr(letters, tolower((unsigned char)*text)) : NULL;
+
+    *ret = 1;
+    if (at != NULL) {
+        *ret = UINT64_C(1) << (10 * (at - letters + 1));
+        text++;
+        text += *text == 'i';
+    }
+    text += *text == 'B' || (at != NULL && *text == 'b');
+    return *text == '\0';
+}
+
 int config_parse_bytes(const char *text, uint64_t *ret_bytes)
 {
-    static const struct unit units[] = {
-        {"", 1},
-        {"Ki", UINT64_C(1) << 10},
-        {"Mi", UINT64_C(1) << 20},
-        {"Gi", UINT64_C(1) << 30},
-        {"Ti", UINT64_C(1) << 40},
-        {NULL, 0},
-    };
+    const char *rest;
+    uint64_t v, unit;
+    int rc = parse_u64(text, &rest, &v);
 
-    return parse_with_unit(text, units, ret_bytes);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!read_size_unit(rest, &unit)) {
+        return -EINVAL;
+    }
+    if (__builtin_mul_overflow(v, unit, &v)) {
+        return -ERANGE;
+    }
+    *ret_bytes = v;
+    return 0;
 }
 
 int config_parse_ms(const char *text, uint64_t *ret_ms)

@@ -58,7 +58,9 @@ void config_free_strings(const struct config_key *keys, size_t n_keys, void *tar
 int config_yaml_to_json(const char *name, const char *text, size_t len, json_t **ret,
                         struct error *err);
 
-/* "128Mi" -> 134217728; "30s" -> 30000. -EINVAL or -ERANGE. */
+/* "128Mi" (or 128MiB, 128M, 128MB, 128m) -> 134217728; "30s" -> 30000. -EINVAL or
+ * -ERANGE.
+ */
 int config_parse_bytes(const char *text, uint64_t *ret_bytes);
 int config_parse_ms(const char *text, uint64_t *ret_ms);
 

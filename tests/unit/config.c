@@ -153,7 +153,7 @@ static void refuses_with_file_line_and_key(void **state)
         {"wait: 30\n", "a.yaml:1: wait: \"30\" is not a duration: write 500ms, 30s, 5m "
                        "or 1h"},
         {"wait: 1h\n", "a.yaml:1: wait: 1h is out of range; allowed is 100 to 60000 ms"},
-        {"memory: 1G\n", "a.yaml:1: memory: \"1G\" is not a size: write a number of "
+        {"memory: 1Q\n", "a.yaml:1: memory: \"1Q\" is not a size: write a number of "
                          "bytes, or 64Ki, 128Mi, 2Gi"},
         {"controllers: a\n", "a.yaml:1: controllers: must be a list: [a, b]"},
         {"controllers:\n- a\n- [b]\n",
@@ -376,11 +376,20 @@ static void json_follows_core_schema(void **state)
 
 static void parses_sizes_and_durations(void **state)
 {
+    static const char *const spellings[] = {"3Gi", "3GiB", "3G", "3GB", "3g", "3gb"};
     uint64_t v = 0;
     (void)state;
 
     assert_int_equal(config_parse_bytes("128Mi", &v), 0);
     assert_true(v == 134217728);
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        assert_int_equal(config_parse_bytes(spellings[i], &v), 0);
+        assert_true(v == 3ull << 30);
+    }
+    assert_int_equal(config_parse_bytes("7B", &v), 0);
+    assert_true(v == 7);
+    assert_int_equal(config_parse_bytes("7i", &v), -EINVAL);
+    assert_int_equal(config_parse_bytes("7Mbit", &v), -EINVAL);
     assert_int_equal(config_parse_bytes("7", &v), 0);
     assert_true(v == 7);
     assert_int_equal(config_parse_bytes("1Ti", &v), 0);
