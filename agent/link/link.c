@@ -155,7 +155,10 @@ static void on_envelope(struct link *l, const Mayfly__V1__Envelope *m)
         l->id[0] = '\0'; /* a gap: only a new session has it all */
         drop(l, "a message is missing");
     } else if (rc == 1 && m->body_case == MAYFLY__V1__ENVELOPE__BODY_BATCH) {
-        batch_each(m->batch, l->options.on_message, l->options.data);
+        if (batch_each(m->batch, l->options.on_message, l->options.data) < 0) {
+            l->id[0] = '\0'; /* what was in it is missing */
+            drop(l, "it sent a batch that cannot be read");
+        }
     } else if (rc == 1) {
         l->options.on_message(l->options.data, m);
     }

@@ -70,7 +70,7 @@ static void add_body(struct hub_snapshot *s, struct session_body *body, bool is_
 static void close_batch(struct hub_snapshot *s)
 {
     if (s->open.len > 0) {
-        add_body(s, batch_body(&s->open), true);
+        add_body(s, batch_body_deflated(&s->open), true);
         s->open.len = 0;
     }
 }

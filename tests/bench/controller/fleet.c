@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "proto/batch.h"
 #include "proto/codec.h"
 #include "proto/key.h"
 
@@ -198,16 +199,19 @@ static void on_function(struct fleet_agent *a, const Mayfly__V1__FunctionState *
     }
 }
 
-static void observe(struct fleet_agent *a, const Mayfly__V1__Envelope *m)
+static void on_state(void *data, const Mayfly__V1__Envelope *m)
 {
     if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_FUNCTION) {
-        on_function(a, m->function);
-    } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_BATCH) {
-        for (size_t i = 0; i < m->batch->n_states; i++) {
-            if (m->batch->states[i]->body_case == MAYFLY__V1__STATE__BODY_FUNCTION) {
-                on_function(a, m->batch->states[i]->function);
-            }
-        }
+        on_function(data, m->function);
+    }
+}
+
+static void observe(struct fleet_agent *a, const Mayfly__V1__Envelope *m)
+{
+    if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_BATCH) {
+        CHECK(batch_each(m->batch, on_state, a) == 0);
+    } else {
+        on_state(a, m);
     }
 }
 

@@ -96,7 +96,7 @@ static void look_at(void *data, const Mayfly__V1__Envelope *m)
 
         check_error(convert_version_report_from_wire(&v, m->version_report, &err), &err);
     } else if (m->body_case == MAYFLY__V1__ENVELOPE__BODY_BATCH) {
-        batch_each(m->batch, look_at, data); /* no batch is in one */
+        (void)batch_each(m->batch, look_at, data); /* no batch is in one */
     }
 }
 
