@@ -58,6 +58,7 @@ enum cause runtime_call_cause(const struct runtime_call *c)
 bool runtime_call_take_back(struct runtime_call *c, struct buf *ret_body)
 {
     CHECK(c->over);
+    c->untaken = c->untaken || (c->unread && c->doomed);
     if (c->untaken) {
         *ret_body = c->unused;
         c->unused = (struct buf){0};

@@ -37,7 +37,8 @@ struct http_runtime_call {
     struct http_link *link;
     struct buf kept; /* of the request's body, what came before anything was sent */
     bool starting;
-    bool tunnel; /* after a 101 */
+    bool bodiless; /* the request: its head is all that there is to read */
+    bool tunnel;   /* after a 101 */
 };
 
 int http_runtime_call_start(struct runtime_call *c, const struct runtime_request *r);

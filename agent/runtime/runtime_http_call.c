@@ -237,6 +237,8 @@ static void on_close(struct http_call *http, int status)
             call_finish_unless_crashed(
                 &h->call, "the function closed the connection before its reply's end");
         } else if (status == -ECONNRESET || status == -EPIPE) {
+            /* Of a head, who has not read all has read nothing. Of a body he may have. */
+            h->call.unread = h->bodiless && http_call_was_reset(http);
             call_finish_unless_crashed(
                 &h->call, "the function closed the connection without a reply");
         } else {
@@ -271,6 +273,7 @@ int http_runtime_call_start(struct runtime_call *c, const struct runtime_request
     if (rc == 0) {
         *h->link = (struct http_link){c->instance, h};
         instance_hold(c->instance);
+        h->bodiless = r->content_length == 0;
         h->starting = true;
         rc = http_call_start(&s->client, &h->http, r->method, str_of(&head.target),
                              (struct http_headers){head.list, head.n}, NULL,

@@ -411,6 +411,9 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     if (nread < 0) {
         int rc = -ECONNRESET;
 
+        if (nread == UV_ECONNRESET && conn->call != NULL) {
+            conn->call->reset = http_message_is_fresh(&conn->in);
+        }
         if (nread == UV_EOF && conn->tunnel) {
             conn->in.keep_alive = false;
             tunnel_ended(conn);

@@ -230,6 +230,11 @@ bool http_call_was_sent(const struct http_call *call)
     return call->sent;
 }
 
+bool http_call_was_reset(const struct http_call *call)
+{
+    return call->reset;
+}
+
 size_t http_call_pending(const struct http_call *call)
 {
     if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {

@@ -56,8 +56,9 @@ struct http_call {
     bool head;    /* a HEAD request */
     bool interim; /* the response being read is 1xx */
     bool retried;
-    bool sent; /* something of it went out on a connection; not if that may be done again
-                */
+    bool reset; /* the connection, by the server, before a byte of the reply */
+    bool sent;  /* something of it went out on a connection; not if that may be done again
+                 */
     bool finished;
     char *upgrade; /* the protocols that it asks for; NULL: none */
     uint64_t left; /* announced request body bytes still to come */

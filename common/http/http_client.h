@@ -103,6 +103,10 @@ int http_call_end(struct http_call *call, struct http_headers trailers);
 /* Also in on_close: was anything of it sent that may have had an effect? False as well
  * after a kept connection that the server had closed, if the request may be repeated. */
 bool http_call_was_sent(const struct http_call *call);
+/* In on_close(-ECONNRESET): the server's host has sent RST, not FIN, and no reply had
+ * begun. A server whose program ends has then not read all that was sent to it: else its
+ * kernel sends FIN. */
+bool http_call_was_reset(const struct http_call *call);
 size_t http_call_pending(const struct http_call *call);
 void http_call_pause(struct http_call *call); /* the response's body */
 void http_call_resume(struct http_call *call);

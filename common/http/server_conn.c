@@ -164,7 +164,7 @@ static void on_done(struct http_message *m)
 {
     struct http_conn *c = conn_of(m);
 
-    if (c->x.open && !c->x.ended && c->x.ops.on_end != NULL) {
+    if (c->x.open && !c->x.ended && !c->x.tunnel && c->x.ops.on_end != NULL) {
         c->x.ops.on_end(&c->x);
     }
 }

@@ -4,6 +4,7 @@ framework, Flask under gunicorn. Each is deployed as its authors' first example 
 import base64
 import json
 import subprocess
+import time
 import uuid
 
 import npm
@@ -415,3 +416,60 @@ def test_events_pass_unmodified(dev, app, headers):
     assert base64.b64decode(seen["body"]) == body
     for name, value in headers.items():
         assert seen["headers"][name.lower()] == value
+
+
+# --- servers that go away ------------------------------------------------------------------------
+
+ONCE = """
+import os, socket, time
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    connection, _ = listener.accept()
+    data = connection.recv(65536)
+    if data:  # else it was asked whether the port is open
+        break
+listener.close()
+while True:
+    head, _, body = data.partition(b"\\r\\n\\r\\n")
+    length = [int(line.split(b":")[1]) for line in head.split(b"\\r\\n")
+              if line.lower().startswith(b"content-length")]
+    if len(body) >= sum(length):
+        break
+    data += connection.recv(65536)
+connection.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(body), body))
+connection.close()
+time.sleep(0.02)
+"""
+
+
+def test_a_server_that_leaves_after_its_reply(dev, package):
+    """A call that finds the port closed was not taken: it is served by another instance, with its
+    body, however often that happens."""
+    dev.deploy(package("once", {"server.py": ONCE}), "app-once", "--runtime", "http",
+               "--handler", "/usr/bin/python3 server.py")
+    for i in range(20):
+        body = b"%d " % i * (1 + 10_000 * (i % 3))
+        reply = dev.call("app-once", body)
+        assert reply.status == 200 and reply.body == body, (i, reply)
+
+
+CLOSES = """
+const http = require('http');
+const server = http.createServer((req, res) => {
+  let n = 0;
+  req.on('data', (data) => { n += data.length; });
+  req.on('end', () => res.end(String(n)));
+});
+server.keepAliveTimeout = 1000;
+server.listen(process.env.PORT);
+"""
+
+
+def test_a_server_that_keeps_connections_for_a_second(dev, package):
+    """It says so, and no call meets the end of that second."""
+    dev.deploy(package("closes", {"server.js": CLOSES}), "app-closes", "--runtime", "http",
+               "--handler", "node server.js", "--concurrency", "4")
+    for i in range(6):
+        time.sleep(0.99 + i * 0.002)
+        reply = dev.call("app-closes", b"x" * i)
+        assert reply.status == 200 and reply.body == b"%d" % i, (i, reply)

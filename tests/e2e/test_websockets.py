@@ -5,90 +5,12 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
 
 import npm
 import pytest
+import ws
 from lib import Background, Connection, Dev, connect, wait_for
-
-websockets = pytest.importorskip("websockets", reason="python3-websockets is not installed")
-
-WS = "ws@8.23.0"
-
-# Both do as the first words of a message say, and send back any other.
-NODE_SERVER = """
-const http = require('http');
-const { WebSocketServer } = require('ws');
-const id = require('crypto').randomUUID(); // of the instance
-const server = http.createServer((req, res) => res.end(id));
-const wss = new WebSocketServer({
-  noServer: true, maxPayload: 64 << 20, perMessageDeflate: true,
-  handleProtocols: (names) => [...names][0],
-});
-server.on('upgrade', (req, socket, head) => {
-  if (req.url.startsWith('/refuse')) {
-    socket.end('HTTP/1.1 403 Forbidden\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nno');
-    return;
-  }
-  wss.handleUpgrade(req, socket, head, (ws) => {
-    ws.on('pong', (data) => ws.send(`pong ${data}`));
-    ws.on('message', (data, binary) => {
-      const [word, ...rest] = binary ? [] : String(data).split(' ');
-      if (word === 'request') ws.send(JSON.stringify({ url: req.url, id, headers: req.headers }));
-      else if (word === 'close') ws.close(Number(rest[0]), rest[1]);
-      else if (word === 'cut') ws.terminate();
-      else if (word === 'die') process.exit(3);
-      else if (word === 'ping') ws.ping(rest[0]);
-      else ws.send(data, { binary });
-    });
-  });
-});
-process.on('SIGTERM', () => {
-  for (const ws of wss.clients) ws.close(1001, 'going');
-  server.close(() => process.exit(0));
-});
-server.listen(process.env.PORT);
-"""
-
-PYTHON_SERVER = """
-import asyncio, http, json, os, signal, uuid
-import websockets
-
-ID = str(uuid.uuid4())
-
-async def plain(path, headers):
-    if path == '/id':
-        return http.HTTPStatus.OK, [], ID.encode()
-    if path.startswith('/refuse'):
-        return http.HTTPStatus.FORBIDDEN, [], b'no'
-
-async def serve(ws):
-    async for message in ws:
-        word, *rest = message.split(' ') if isinstance(message, str) else ['']
-        if word == 'request':
-            await ws.send(json.dumps({'url': ws.path, 'id': ID,
-                                      'headers': {k.lower(): v for k, v in ws.request_headers.raw_items()}}))
-        elif word == 'close':
-            await ws.close(int(rest[0]), rest[1])
-        elif word == 'cut':
-            ws.transport.abort()
-        elif word == 'die':
-            os._exit(3)
-        elif word == 'ping':
-            await (await ws.ping(rest[0]))
-            await ws.send('pong ' + rest[0])
-        else:
-            await ws.send(message)
-
-async def main():
-    stop = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set_result, None)
-    async with websockets.serve(serve, '127.0.0.1', int(os.environ['PORT']), process_request=plain,
-                                max_size=64 << 20, subprotocols=['one', 'two'], ping_interval=None):
-        await stop
-
-asyncio.run(main())
-"""
+from ws import closed, everything, talk, websockets
 
 SERVERS = ["ws", "websockets"]
 
@@ -96,62 +18,23 @@ SERVERS = ["ws", "websockets"]
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory):
     """servers("ws") is the folder of a function with that server."""
+    made = {}
 
     def make(kind):
-        folder = tmp_path_factory.mktemp(f"server-{kind}")
-        if kind == "ws":
-            (folder / "node_modules").symlink_to(npm.installed(WS) / "node_modules")
-            (folder / "server.js").write_text(NODE_SERVER)
-            handler = "node server.js"
-        else:
-            (folder / "server.py").write_text(PYTHON_SERVER)
-            handler = "/usr/bin/python3 server.py"
-        (folder / "function.yaml").write_text(
-            f"runtime: http\nhandler: {handler}\nconcurrency: 16\ntimeout: 10m\nmemory: 128\n")
-        return folder
+        if kind not in made:
+            made[kind] = ws.write(kind, tmp_path_factory.mktemp(f"server-{kind}"))
+        return made[kind]
 
-    made = {}
-    return lambda kind: made.get(kind) or made.setdefault(kind, make(kind))
-
-
-def unlinked(folder, tmp_path):
-    """A package may not lead out of itself: node_modules is copied."""
-    copy = tmp_path / f"{folder.name}-copy"
-    if not copy.exists():
-        subprocess.run(["cp", "-rL", folder, copy], check=True)
-    return copy
+    return make
 
 
 @pytest.fixture
-def serve(dev, servers, tmp_path):
-    def deploy(kind, name, *options, client=dev):
-        client.deploy(unlinked(servers(kind), tmp_path), name, *options)
+def serve(dev, servers):
+    def deploy(kind, name, *options):
+        dev.deploy(servers(kind), name, *options)
         return name
 
     return deploy
-
-
-def talk(client, path, scenario, host=None, **options):
-    """Runs scenario(ws) with a connection to `path` of the gateway, and gives what it returns."""
-
-    async def main():
-        sock = connect(client.network(host), 8080)
-        sock.setblocking(False)
-        async with websockets.connect(f"ws://127.0.0.1:8080{path}", sock=sock, max_size=64 << 20,
-                                      open_timeout=60, close_timeout=60, ping_interval=None,
-                                      **options) as ws:
-            return await asyncio.wait_for(scenario(ws), 120)
-
-    return asyncio.run(main())
-
-
-async def closed(ws):
-    """How the other side closed it: (code, reason)."""
-    try:
-        while True:
-            await ws.recv()
-    except websockets.ConnectionClosed:
-        return ws.close_code, ws.close_reason
 
 
 def instance(client, name):
@@ -173,20 +56,6 @@ def metric(client, text):
 def outcomes(client, name, outcome):
     return metric(client, f'mayfly_invocations_total{{namespace="default",function="{name}",version="1",'
                           f'trigger="http",outcome="{outcome}"}}')
-
-
-async def everything(ws):
-    await ws.send("Zoë")
-    assert await ws.recv() == "Zoë"
-    await ws.send(bytes(range(256)) * 10)
-    assert await ws.recv() == bytes(range(256)) * 10
-    await (await ws.ping(b"from the client"))
-    await ws.send("ping from-the-server")
-    assert await ws.recv() == "pong from-the-server"
-    await ws.send("")
-    assert await ws.recv() == ""
-    await ws.send("close 4321 enough")
-    return await closed(ws)
 
 
 # Text, binary, pings of both sides, and the server's close with its code and reason.
@@ -240,7 +109,7 @@ def test_npms_client(dev, serve, tmp_path):
     """Which compresses messages where the server does as well."""
     name = serve("ws", "ws-npm")
     (tmp_path / "client.js").write_text(NODE_CLIENT)
-    (tmp_path / "node_modules").symlink_to(npm.installed(WS) / "node_modules")
+    (tmp_path / "node_modules").symlink_to(npm.installed(ws.WS) / "node_modules")
     result = dev.command("node", tmp_path / "client.js", f"ws://127.0.0.1:8080/fn/{name}/")
     said = json.loads(result.stdout)
     assert said["code"] == 4002 and said["reason"] == "so"
@@ -377,12 +246,12 @@ def head(sock):
     return data.split(b"\r\n\r\n", 1)
 
 
-def test_an_agent_that_stops(new_folder, servers, tmp_path):
+def test_an_agent_that_stops(new_folder, servers):
     """It tells the server, which says goodbye to its clients."""
     client = Dev(new_folder("ws-stop"), name=f"mf-ws-{os.getpid()}")
     client.start()
     try:
-        client.deploy(unlinked(servers("websockets"), tmp_path), "ws-stop")
+        client.deploy(servers("websockets"), "ws-stop")
 
         async def going(ws):
             await ws.send("here")
