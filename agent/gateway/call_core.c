@@ -99,6 +99,13 @@ void gateway_call_timeout(struct gateway *g, struct call *call)
 
     CHECK(c->core_open);
     c->core_open = false;
+    if (c->phase == PHASE_RUN && c->run != NULL && call_run_withdraw(c)) {
+        /* The program was still busy with the call before; its instance is stopped. */
+        call_again_later(c, AGAIN_INSTANCE_MAX, CAUSE_TIMEOUT,
+                         "the function did not take the call in its timeout of %u ms",
+                         version_spec(call->version)->timeout_ms);
+        return;
+    }
     (void)call_drop_work(c);      /* the core stops the instance if it must be */
     if (c->phase == PHASE_OVER) { /* its caller has the reply */
         call_maybe_free(c);

@@ -207,3 +207,11 @@ bool call_run_drop(struct gateway_call *c)
     c->run = NULL;
     return usable;
 }
+
+bool call_run_withdraw(struct gateway_call *c)
+{
+    bool untaken = runtime_call_withdraw(c->run, &c->prefix);
+
+    c->run = NULL;
+    return untaken;
+}

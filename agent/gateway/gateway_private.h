@@ -214,6 +214,8 @@ bool call_admit(struct gateway_call *c);
 void call_run_start(struct gateway_call *c);
 void call_run_body(struct gateway_call *c, const char *data, size_t len);
 bool call_run_drop(struct gateway_call *c); /* true: the instance remains usable */
+/* Its time is over. True: its instance has not seen it, and it is whole again. */
+bool call_run_withdraw(struct gateway_call *c);
 
 /* call_hop.c */
 void call_hop_start(struct gateway_call *c);

@@ -136,5 +136,8 @@ void runtime_call_resume(struct runtime_call *c);
  * Returns true if the instance remains usable. Alone in its instance (concurrency 1) a
  * call that the function has begun is certainly stopped only with its sandbox: false. */
 bool runtime_call_cancel(struct runtime_call *c);
+/* The same, of a call whose time is over: true if the program has seen nothing of it,
+ * which may thus be made again elsewhere. ret_body as runtime_call_take_back()'s. */
+bool runtime_call_withdraw(struct runtime_call *c, struct buf *ret_body);
 
 #endif /* AGENT_RUNTIME_RUNTIME_H */
