@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 
 import npm
 import pytest
@@ -149,10 +150,18 @@ def test_a_socket_holds_its_slot(dev, serve, kind):
         await ws.send("request")
         assert json.loads(await ws.recv())["id"] == before
         assert metric(dev, "mayfly_invocations_in_flight") >= 1
-        return await asyncio.to_thread(dev.call, name, path="/id")
+        began = time.monotonic()
+        reply = await asyncio.to_thread(dev.call, name, path="/id")
+        return reply, time.monotonic() - began
 
-    reply = talk(dev, f"/fn/{name}/", meanwhile)
+    def seconds():
+        return metric(dev, f'mayfly_invocation_duration_seconds_sum{{namespace="default",function="{name}"}}')
+
+    spent = seconds()
+    reply, open_for = talk(dev, f"/fn/{name}/", meanwhile)
     assert (reply.status, reply.cause) == (429, "queue_timeout"), reply
+    # The call that waited, for a part of it, is not enough for that.
+    wait_for("the time that it was open", lambda: seconds() - spent >= open_for)
     wait_for("the slot", lambda: dev.call(name, path="/id").status == 200)
     assert instance(dev, name) == before
 
