@@ -362,6 +362,7 @@ static int open_network(struct agent *a, struct error *err)
         .port = a->config->gateway_port,
         .secret = a->token,
         .metrics = a->metrics,
+        .upgrade_idle_ms = a->config->upgrade_idle_ms,
         .lambda_auth_off = strcmp(a->config->lambda_auth, "off") == 0,
         .lambda_account = a->config->lambda_account,
         .on_unreachable = agent_peers_unreachable,

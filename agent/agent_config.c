@@ -64,6 +64,8 @@ const struct config_key agent_config_keys[] = {
     {"freeze_after", CONFIG_MS, AT(freeze_after_ms), 0, 24 * 3600 * 1000,
      "an instance without calls for so long is frozen: takes no processor time until "
      "the next call; 0: never"},
+    {"gateway.upgrade_idle", CONFIG_MS, AT(upgrade_idle_ms), 1, 24 * 3600 * 1000,
+     "a WebSocket or other upgraded connection ends after so long without a byte"},
     {"stop_grace", CONFIG_MS, AT(stop_grace_ms), 0, 24 * 3600 * 1000,
      "calls may take so long to end when the agent is stopped"},
 };
@@ -123,6 +125,7 @@ int agent_config_init(struct agent_config *c, struct error *err)
         .stop_notice_ms = 1000,
         .freeze_after_ms = 1000,
         .stop_grace_ms = 30000,
+        .upgrade_idle_ms = 10 * 60 * 1000,
     };
     if (c->controllers == NULL) {
         return error_set(err, -ENOMEM, "out of memory");

@@ -35,6 +35,7 @@ struct agent_config {
     uint32_t stop_notice_ms;
     uint32_t freeze_after_ms; /* 0: never */
     uint32_t stop_grace_ms;
+    uint32_t upgrade_idle_ms;
 };
 
 extern const struct config_key agent_config_keys[];

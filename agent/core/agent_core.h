@@ -113,6 +113,7 @@ struct call {
     enum call_verdict verdict; /* read it in call_reject */
     bool cold;                 /* an instance was started for it */
     bool failed; /* the edge's: its reply tells of an error (a status over 499) */
+    bool tunnel; /* the edge's: bytes both ways; its time's end is nobody's fault */
     bool picked; /* its version was picked by weight: ask again, and another may be */
     bool pinned; /* private: its caller named the version, or an alias */
     const char *qualifier;      /* private: what the caller named; the edge keeps it */

@@ -545,17 +545,18 @@ void agent_core_call_cancel(struct agent_core *a, struct call *c, bool can_drop)
     agent_leave(a);
 }
 
-/* What overran is killed. exec with several calls in a sandbox: the edge kills the one
- * call's processes, and the others go on. Otherwise the program is still at it, or what
- * it left behind may be: the instance takes no more calls, and is killed when its other
- * calls have ended. The edge drops the call while its instance is still what it was;
- * after that the call may be no more. */
+/* What overran is killed. A tunnel has not overrun: who talks has no end of its own, and
+ * what it talked to sees it close. exec with several calls in a sandbox: the edge kills
+ * the one call's processes, and the others go on. Otherwise the program is still at it,
+ * or what it left behind may be: the instance takes no more calls, and is killed when its
+ * other calls have ended. The edge drops the call while its instance is still what it
+ * was; after that the call may be no more. */
 static void time_out(struct version *v, struct call *c)
 {
     struct agent_core *a = v->function->core;
     struct instance *in = c->instance;
-    bool usable =
-        v->spec.runtime == SPEC_RUNTIME_EXEC && v->spec.reuse && v->spec.concurrency > 1;
+    bool usable = c->tunnel || (v->spec.runtime == SPEC_RUNTIME_EXEC && v->spec.reuse &&
+                                v->spec.concurrency > 1);
 
     if (c->state == CALL_DISPATCHED) {
         account(v, c, true, 0);

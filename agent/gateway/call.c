@@ -1,4 +1,5 @@
-/* A call's life: asked for, decided, answered, counted. */
+/* A call's life: asked for, answered, counted. What the core decides is call_core.c, what
+ * the caller sends call_caller.c. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +145,7 @@ void call_let_go(struct gateway_call *c)
     }
 }
 
-/* Lets go of whatever works on the call. True: what did can take others. */
-static bool drop_work(struct gateway_call *c)
+bool call_drop_work(struct gateway_call *c)
 {
     bool usable = c->run == NULL || call_run_drop(c);
 
@@ -179,7 +179,7 @@ static void fail(struct gateway_call *c)
 {
     bool idle = c->phase == PHASE_WAIT || c->phase == PHASE_ASK;
     enum cause cause = c->cause;
-    bool usable = drop_work(c);
+    bool usable = call_drop_work(c);
 
     if (c->dispatched_us > 0 && !c->timing.ran) {
         c->timing.run_us = clock_mono_us() - c->dispatched_us;
@@ -187,6 +187,8 @@ static void fail(struct gateway_call *c)
     }
     if (c->face != NULL) {
         c->face->fail(c);
+    } else if (c->tunnel && c->cause == CAUSE_TIMEOUT) {
+        (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
     } else if (c->replied) {
         http_exchange_abort(c->exchange);
     } else {
@@ -202,10 +204,9 @@ static void fail(struct gateway_call *c)
     call_done(c, cause, c->cpu_us);
 }
 
-/* The caller has gone away. */
-static void gone(struct gateway_call *c)
+void call_gone(struct gateway_call *c)
 {
-    bool usable = drop_work(c);
+    bool usable = call_drop_work(c);
 
     call_over(c, "canceled");
     cancel(c, usable && !c->instance_lost);
@@ -243,7 +244,7 @@ static void ask(struct gateway_call *c)
 {
     const struct route_target *t = call_target(c);
 
-    cancel(c, drop_work(c) && !c->instance_lost); /* of an attempt before */
+    cancel(c, call_drop_work(c) && !c->instance_lost); /* of an attempt before */
     c->instance_lost = false;
     c->phase = PHASE_WAIT;
     c->cause = CAUSE_NONE;
@@ -271,7 +272,7 @@ static void ask(struct gateway_call *c)
 /* Another agent did not take it. What came of its body is all here. */
 static void ask_elsewhere(struct gateway_call *c)
 {
-    (void)drop_work(c);
+    (void)call_drop_work(c);
     c->phase = PHASE_WAIT;
     c->cause = CAUSE_NONE;
     c->asking = true;
@@ -283,8 +284,7 @@ static void ask_elsewhere(struct gateway_call *c)
     }
 }
 
-/* Neither speaks with the core: what fails is left in c->todo. */
-static void go(struct gateway_call *c, enum call_todo todo)
+void call_go(struct gateway_call *c, enum call_todo todo)
 {
     c->todo = TODO_NONE;
     list_remove(&c->due);
@@ -301,7 +301,7 @@ void call_act(struct gateway_call *c)
         enum call_todo todo = c->todo;
 
         if (todo == TODO_DISPATCH || todo == TODO_FORWARD) {
-            go(c, todo);
+            call_go(c, todo);
             continue;
         }
         c->todo = TODO_NONE;
@@ -316,304 +316,4 @@ void call_act(struct gateway_call *c)
             ask(c);
         }
     }
-}
-
-/* --- the core's answers
- * ------------------------------------------------------------------- */
-
-/* Within the core's io: the call starts at once, but if that fails the core hears of it
- * only from the loop. */
-static void decided(struct gateway_call *c, enum call_todo todo)
-{
-    if (c->todo == TODO_FAIL) {
-        return; /* it is lost already, and the core hears of it next */
-    }
-    if (c->asking) {
-        c->todo = todo;
-    } else {
-        go(c, todo);
-    }
-}
-
-void gateway_call_dispatch(struct gateway *g, struct call *call)
-{
-    struct gateway_call *c = gateway_call_of(call);
-
-    decided(c, TODO_DISPATCH);
-}
-
-void gateway_call_forward(struct gateway *g, struct call *call, const char *node,
-                          const char *gateway)
-{
-    struct gateway_call *c = gateway_call_of(call);
-
-    (void)snprintf(c->hop_node, sizeof(c->hop_node), "%s", node);
-    (void)snprintf(c->hop_gateway, sizeof(c->hop_gateway), "%s", gateway);
-    decided(c, TODO_FORWARD);
-}
-
-/* The path had two readings, and neither is there: names the one that was meant. A first
- * word "default" is a namespace, hardly a function of that name. */
-static void fail_unknown(struct gateway_call *c)
-{
-    const struct route_target *first = &c->route.targets[0];
-
-    if (*first->qualifier != '\0') {
-        call_fail_later(c, CAUSE_NOT_FOUND,
-                        "there is no function %s/%s, or it has no alias or version %s",
-                        first->namespace_, first->name, first->qualifier);
-        return;
-    }
-    if (strcmp(first->namespace_, "default") == 0) {
-        call_fail_later(c, CAUSE_NOT_FOUND, "there is no function %s/%s",
-                        first->namespace_, first->name);
-    } else {
-        call_fail_later(c, CAUSE_NOT_FOUND, "there is no function %s/%s, nor default/%s",
-                        first->namespace_, first->name, first->namespace_);
-    }
-}
-
-void gateway_call_reject(struct gateway *g, struct call *call, enum cause cause,
-                         const char *text, uint32_t retry_after_s)
-{
-    struct gateway_call *c = gateway_call_of(call);
-
-    CHECK(c->core_open);
-    c->core_open = false;
-    if (cause == CAUSE_NOT_FOUND && call->picked && c->n_again == 0) {
-        /* The version that was picked went while the call waited: another is. */
-        c->picked = 0;
-        call_again_later(c, 1, cause, "%s", text);
-        return;
-    }
-    if (cause == CAUSE_NOT_FOUND && c->reading + 1 < c->route.n) {
-        c->reading++;
-        call_later(c, TODO_ASK);
-        return;
-    }
-    if (cause == CAUSE_NOT_FOUND && !g->informed && c->trust != MARK_TRUSTED) {
-        call_fail_later(c, CAUSE_NO_CAPACITY,
-                        "node %s has started and does not know yet what there is",
-                        g->node);
-        return;
-    }
-    if (cause == CAUSE_NOT_FOUND && c->reading > 0) {
-        fail_unknown(c);
-        return;
-    }
-    if (c->trust == MARK_TRUSTED) {
-        c->said = (struct mark_reply){.room = agent_core_room(g->core, call->version),
-                                      .verdict = call->verdict};
-    }
-    call_fail_later(c, cause, "%s", text);
-    c->retry_after_s = retry_after_s;
-}
-
-void gateway_call_timeout(struct gateway *g, struct call *call)
-{
-    struct gateway_call *c = gateway_call_of(call);
-
-    CHECK(c->core_open);
-    c->core_open = false;
-    (void)drop_work(c);           /* the core stops the instance if it must be */
-    if (c->phase == PHASE_OVER) { /* its caller has the reply */
-        call_maybe_free(c);
-        return;
-    }
-    if (call->version != NULL) {
-        call_fail_later(c, CAUSE_TIMEOUT, "the function ran past its timeout of %u ms",
-                        version_spec(call->version)->timeout_ms);
-    } else {
-        call_fail_later(c, CAUSE_TIMEOUT, "the function ran past its timeout");
-    }
-}
-
-/* --- the caller's side
- * ------------------------------------------------------------------- */
-
-static void on_body(struct http_exchange *x, const char *data, size_t len)
-{
-    struct gateway_call *c = http_exchange_data(x);
-
-    if (c->phase == PHASE_OVER || c->todo == TODO_FAIL) {
-        return;
-    }
-    c->body_seen += len;
-    if (!call_admit(c)) {
-        call_act(c);
-    } else if (c->phase == PHASE_RUN && c->run != NULL) {
-        call_run_body(c, data, len);
-    } else if (c->phase == PHASE_HOP && c->hop_taken) {
-        call_hop_body(c, data, len);
-    } else if (buf_append(&c->prefix, data, len) < 0) {
-        call_fail_later(c, CAUSE_INTERNAL, "out of memory");
-    } else if (c->prefix.len >= PREFIX_MAX) {
-        http_exchange_pause(x);
-    }
-}
-
-static void on_end(struct http_exchange *x)
-{
-    struct gateway_call *c = http_exchange_data(x);
-
-    if (c->body_done) {
-        return; /* there was none */
-    }
-    c->body_done = true;
-    if (c->phase == PHASE_RUN && c->run != NULL) {
-        (void)runtime_call_end(c->run);
-    } else if (c->phase == PHASE_HOP && c->hop_taken) {
-        (void)http_call_end(c->hop, (struct http_headers){NULL, 0});
-    }
-}
-
-static void on_drain(struct http_exchange *x)
-{
-    struct gateway_call *c = http_exchange_data(x);
-
-    if (c->phase == PHASE_RUN && c->run != NULL) {
-        runtime_call_resume(c->run);
-    } else if (c->phase == PHASE_HOP && c->hop != NULL) {
-        http_call_resume(c->hop);
-    }
-}
-
-static void on_close(struct http_exchange *x, int status)
-{
-    struct gateway_call *c = http_exchange_data(x);
-
-    c->exchange = NULL;
-    if (c->phase != PHASE_OVER) {
-        gone(c);
-    }
-    call_maybe_free(c);
-}
-
-static const struct http_exchange_ops exchange_ops = {on_body, on_end, on_drain,
-                                                      on_close};
-
-/* --- begin
- * ----------------------------------------------------------------------------------- */
-
-/* The version that the agent which forwards the call has picked. */
-static void read_picked(struct gateway_call *c)
-{
-    const struct http_header *h =
-        http_headers_find(http_exchange_headers(c->exchange), HEADER_PICKED);
-    uint64_t n = 0;
-
-    for (size_t i = 0; h != NULL && i < h->value.len; i++) {
-        if (h->value.at[i] < '0' || h->value.at[i] > '9' || i >= 18) {
-            return;
-        }
-        n = n * 10 + (uint64_t)(h->value.at[i] - '0');
-    }
-    c->picked = n;
-}
-
-static void read_mark(struct gateway_call *c)
-{
-    struct http_exchange *x = c->exchange;
-    const struct http_header *h =
-        http_headers_find(http_exchange_headers(x), MARK_HEADER);
-
-    if (h != NULL) {
-        c->trust = mark_read(&c->mark, h->value, c->gateway->secret,
-                             http_exchange_method(x), http_exchange_target(x));
-    }
-    if (c->trust == MARK_TRUSTED) {
-        memcpy(c->request_id, c->mark.request_id, sizeof(c->request_id));
-        c->route.n = 1; /* another agent names the function whole */
-        read_picked(c);
-    } else {
-        random_uuid(c->request_id);
-        c->mark = (struct mark){.left_ms = MARK_LEFT_NONE, .wait_ms = MARK_LEFT_NONE};
-        (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
-    }
-}
-
-static void refuse(struct gateway *g, struct http_exchange *x, enum cause cause,
-                   const char *text)
-{
-    char request_id[RANDOM_UUID_SIZE];
-
-    random_uuid(request_id);
-    reply_error(x, g->node, request_id, cause, text, 0, NULL, NULL);
-}
-
-static struct gateway_call *call_new(struct gateway *g, struct http_exchange *x)
-{
-    struct gateway_call *c = calloc(1, sizeof(*c));
-
-    if (c != NULL) {
-        c->gateway = g;
-        c->exchange = x;
-        c->arrived_us = http_exchange_started_us(x);
-        list_init(&c->due);
-        list_init(&c->use.node);
-        list_push_back(&g->calls, &c->link);
-        http_exchange_set(x, &exchange_ops, c);
-        gateway_metrics_in_flight(g->metrics, 1);
-    }
-    return c;
-}
-
-int call_begin_as(struct gateway *g, struct http_exchange *x,
-                  const struct call_input *input)
-{
-    struct gateway_call *c = call_new(g, x);
-    struct route_target *t;
-
-    if (c == NULL) {
-        return -ENOMEM;
-    }
-    t = &c->route.targets[0];
-    c->route.n = 1;
-    (void)snprintf(t->namespace_, sizeof(t->namespace_), "%s", input->namespace_);
-    (void)snprintf(t->name, sizeof(t->name), "%s", input->name);
-    (void)snprintf(t->qualifier, sizeof(t->qualifier), "%s", input->qualifier);
-    t->path = HTTP_STR("/");
-    random_uuid(c->request_id);
-    c->mark = (struct mark){.left_ms = MARK_LEFT_NONE};
-    (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
-    c->face = input->face;
-    c->face_data = input->data;
-    c->method = input->method;
-    c->query = HTTP_STR("");
-    c->headers = input->headers;
-    c->prefix = *input->body;
-    *input->body = (struct buf){0};
-    c->body_seen = c->prefix.len;
-    c->body_done = true;
-    c->todo = TODO_ASK;
-    call_act(c);
-    return 0;
-}
-
-void call_begin(struct gateway *g, struct http_exchange *x)
-{
-    struct gateway_call *c;
-    struct route route;
-
-    if (route_parse(&route, http_exchange_path(x)) < 0) {
-        refuse(g, x, CAUSE_NOT_FOUND,
-               "no function has this path: call /fn/<name> or /fn/<namespace>/<name>");
-        return;
-    }
-    c = call_new(g, x);
-    if (c == NULL) {
-        refuse(g, x, CAUSE_INTERNAL, "out of memory");
-        return;
-    }
-    c->route = route;
-    c->method = http_exchange_method(x);
-    c->query = http_exchange_query(x);
-    c->headers = http_exchange_headers(x);
-    read_mark(c);
-    c->body_done = http_exchange_content_length(x) == 0;
-    if (!c->body_done && http_headers_find(http_exchange_headers(x), "Expect") != NULL) {
-        http_exchange_pause(x); /* 100 Continue goes out once somebody takes the body */
-    }
-    c->todo = TODO_ASK;
-    call_act(c);
 }

@@ -63,6 +63,8 @@ static void on_response(struct http_call *hop, int status, struct http_headers h
     } else if (reply_relay(c, status, headers, content_length) == -EINVAL) {
         call_fail_later(c, CAUSE_INTERNAL, "%s sent a reply that cannot be passed on",
                         c->hop_node);
+    } else if (status == 101) {
+        call_tunnel_begin(c);
     }
 }
 
@@ -255,12 +257,16 @@ static int start(struct gateway_call *c, struct http_client *client)
     char mark[MARK_SIZE], picked[24];
     int rc = make_target(c, &target);
 
-    rc = rc < 0 ? rc : headers_pass(&pass, c->headers, HEADERS_BETWEEN_AGENTS, 3);
+    rc = rc < 0 ? rc : headers_pass(&pass, c->headers, HEADERS_BETWEEN_AGENTS, 5);
     rc = rc < 0 ? rc : make_mark(c, mark, (struct http_str){target.data, target.len});
     if (rc == 0) {
         headers_add(&pass, MARK_HEADER, mark);
         if (!whole) { /* it may yet give the call back: the body stays here until then */
             headers_add(&pass, "Expect", "100-continue");
+        }
+        if (c->upgrade.len > 0) {
+            headers_add(&pass, "Connection", "Upgrade");
+            headers_put(&pass, "Upgrade", c->upgrade);
         }
         if (c->call.picked) {
             (void)snprintf(picked, sizeof(picked), "%llu",

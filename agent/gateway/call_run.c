@@ -27,6 +27,8 @@ static void on_response(struct runtime_call *run, int status, struct http_header
                         "the reply's head cannot be sent: status %d, or a header with a "
                         "line break",
                         status);
+    } else if (status == 101) {
+        call_tunnel_begin(c);
     }
 }
 
@@ -159,6 +161,7 @@ void call_run_start(struct gateway_call *c)
         .path = call_target(c)->path,
         .query = c->query,
         .content_length = c->body_done ? c->prefix.len : http_exchange_content_length(x),
+        .upgrade = c->upgrade,
         .peer = c->mark.peer,
         .deadline_wall_ms = deadline_wall_ms(c),
     };
@@ -203,4 +206,12 @@ bool call_run_drop(struct gateway_call *c)
 
     c->run = NULL;
     return usable;
+}
+
+bool call_run_withdraw(struct gateway_call *c)
+{
+    bool untaken = runtime_call_withdraw(c->run, &c->prefix);
+
+    c->run = NULL;
+    return untaken;
 }

@@ -68,6 +68,7 @@ static int open_server(struct gateway *g, const struct gateway_options *o,
 {
     const struct http_server_options options = {
         .fin_probe = true,
+        .upgrade_idle_ms = o->upgrade_idle_ms,
         .on_request = on_request,
         .data = g,
     };
@@ -225,5 +226,13 @@ void gateway_drain(struct gateway *g)
 
 size_t gateway_active(const struct gateway *g)
 {
-    return http_server_active(&g->server);
+    size_t n = http_server_active(&g->server);
+
+    LIST_FOREACH(it, &g->calls)
+    {
+        const struct gateway_call *c = container_of(it, struct gateway_call, link);
+
+        n -= c->tunnel && c->phase == PHASE_RUN && c->exchange != NULL;
+    }
+    return n;
 }

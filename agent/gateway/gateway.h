@@ -21,6 +21,7 @@ struct gateway_options {
     uint16_t port;      /* 0: a free one */
     const char *secret; /* the cluster's join token; NULL: there is none */
     struct metrics *metrics;
+    uint32_t upgrade_idle_ms; /* http_server.h; 0: its default */
     bool lambda_auth_off;       /* AWS's API takes requests without a signature */
     const char *lambda_account; /* in its ARNs */
     /* Another agent's gateway could not be connected to. May come from within the core's
@@ -39,6 +40,8 @@ void gateway_informed(struct gateway *g);
 /* /healthz says that it takes no more, though it does, so that callers look elsewhere. */
 void gateway_leave(struct gateway *g);
 void gateway_drain(struct gateway *g); /* accepts no more; calls go on */
+/* Calls that run; not those that are a tunnel to an instance here, which has no end but
+ * the instance's: SIGTERM tells it. */
 size_t gateway_active(const struct gateway *g);
 /* Calls that run are cut. on_closed comes once all have ended. */
 void gateway_close(struct gateway *g, void (*on_closed)(void *data), void *data);

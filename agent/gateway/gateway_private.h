@@ -1,5 +1,6 @@
-/* What the gateway's files share: gateway.c (server, the core's io), call.c (a call's
- * life), call_run.c (on an instance here), call_hop.c (on another agent), reply.c. */
+/* What the gateway's files share: gateway.c (server, what is left for later), call.c (a
+ * call's life), call_core.c (the core's io), call_caller.c (from and to the caller),
+ * call_run.c (on an instance here), call_hop.c (on another agent), reply.c. */
 #ifndef AGENT_GATEWAY_GATEWAY_PRIVATE_H
 #define AGENT_GATEWAY_GATEWAY_PRIVATE_H
 
@@ -104,6 +105,7 @@ struct gateway_call {
     bool body_done;
     bool replied;     /* the head of the response is out */
     bool reply_whole; /* and all that follows it */
+    bool tunnel;      /* the head was a 101: what follows has no limit but time */
 
     struct runtime_call *run;
     struct http_call *hop;
@@ -121,6 +123,7 @@ struct gateway_call {
     struct http_str method; /* of the request to the function */
     struct http_str query;
     struct http_headers headers;
+    struct http_str upgrade; /* protocols that the caller would switch to, or empty */
 
     enum cause reply_cause; /* of a reply that tells of the function's own failure */
     enum cause cause;       /* TODO_FAIL's */
@@ -171,11 +174,20 @@ static inline const struct route_target *call_target(const struct gateway_call *
 void gateway_arm(struct gateway *g);       /* `due` has something */
 void gateway_call_gone(struct gateway *g); /* it was freed */
 
-/* call.c */
+/* call_caller.c */
 void call_begin(struct gateway *g, struct http_exchange *x);
 /* The exchange's body has been read. -ENOMEM: nothing was begun. */
 int call_begin_as(struct gateway *g, struct http_exchange *x,
                   const struct call_input *input);
+/* The head of the reply was a 101, and is out. */
+void call_tunnel_begin(struct gateway_call *c);
+
+/* call.c */
+void call_gone(struct gateway_call *c); /* its caller has gone away */
+/* Lets go of whatever works on the call. True: what did can take others. */
+bool call_drop_work(struct gateway_call *c);
+/* DISPATCH or FORWARD, without a word to the core: what fails is left in c->todo. */
+void call_go(struct gateway_call *c, enum call_todo todo);
 void call_act(struct gateway_call *c); /* does what is to be done */
 void call_later(struct gateway_call *c, enum call_todo todo);
 void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
@@ -202,6 +214,8 @@ bool call_admit(struct gateway_call *c);
 void call_run_start(struct gateway_call *c);
 void call_run_body(struct gateway_call *c, const char *data, size_t len);
 bool call_run_drop(struct gateway_call *c); /* true: the instance remains usable */
+/* Its time is over. True: its instance has not seen it, and it is whole again. */
+bool call_run_withdraw(struct gateway_call *c);
 
 /* call_hop.c */
 void call_hop_start(struct gateway_call *c);

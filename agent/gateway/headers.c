@@ -49,8 +49,13 @@ int headers_pass(struct headers *ret, struct http_headers from,
 
 void headers_add(struct headers *h, const char *name, const char *value)
 {
+    headers_put(h, name, http_str(value));
+}
+
+void headers_put(struct headers *h, const char *name, struct http_str value)
+{
     CHECK(h->n < h->capacity);
-    h->list[h->n++] = (struct http_header){http_str(name), http_str(value)};
+    h->list[h->n++] = (struct http_header){http_str(name), value};
 }
 
 struct http_headers headers_get(const struct headers *h)

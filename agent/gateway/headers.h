@@ -28,6 +28,7 @@ enum headers_direction {
 int headers_pass(struct headers *ret, struct http_headers from,
                  enum headers_direction direction, size_t extra);
 void headers_add(struct headers *h, const char *name, const char *value);
+void headers_put(struct headers *h, const char *name, struct http_str value);
 struct http_headers headers_get(const struct headers *h);
 void headers_free(struct headers *h);
 

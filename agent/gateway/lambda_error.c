@@ -16,6 +16,18 @@ static size_t type_length(const char *text)
                : 0;
 }
 
+/* "RangeError: too far": the function's own word, behind the first bytes of a stream. */
+static size_t own_type_length(const char *text)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                              "0123456789._$");
+
+    return text[0] >= 'A' && text[0] <= 'Z' && strncmp(text + len, ": ", 2) == 0 &&
+                   len < 64
+               ? len
+               : 0;
+}
+
 /* AWS's words for how long it ran: the time-out stands in our text as "… of N ms". */
 static double timeout_s(const char *text)
 {
@@ -35,6 +47,10 @@ char *lambda_function_failure(enum cause cause, const char *text, const char *re
 
     (void)snprintf(message, sizeof(message), "RequestId: %s Error: %.400s", request_id,
                    text);
+    if (cause == CAUSE_FUNCTION_ERROR && len == 0 && own_type_length(text) > 0) {
+        len = own_type_length(text);
+        (void)snprintf(message, sizeof(message), "%.400s", text + len + 2);
+    }
     switch (cause) {
     case CAUSE_TIMEOUT:
         type = "Sandbox.Timedout";

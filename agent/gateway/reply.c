@@ -18,7 +18,7 @@ static uint64_t framing(const struct gateway_call *c, int status, uint64_t conte
 static int respond(struct gateway_call *c, int status, const struct headers *h,
                    uint64_t content_length)
 {
-    int rc = status >= 200 && status <= 599
+    int rc = status == 101 || (status >= 200 && status <= 599)
                  ? http_exchange_respond(c->exchange, status, headers_get(h),
                                          framing(c, status, content_length))
                  : -EINVAL;
@@ -27,16 +27,27 @@ static int respond(struct gateway_call *c, int status, const struct headers *h,
     return rc;
 }
 
+/* A 101 names the protocol to which it switches. */
+static void pass_upgrade(struct headers *h, int status, struct http_headers from)
+{
+    const struct http_header *upgrade = http_headers_find(from, "Upgrade");
+
+    if (status == 101 && upgrade != NULL) {
+        headers_put(h, "Upgrade", upgrade->value);
+    }
+}
+
 int reply_head(struct gateway_call *c, int status, struct http_headers headers,
                uint64_t content_length)
 {
     char timing[TIMING_SIZE], said[MARK_REPLY_SIZE], version[24];
     struct headers h;
-    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 6);
+    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 7);
 
     if (rc < 0) {
         return rc;
     }
+    pass_upgrade(&h, status, headers);
     timing_format(timing, &c->timing);
     headers_add(&h, "X-Mayfly-Request-Id", c->request_id);
     headers_add(&h, "X-Mayfly-Node", c->gateway->node);
@@ -63,11 +74,12 @@ int reply_relay(struct gateway_call *c, int status, struct http_headers headers,
                 uint64_t content_length)
 {
     struct headers h;
-    int rc = headers_pass(&h, headers, HEADERS_BETWEEN_AGENTS, 0);
+    int rc = headers_pass(&h, headers, HEADERS_BETWEEN_AGENTS, 1);
 
     if (rc < 0) {
         return rc;
     }
+    pass_upgrade(&h, status, headers);
     rc = respond(c, status, &h, content_length);
     headers_free(&h);
     return rc;

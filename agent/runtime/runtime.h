@@ -85,6 +85,7 @@ struct runtime_request {
     struct http_str query; /* without '?' */
     struct http_headers headers;
     uint64_t content_length; /* or HTTP_BODY_CHUNKED */
+    struct http_str upgrade; /* `http`: protocols to switch to (http_headers_upgrade) */
     const char *peer;        /* caller's address */
     uint64_t deadline_wall_ms;
     const char
@@ -93,6 +94,9 @@ struct runtime_request {
 };
 
 struct runtime_call_ops {
+    /* 101, if the request had `upgrade`: its Upgrade is among the headers, and bytes go
+     * both ways until the function ends; runtime_call_end() tells it that the caller has
+     * no more to say. */
     void (*on_response)(struct runtime_call *c, int status, struct http_headers headers,
                         uint64_t content_length);
     void (*on_body)(struct runtime_call *c, const char *data, size_t len);
@@ -132,5 +136,8 @@ void runtime_call_resume(struct runtime_call *c);
  * Returns true if the instance remains usable. Alone in its instance (concurrency 1) a
  * call that the function has begun is certainly stopped only with its sandbox: false. */
 bool runtime_call_cancel(struct runtime_call *c);
+/* The same, of a call whose time is over: true if the program has seen nothing of it,
+ * which may thus be made again elsewhere. ret_body as runtime_call_take_back()'s. */
+bool runtime_call_withdraw(struct runtime_call *c, struct buf *ret_body);
 
 #endif /* AGENT_RUNTIME_RUNTIME_H */

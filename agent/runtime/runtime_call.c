@@ -58,6 +58,7 @@ enum cause runtime_call_cause(const struct runtime_call *c)
 bool runtime_call_take_back(struct runtime_call *c, struct buf *ret_body)
 {
     CHECK(c->over);
+    c->untaken = c->untaken || (c->unread && c->doomed);
     if (c->untaken) {
         *ret_body = c->unused;
         c->unused = (struct buf){0};
@@ -100,11 +101,8 @@ void runtime_call_resume(struct runtime_call *c)
     }
 }
 
-bool runtime_call_cancel(struct runtime_call *c)
+static void let_go(struct runtime_call *c)
 {
-    struct runtime_instance *in = c->instance;
-    bool usable = c->over || in->kind->call_drop(c);
-
     c->over = true;
     list_remove(&c->link);
     list_remove(&c->waits);
@@ -113,8 +111,29 @@ bool runtime_call_cancel(struct runtime_call *c)
     } else {
         call_free(c);
     }
+}
+
+bool runtime_call_cancel(struct runtime_call *c)
+{
+    struct runtime_instance *in = c->instance;
+    bool usable = c->over || in->kind->call_drop(c);
+
+    let_go(c);
     instance_advance(in);
     return usable && in->phase == PHASE_READY && !in->failing;
+}
+
+bool runtime_call_withdraw(struct runtime_call *c, struct buf *ret_body)
+{
+    struct runtime_instance *in = c->instance;
+    bool untaken;
+
+    (void)(c->over || in->kind->call_drop(c));
+    c->over = true;
+    untaken = runtime_call_take_back(c, ret_body);
+    let_go(c);
+    instance_advance(in);
+    return untaken;
 }
 
 /* --- what the kinds tell --------------------------------------------------------- */

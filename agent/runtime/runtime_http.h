@@ -35,7 +35,10 @@ struct http_runtime_call {
     struct runtime_call call;
     struct http_call *http; /* NULL: it has ended */
     struct http_link *link;
+    struct buf kept; /* of the request's body, what came before anything was sent */
     bool starting;
+    bool bodiless; /* the request: its head is all that there is to read */
+    bool tunnel;   /* after a 101 */
 };
 
 int http_runtime_call_start(struct runtime_call *c, const struct runtime_request *r);

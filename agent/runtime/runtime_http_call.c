@@ -8,7 +8,7 @@
 #include "common/check.h"
 #include "common/cleanup.h"
 
-#define HEADERS_ADDED 6
+#define HEADERS_ADDED 8
 
 /* The client's call may outlive ours by a moment. */
 struct http_link {
@@ -136,6 +136,10 @@ static int head_build(struct head *h, const struct runtime_request *r)
         }
     }
     put(h, "X-Mayfly-Request-Id", http_str(r->request_id));
+    if (r->upgrade.len > 0) {
+        put(h, "Connection", HTTP_STR("Upgrade"));
+        put(h, "Upgrade", r->upgrade);
+    }
     rc = add_forwarded(h, r);
     rc = rc < 0 ? rc : buf_append(&h->target, r->path.at, r->path.len);
     if (rc == 0 && r->query.len > 0) {
@@ -156,6 +160,7 @@ static void on_response(struct http_call *http, int status, struct http_headers 
     struct http_header *list = calloc(headers.n + 1, sizeof(*list));
     size_t n = 0;
 
+    buf_free(&link->call->kept);
     if (list == NULL) {
         http_call_cancel(http);
         return;
@@ -166,6 +171,11 @@ static void on_response(struct http_call *http, int status, struct http_headers 
         if (!http_header_is_hop(name, connection) && !http_str_ieq(name, "Date")) {
             list[n++] = headers.list[i]; /* the gateway dates its responses itself */
         }
+    }
+    if (status == 101) {
+        list[n++] =
+            (struct http_header){HTTP_STR("Upgrade"), http_headers_upgrade(headers)};
+        link->call->tunnel = true;
     }
     if (call_respond(&link->call->call, status, (struct http_headers){list, n},
                      content_length) &&
@@ -193,6 +203,17 @@ static void on_drain(struct http_call *http)
     }
 }
 
+/* The program was gone, or as good as gone, before anything of the call was sent to it:
+ * the call is none of its, and goes to another instance. */
+static void give_back(struct http_runtime_call *h, int status)
+{
+    h->call.untaken = true;
+    h->call.unused = h->kept;
+    h->kept = (struct buf){0};
+    call_finish(&h->call, CAUSE_CRASHED, "connection to the function's port: %s",
+                strerror(-status));
+}
+
 static void on_close(struct http_call *http, int status)
 {
     struct http_link *link = http_call_data(http);
@@ -207,6 +228,8 @@ static void on_close(struct http_call *http, int status)
             call_finish(&h->call, CAUSE_NONE, "%s", "");
         } else if (status == -ECANCELED || status == -ENOMEM) {
             call_finish(&h->call, CAUSE_INTERNAL, "%s", strerror(-status));
+        } else if (!http_call_was_sent(http) && status != -ETIMEDOUT) {
+            give_back(h, status);
         } else if (status == -EPROTO) {
             call_finish(&h->call, CAUSE_FUNCTION_ERROR,
                         "the function's HTTP response is malformed");
@@ -214,12 +237,15 @@ static void on_close(struct http_call *http, int status)
             call_finish_unless_crashed(
                 &h->call, "the function closed the connection before its reply's end");
         } else if (status == -ECONNRESET || status == -EPIPE) {
+            /* Of a head, who has not read all has read nothing. Of a body he may have. */
+            h->call.unread = h->bodiless && http_call_was_reset(http);
             call_finish_unless_crashed(
                 &h->call, "the function closed the connection without a reply");
         } else {
             call_finish_unless_crashed(&h->call, "connection to the function's port: %s",
                                        strerror(-status));
         }
+        buf_free(&h->kept);
     }
     instance_release(in);
 }
@@ -247,6 +273,7 @@ int http_runtime_call_start(struct runtime_call *c, const struct runtime_request
     if (rc == 0) {
         *h->link = (struct http_link){c->instance, h};
         instance_hold(c->instance);
+        h->bodiless = r->content_length == 0;
         h->starting = true;
         rc = http_call_start(&s->client, &h->http, r->method, str_of(&head.target),
                              (struct http_headers){head.list, head.n}, NULL,
@@ -267,9 +294,15 @@ int http_runtime_call_start(struct runtime_call *c, const struct runtime_request
 
 int http_runtime_call_write(struct runtime_call *c, const char *data, size_t len)
 {
-    const struct http_runtime_call *h = call_of(c);
-    int rc = http_call_write(h->http, data, len);
+    struct http_runtime_call *h = call_of(c);
+    int rc = 0;
 
+    if (http_call_was_sent(h->http)) {
+        buf_free(&h->kept);
+    } else {
+        rc = buf_append(&h->kept, data, len);
+    }
+    rc = rc < 0 ? rc : http_call_write(h->http, data, len);
     return rc == -EPIPE ? 0 : rc; /* answered already: the body is of no use */
 }
 
@@ -308,7 +341,7 @@ bool http_runtime_call_outlives(struct runtime_call *c)
 }
 
 /* A closed connection is all that HTTP has to say "stop"; where no other call is
- * disturbed the sandbox goes. */
+ * disturbed the sandbox goes. A tunnel ends so as a matter of course. */
 bool http_runtime_call_drop(struct runtime_call *c)
 {
     struct http_runtime_call *h = call_of(c);
@@ -317,5 +350,6 @@ bool http_runtime_call_drop(struct runtime_call *c)
     http_call_cancel(h->http);
     h->link = NULL;
     h->http = NULL;
-    return c->instance->config.spec->concurrency > 1;
+    buf_free(&h->kept);
+    return h->tunnel || c->instance->config.spec->concurrency > 1;
 }

@@ -234,6 +234,7 @@ struct runtime_call {
     bool paused;       /* the response */
     bool over;         /* the kind has let go of it: cause and text are provisional */
     bool doomed;       /* its instance failed: cause and text are that failure's */
+    bool unread;       /* if its program has ended, it has not read all of the request */
     bool untaken;      /* it is over, and the program has seen nothing of it */
     struct buf unused; /* then: its body as far as it came */
     enum cause cause;

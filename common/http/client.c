@@ -1,4 +1,4 @@
-/* The client's connections: pool, connect, read, time limits. */
+/* The client's connections: their ends, reading, writing, time limits. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,8 +16,6 @@ struct write_op {
     struct client_conn *conn;
     char data[];
 };
-
-static void next_waiting(struct http_client *c);
 
 /* --- calls' ends -------------------------------------------------------------- */
 
@@ -43,6 +41,7 @@ static void deliver(struct http_client *c)
         }
         buf_free(&call->out);
         buf_free(&call->replay);
+        free(call->upgrade);
         free(call);
     }
 }
@@ -83,7 +82,7 @@ static void handle_closed(struct http_client *c)
     }
 }
 
-static void conn_free(struct client_conn *conn)
+void client_conn_free(struct client_conn *conn)
 {
     struct http_client *c = conn->client;
 
@@ -93,14 +92,14 @@ static void conn_free(struct client_conn *conn)
     free(conn);
     c->n_conns--;
     if (!c->closing) {
-        next_waiting(c);
+        client_next_waiting(c);
     }
     handle_closed(c);
 }
 
 static void conn_closed_cb(uv_handle_t *handle)
 {
-    conn_free(container_of(handle, struct client_conn, io.handle));
+    client_conn_free(container_of(handle, struct client_conn, io.handle));
 }
 
 /* A kept-alive connection that the server closed meanwhile: once more on a new one. */
@@ -114,6 +113,7 @@ static bool retry(struct client_conn *conn, int status)
         return false;
     }
     call->retried = true;
+    call->sent = false;
     call->conn = NULL;
     call->out.len = 0;
     if (buf_append(&call->out, call->replay.data, call->replay.len) < 0) {
@@ -150,19 +150,20 @@ static void conn_to_idle(struct client_conn *conn)
 
     conn->state = CONN_IDLE;
     conn->reused = true;
-    conn->deadline_ms = uv_now(c->loop) + c->options.keep_alive_ms;
+    conn->deadline_ms = uv_now(c->loop) + conn->keep_ms;
     list_remove(&conn->node);
     list_push_front(&c->idle, &conn->node); /* the hottest first */
     client_conn_update(conn);
-    next_waiting(c);
+    client_next_waiting(c);
 }
 
 /* The response is whole. */
 static void conn_finish(struct client_conn *conn)
 {
     struct http_call *call = conn->call;
-    bool reusable = call->ended && call->out.len == 0 && conn->in.keep_alive &&
-                    conn->rest.len == 0 && !conn->client->closing &&
+    bool reusable = conn->keep_ms > 0 && call->ended && call->out.len == 0 &&
+                    conn->in.keep_alive && conn->rest.len == 0 &&
+                    !conn->client->closing &&
                     uv_stream_get_write_queue_size(&conn->io.stream) == 0;
 
     conn->call = NULL;
@@ -232,6 +233,27 @@ static struct client_conn *conn_of(struct http_message *m)
     return container_of(m, struct client_conn, in);
 }
 
+/* Nobody has specified `Keep-Alive: timeout=5` (seconds) but who sends it, and those who
+ * send it mean it: a request that meets the end of that time is lost. */
+static uint32_t keep_alive_ms(const struct client_conn *conn)
+{
+    const struct http_header *h =
+        http_headers_find(http_message_headers(&conn->in), "Keep-Alive");
+    const char *at = h != NULL ? memmem(h->value.at, h->value.len, "timeout=", 8) : NULL;
+    uint32_t limit_ms = conn->client->options.keep_alive_ms, half_ms = 0;
+
+    if (at == NULL) {
+        return limit_ms;
+    }
+    for (at += 8; at < h->value.at + h->value.len && *at >= '0' && *at <= '9'; at++) {
+        half_ms = half_ms * 10 + (uint32_t)(*at - '0') * 500;
+        if (half_ms >= limit_ms) {
+            return limit_ms;
+        }
+    }
+    return half_ms;
+}
+
 static void on_head(struct http_message *m)
 {
     struct client_conn *conn = conn_of(m);
@@ -241,8 +263,10 @@ static void on_head(struct http_message *m)
     call->interim = status < 200;
     if (call->interim) {
         if (status == 101) {
-            m->refusal = 400;
-            m->reason = "the server switched protocols unasked";
+            if (!client_tunnel_begin(conn)) {
+                m->refusal = 400;
+                m->reason = "the server switched protocols unasked";
+            }
         } else if (status == 100 && call->ops.on_continue != NULL) {
             call->ops.on_continue(call);
         }
@@ -250,6 +274,7 @@ static void on_head(struct http_message *m)
     }
     m->skip_body = call->head;
     conn->deadline_ms = 0;
+    conn->keep_ms = keep_alive_ms(conn);
     if (call->ops.on_response != NULL) {
         uint64_t len =
             call->head || status == 204 || status == 304 ? 0 : m->content_length;
@@ -280,6 +305,10 @@ static void feed_some(struct client_conn *conn, const char *data, size_t len)
 {
     bool again = true;
 
+    if (conn->tunnel) {
+        client_tunnel_feed(conn, data, len);
+        return;
+    }
     while (again && conn->state == CONN_ACTIVE) {
         ssize_t n;
 
@@ -296,6 +325,10 @@ static void feed_some(struct client_conn *conn, const char *data, size_t len)
         data += n;
         len -= (size_t)n;
         again = false;
+        if (conn->tunnel) {
+            client_tunnel_feed(conn, data, len);
+            return;
+        }
         if (conn->in.state == HTTP_MESSAGE_DONE && conn->call->interim) {
             http_message_reset(&conn->in);
             again = len > 0;
@@ -320,7 +353,8 @@ static void feed(struct client_conn *conn, const char *data, size_t len)
     } else {
         feed_some(conn, data, len);
     }
-    if (conn->state == CONN_ACTIVE && conn->in.state == HTTP_MESSAGE_DONE) {
+    if (conn->state == CONN_ACTIVE && conn->in.state == HTTP_MESSAGE_DONE &&
+        !conn->tunnel) {
         conn_finish(conn);
     }
 }
@@ -354,6 +388,19 @@ static void acknowledge(struct client_conn *conn)
     }
 }
 
+/* The server has said all that it had to say. */
+static void tunnel_ended(struct client_conn *conn)
+{
+    struct http_call *call = conn->call;
+
+    if (call->ops.on_end != NULL) {
+        call->ops.on_end(call, (struct http_headers){NULL, 0});
+    }
+    if (conn->state == CONN_ACTIVE) { /* else it was cancelled in there */
+        conn_finish(conn);
+    }
+}
+
 static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct client_conn *conn = container_of(stream, struct client_conn, io.stream);
@@ -364,6 +411,14 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     if (nread < 0) {
         int rc = -ECONNRESET;
 
+        if (nread == UV_ECONNRESET && conn->call != NULL) {
+            conn->call->reset = http_message_is_fresh(&conn->in);
+        }
+        if (nread == UV_EOF && conn->tunnel) {
+            conn->in.keep_alive = false;
+            tunnel_ended(conn);
+            return;
+        }
         if (nread == UV_EOF && conn->state == CONN_ACTIVE && conn->rest.len == 0) {
             rc = http_message_eof(&conn->in);
         }
@@ -379,7 +434,7 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         client_conn_close(conn, -EPROTO);
         return;
     }
-    if (conn->client->options.idle_timeout_ms > 0 &&
+    if (conn->client->options.idle_timeout_ms > 0 && !conn->tunnel &&
         conn->in.state != HTTP_MESSAGE_HEAD) {
         conn->deadline_ms = uv_now(stream->loop) + conn->client->options.idle_timeout_ms;
     }
@@ -394,9 +449,10 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 
 void client_conn_update(struct client_conn *conn)
 {
-    bool read = conn->state == CONN_IDLE ||
-                (conn->state == CONN_ACTIVE &&
-                 !(conn->in.paused && conn->in.state == HTTP_MESSAGE_BODY));
+    bool read =
+        conn->state == CONN_IDLE ||
+        (conn->state == CONN_ACTIVE &&
+         !(conn->in.paused && (conn->in.state == HTTP_MESSAGE_BODY || conn->tunnel)));
 
     if (read != conn->reading) {
         conn->reading = read && uv_read_start(&conn->io.stream, alloc_cb, read_cb) == 0;
@@ -406,202 +462,14 @@ void client_conn_update(struct client_conn *conn)
     }
 }
 
-/* --- connecting --------------------------------------------------------------- */
-
-static void conn_begin(struct client_conn *conn)
+void client_conn_reads(struct client_conn *conn)
 {
-    struct http_call *call = conn->call;
-    uint32_t limit_ms = conn->client->options.response_timeout_ms;
-
-    conn->state = CONN_ACTIVE;
-    conn->deadline_ms = limit_ms > 0 ? uv_now(conn->client->loop) + limit_ms : 0;
-    if (client_conn_send(conn, call->out.data, call->out.len) < 0) {
-        client_conn_close(conn, -ENOMEM);
-        return;
-    }
-    call->out.len = 0;
-    client_conn_update(conn);
-    if (!call->ended && call->ops.on_drain != NULL) {
-        call->ops.on_drain(call);
-    }
-}
-
-static void connect_cb(uv_connect_t *req, int status)
-{
-    struct client_conn *conn = container_of(req, struct client_conn, connect);
-
-    if (conn->state == CONN_CLOSING) {
-        return;
-    }
-    if (status < 0) {
-        client_conn_close(conn, status);
-        return;
-    }
-    if (conn->client->options.unix_path == NULL) {
-        (void)uv_tcp_nodelay(&conn->io.tcp, 1);
-    }
-    conn_begin(conn);
-}
-
-static int conn_connect(struct client_conn *conn, int fd)
-{
-    struct http_client *c = conn->client;
-    struct sockaddr_storage addr;
-    int rc;
-
-    conn->state = CONN_CONNECTING;
-    if (c->options.unix_path != NULL) {
-        rc = uv_pipe_init(c->loop, &conn->io.pipe, 0);
-        CHECK(rc == 0);
-        conn->has_handle = true;
-        uv_pipe_connect(&conn->connect, &conn->io.pipe, c->options.unix_path, connect_cb);
-        return 0;
-    }
-    rc = uv_tcp_init(c->loop, &conn->io.tcp);
-    CHECK(rc == 0);
-    conn->has_handle = true;
-    if (fd >= 0) {
-        rc = uv_tcp_open(&conn->io.tcp, fd);
-        if (rc < 0) {
-            (void)close(fd);
-            return rc;
-        }
-    }
-    if (uv_ip4_addr(c->options.host, c->options.port, (struct sockaddr_in *)&addr) < 0) {
-        rc = uv_ip6_addr(c->options.host, c->options.port, (struct sockaddr_in6 *)&addr);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return uv_tcp_connect(&conn->connect, &conn->io.tcp, (struct sockaddr *)&addr,
-                          connect_cb);
-}
-
-void http_client_socket(struct http_client *c, void *request, int fd_or_error)
-{
-    struct client_conn *conn = request;
-    int rc;
-
-    if (conn->state == CONN_CLOSING) { /* its call is gone */
-        if (fd_or_error >= 0) {
-            (void)close(fd_or_error);
-        }
-        conn_free(conn);
-        return;
-    }
-    if (fd_or_error < 0) {
-        struct http_call *call = conn->call;
-
-        conn->call = NULL;
-        client_call_finish(call, fd_or_error);
-        conn_free(conn);
-        return;
-    }
-    rc = conn_connect(conn, fd_or_error);
-    if (rc < 0) {
-        client_conn_close(conn, rc);
-    }
-}
-
-static int conn_new(struct http_call *call)
-{
-    struct http_client *c = call->client;
-    struct client_conn *conn = calloc(1, sizeof(*conn));
-    int rc;
-
-    if (conn == NULL) {
-        return -ENOMEM;
-    }
-    conn->client = c;
-    conn->call = call;
-    conn->deadline_ms = uv_now(c->loop) + c->options.connect_timeout_ms;
     conn->in.on_head = on_head;
     conn->in.on_body = on_body;
     conn->in.on_done = on_done;
-    conn->in.head_max_bytes = c->options.head_max_bytes;
+    conn->in.head_max_bytes = conn->client->options.head_max_bytes;
     conn->in.headers_max = 256;
     http_message_init(&conn->in, HTTP_RESPONSE);
-    call->conn = conn;
-    list_push_back(&c->busy, &conn->node);
-    c->n_conns++;
-    c->n_handles++;
-    if (c->options.socket_get != NULL) {
-        conn->state = CONN_SOCKET;
-        c->options.socket_get(c, conn);
-        return 0;
-    }
-    rc = conn_connect(conn, -1);
-    if (rc < 0) {
-        client_conn_close(conn, rc);
-    }
-    return 0;
-}
-
-/* Has the server closed it since the loop last looked? A request sent on it would be
- * lost, and most must not be sent again. */
-static bool still_open(const struct client_conn *conn)
-{
-    uv_os_fd_t fd;
-    char byte;
-
-    return uv_fileno(&conn->io.handle, &fd) == 0 &&
-           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
-static struct client_conn *take_idle(struct http_client *c)
-{
-    while (!list_empty(&c->idle)) {
-        struct client_conn *conn = container_of(c->idle.next, struct client_conn, node);
-
-        if (still_open(conn)) {
-            list_remove(&conn->node);
-            list_push_back(&c->busy, &conn->node);
-            return conn;
-        }
-        client_conn_close(conn, 0);
-    }
-    return NULL;
-}
-
-int client_assign(struct http_call *call)
-{
-    struct http_client *c = call->client;
-    struct client_conn *conn = call->retried ? NULL : take_idle(c);
-
-    if (conn != NULL) {
-        conn->call = call;
-        call->conn = conn;
-        conn_begin(conn);
-        return 0;
-    }
-    if (c->n_conns >= c->options.connections_max) {
-        list_push_back(&c->waiting, &call->node);
-        return 0;
-    }
-    return conn_new(call);
-}
-
-static void next_waiting(struct http_client *c)
-{
-    while (!list_empty(&c->waiting)) {
-        struct http_call *call = container_of(c->waiting.next, struct http_call, node);
-        bool full = c->n_conns >= c->options.connections_max;
-        int rc;
-
-        if (full && call->retried &&
-            !list_empty(&c->idle)) { /* makes room for a new one */
-            client_conn_close(container_of(c->idle.prev, struct client_conn, node), 0);
-            return;
-        }
-        if (full && list_empty(&c->idle)) {
-            return;
-        }
-        list_remove(&call->node);
-        rc = client_assign(call);
-        if (rc < 0) {
-            client_call_finish(call, rc);
-        }
-    }
 }
 
 /* --- client ------------------------------------------------------------------- */

@@ -108,6 +108,13 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
     call->chunked = body_len == HTTP_BODY_CHUNKED;
     call->left = body_len;
     list_init(&call->node);
+    if (http_headers_upgrade(headers).len > 0 && body_len == 0) {
+        call->upgrade = http_str_dup(http_headers_upgrade(headers));
+        if (call->upgrade == NULL) {
+            free(call);
+            return -ENOMEM;
+        }
+    }
     rc = build_head(call, method, target, headers, body_len, has_body);
     if (rc == 0 && body != NULL && body_len > 0) {
         rc = buf_append(&call->out, body, body_len);
@@ -127,6 +134,7 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
     if (rc < 0) {
         buf_free(&call->out);
         buf_free(&call->replay);
+        free(call->upgrade);
         free(call);
         return rc;
     }
@@ -147,6 +155,11 @@ static int send_or_keep(struct http_call *call, const char *data, size_t len)
     return buf_append(&call->out, data, len);
 }
 
+static bool is_tunnel(const struct http_call *call)
+{
+    return call->conn != NULL && call->conn->tunnel;
+}
+
 int http_call_write(struct http_call *call, const void *data, size_t len)
 {
     char size[24];
@@ -154,6 +167,9 @@ int http_call_write(struct http_call *call, const void *data, size_t len)
 
     if (call->finished || call->ended) {
         return -EPIPE;
+    }
+    if (is_tunnel(call)) {
+        return send_or_keep(call, data, len);
     }
     if (!call->chunked) {
         if (len > call->left) {
@@ -177,6 +193,11 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
 
     if (call->finished || call->ended) {
         return -EPIPE;
+    }
+    if (is_tunnel(call)) {
+        call->ended = true;
+        client_tunnel_shutdown(call->conn);
+        return 0;
     }
     if (!call->chunked) {
         if (call->left > 0) {
@@ -202,6 +223,16 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
     buf_free(&b);
     call->ended = rc == 0;
     return rc;
+}
+
+bool http_call_was_sent(const struct http_call *call)
+{
+    return call->sent;
+}
+
+bool http_call_was_reset(const struct http_call *call)
+{
+    return call->reset;
 }
 
 size_t http_call_pending(const struct http_call *call)

@@ -1,4 +1,4 @@
-/* What the client's two files share: connections and the calls that they carry. */
+/* What the client's files share: connections and the calls that they carry. */
 #ifndef COMMON_HTTP_CLIENT_PRIVATE_H
 #define COMMON_HTTP_CLIENT_PRIVATE_H
 
@@ -32,9 +32,12 @@ struct client_conn {
     uv_connect_t connect;
     struct http_message in;
     struct buf rest;
-    bool reused; /* carried a call before this one */
+    uint32_t keep_ms; /* at most so long after the call that it carries */
+    bool reused;      /* carried a call before this one */
     bool reading;
     bool feeding;
+    bool tunnel; /* after a 101 */
+    uv_shutdown_t shutdown;
     uint64_t deadline_ms; /* 0: none */
     int status;           /* why it closes */
 };
@@ -53,17 +56,32 @@ struct http_call {
     bool head;    /* a HEAD request */
     bool interim; /* the response being read is 1xx */
     bool retried;
+    bool reset; /* the connection, by the server, before a byte of the reply */
+    bool sent;  /* something of it went out on a connection; not if that may be done again
+                 */
     bool finished;
+    char *upgrade; /* the protocols that it asks for; NULL: none */
     uint64_t left; /* announced request body bytes still to come */
     int status;
 };
 
+/* client_connect.c */
 int client_assign(struct http_call *call); /* a connection, or in line */
+void client_next_waiting(struct http_client *c);
+
+/* client.c */
+void client_conn_reads(struct client_conn *c); /* before its first byte */
+void client_conn_free(struct client_conn *c);
 void client_watch_time(struct http_client *c);
 int client_conn_send(struct client_conn *c, const char *data, size_t len);
 void client_conn_close(struct client_conn *c, int status);
 void client_conn_update(struct client_conn *c);
 void client_conn_resumed(struct client_conn *c);
+/* client_tunnel.c */
+bool client_tunnel_begin(struct client_conn *c); /* false: nobody asked for this 101 */
+void client_tunnel_feed(struct client_conn *c, const char *data, size_t len);
+void client_tunnel_shutdown(struct client_conn *c);
+
 void client_call_finish(struct http_call *call, int status); /* on_close comes later */
 
 #endif /* COMMON_HTTP_CLIENT_PRIVATE_H */

@@ -48,30 +48,78 @@ const struct http_header *http_headers_find(struct http_headers h, const char *n
     return NULL;
 }
 
-/* Is name one of the comma-separated tokens? */
-static bool token_listed(struct http_str list, struct http_str name)
+/* The next of the comma-separated tokens, from *at on; empty: there is none. */
+static struct http_str token_next(struct http_str list, size_t *at)
 {
-    size_t i = 0;
+    size_t i = *at, end;
 
-    while (i < list.len) {
-        size_t end;
+    while (i < list.len &&
+           (list.at[i] == ' ' || list.at[i] == ',' || list.at[i] == '\t')) {
+        i++;
+    }
+    end = i;
+    while (end < list.len && list.at[end] != ',' && list.at[end] != ' ' &&
+           list.at[end] != '\t') {
+        end++;
+    }
+    *at = end;
+    return (struct http_str){list.at + i, end - i};
+}
 
-        while (i < list.len &&
-               (list.at[i] == ' ' || list.at[i] == ',' || list.at[i] == '\t')) {
-            i++;
-        }
-        end = i;
-        while (end < list.len && list.at[end] != ',' && list.at[end] != ' ' &&
-               list.at[end] != '\t') {
-            end++;
-        }
-        if (end > i && end - i == name.len &&
-            strncasecmp(list.at + i, name.at, name.len) == 0) {
+bool http_token_listed(struct http_str list, struct http_str token)
+{
+    size_t at = 0;
+
+    for (struct http_str t = token_next(list, &at); t.len > 0;
+         t = token_next(list, &at)) {
+        if (t.len == token.len && strncasecmp(t.at, token.at, t.len) == 0) {
             return true;
         }
-        i = end;
     }
     return false;
+}
+
+/* --- upgrades --------------------------------------------------------------------- */
+
+static bool begins_with(struct http_str s, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return s.len >= len && strncasecmp(s.at, prefix, len) == 0;
+}
+
+static bool upgrade_passes(struct http_str protocols)
+{
+    size_t at = 0;
+
+    for (struct http_str p = token_next(protocols, &at); p.len > 0;
+         p = token_next(protocols, &at)) {
+        if (http_str_ieq(p, "h2c") || http_str_ieq(p, "h2") || begins_with(p, "HTTP") ||
+            begins_with(p, "TLS")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct http_str http_headers_upgrade(struct http_headers headers)
+{
+    struct http_str protocols = HTTP_STR("");
+    bool named = false;
+
+    for (size_t i = 0; i < headers.n; i++) {
+        const struct http_header *h = &headers.list[i];
+
+        if (http_str_ieq(h->name, "Connection")) {
+            named = named || http_token_listed(h->value, HTTP_STR("Upgrade"));
+        } else if (http_str_ieq(h->name, "Upgrade")) {
+            if (protocols.len > 0) {
+                return HTTP_STR("");
+            }
+            protocols = h->value;
+        }
+    }
+    return named && upgrade_passes(protocols) ? protocols : HTTP_STR("");
 }
 
 bool http_header_is_hop(struct http_str name, struct http_str connection)
@@ -89,7 +137,7 @@ bool http_header_is_hop(struct http_str name, struct http_str connection)
     if (name.len >= 6 && strncasecmp(name.at, "Proxy-", 6) == 0) {
         return true;
     }
-    return connection.len > 0 && token_listed(connection, name);
+    return connection.len > 0 && http_token_listed(connection, name);
 }
 
 const char *http_status_reason(int status)

@@ -46,6 +46,15 @@ const struct http_header *http_headers_find(struct http_headers h, const char *n
  * message's Connection header value (or empty): headers that it names count as well. */
 bool http_header_is_hop(struct http_str name, struct http_str connection);
 
+/* Is `token` one of the comma-separated words of `list`? ASCII case is ignored. */
+bool http_token_listed(struct http_str list, struct http_str token);
+
+/* The protocol that a request asks to switch to, or that a 101 switches to: the value of
+ * its one Upgrade header, if Connection names that header; else empty. Empty as well for
+ * what is HTTP or TLS again ("h2c", "HTTP/2.0", "TLS/1.2"): requests within it would pass
+ * by whoever looks at headers. RFC 9110 section 7.8 lets a server overlook an Upgrade. */
+struct http_str http_headers_upgrade(struct http_headers headers);
+
 const char *http_status_reason(int status); /* "Not Found"; "" if not known */
 
 #endif /* COMMON_HTTP_HTTP_H */

@@ -33,9 +33,11 @@ struct http_client_options {
     uint32_t connect_timeout_ms;  /* default 5 s */
     uint32_t response_timeout_ms; /* request sent to head of response; default 0: none */
     uint32_t idle_timeout_ms;     /* between bytes of a response; default 0: none */
-    uint32_t keep_alive_ms;       /* an idle connection is kept so long; default 60 s */
-    uint32_t connections_max;     /* calls beyond it wait in line; default 1024 */
-    uint32_t head_max_bytes;      /* of a response; default 64 KiB */
+    /* An idle connection is kept so long, or half as long as the server says that it
+     * keeps it (Keep-Alive: timeout=…), if that is less. Default 60 s. */
+    uint32_t keep_alive_ms;
+    uint32_t connections_max; /* calls beyond it wait in line; default 1024 */
+    uint32_t head_max_bytes;  /* of a response; default 64 KiB */
     /* Acknowledge what was read at once. A server that writes a response in pieces
      * without TCP_NODELAY (Python's http.server) otherwise waits 40 ms between them for
      * the kernel's delayed acknowledgement. */
@@ -64,7 +66,11 @@ struct http_client {
 };
 
 struct http_call_ops {
-    /* Interim responses (1xx) are swallowed. content_length as in http_server.h. */
+    /* Interim responses (1xx) are swallowed. content_length as in http_server.h.
+     * 101, after a request whose headers had Upgrade and `Connection: Upgrade`: the
+     * connection is a tunnel from here on. on_body tells what comes, http_call_write()
+     * sends as it is, http_call_end() sends FIN; the server's FIN ends the call. A 101
+     * unasked is -EPROTO. */
     void (*on_response)(struct http_call *call, int status, struct http_headers headers,
                         uint64_t content_length);
     void (*on_body)(struct http_call *call, const char *data, size_t len);
@@ -94,6 +100,13 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
 void *http_call_data(const struct http_call *call);
 int http_call_write(struct http_call *call, const void *data, size_t len);
 int http_call_end(struct http_call *call, struct http_headers trailers);
+/* Also in on_close: was anything of it sent that may have had an effect? False as well
+ * after a kept connection that the server had closed, if the request may be repeated. */
+bool http_call_was_sent(const struct http_call *call);
+/* In on_close(-ECONNRESET): the server's host has sent RST, not FIN, and no reply had
+ * begun. A server whose program ends has then not read all that was sent to it: else its
+ * kernel sends FIN. */
+bool http_call_was_reset(const struct http_call *call);
 size_t http_call_pending(const struct http_call *call);
 void http_call_pause(struct http_call *call); /* the response's body */
 void http_call_resume(struct http_call *call);

@@ -12,6 +12,7 @@
  * Back-pressure: http_exchange_pause() stops reading the request body;
  * http_exchange_pending() tells how much of the response is not yet taken by the kernel;
  * write while it is under HTTP_HIGH_WATER, then wait for on_drain.
+ * Upgrades: see http_exchange_upgrade().
  * `Expect: 100-continue` is answered when on_request returns without a final response and
  * the exchange is not paused, or on the resume after that.
  * Threads: the loop's only. Callbacks may close the server or abort the exchange. */
@@ -37,7 +38,9 @@ struct http_server_options {
     uint32_t body_timeout_ms; /* between two body bytes, not while paused. Default 30 s */
     uint32_t idle_timeout_ms; /* keep-alive without a request. Default 75 s */
     uint32_t write_timeout_ms; /* no progress writing a response. Default 30 s */
-    uint32_t connections_max;  /* further ones get 503 and are closed. Default 10,000 */
+    /* An upgraded connection without a byte either way. Default 10 min. */
+    uint32_t upgrade_idle_ms;
+    uint32_t connections_max; /* further ones get 503 and are closed. Default 10,000 */
     /* A client that shuts down its sending side while its complete request is worked on
      * has gone: on_close(-ECONNRESET). Otherwise it still gets its response. */
     bool fin_is_gone;
@@ -130,6 +133,14 @@ void http_exchange_resume(struct http_exchange *x);
 /* Limits this request's body from now on; over it the server answers 413 if no answer was
  * begun, and on_close gets -EPROTO. */
 void http_exchange_limit_body(struct http_exchange *x, uint64_t max_bytes);
+
+/* The protocols that the client would switch to (RFC 9110 section 7.8), or empty:
+ * HTTP/1.1 only, and a request without a body. Answered with status 101 and an Upgrade
+ * header among `headers` (Connection is added), the connection is a tunnel: on_body tells
+ * what the client sends, http_exchange_write() sends as it is, on_end is the client's
+ * FIN, and http_exchange_end() sends ours, which ends the exchange. A client that has
+ * sent FIN is waited for 10 s more. Any other answer is one as ever. */
+struct http_str http_exchange_upgrade(const struct http_exchange *x);
 
 /* Begins the response. Adds Date, Content-Length or Transfer-Encoding, and Connection
  * where needed; headers must not hold those. Values with CR, LF or NUL are refused with

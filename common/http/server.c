@@ -90,6 +90,7 @@ int http_server_open(struct http_server *s, uv_loop_t *loop,
     set_default(&s->options.body_timeout_ms, 30 * 1000);
     set_default(&s->options.idle_timeout_ms, 75 * 1000);
     set_default(&s->options.write_timeout_ms, 30 * 1000);
+    set_default(&s->options.upgrade_idle_ms, 10 * 60 * 1000);
     set_default(&s->options.connections_max, 10 * 1000);
     list_init(&s->listeners);
     list_init(&s->conns);

@@ -64,7 +64,8 @@ static void linger(struct http_conn *c)
 {
     uv_shutdown_t *req;
 
-    if (c->in.state == HTTP_MESSAGE_DONE && c->rest.len == 0 && c->in.refusal == 0) {
+    if (c->in.state == HTTP_MESSAGE_DONE && c->rest.len == 0 && c->in.refusal == 0 &&
+        !c->x.tunnel) {
         http_conn_close(c, 0, false);
         return;
     }
@@ -163,7 +164,7 @@ static void on_done(struct http_message *m)
 {
     struct http_conn *c = conn_of(m);
 
-    if (c->x.open && !c->x.ended && c->x.ops.on_end != NULL) {
+    if (c->x.open && !c->x.ended && !c->x.tunnel && c->x.ops.on_end != NULL) {
         c->x.ops.on_end(&c->x);
     }
 }
@@ -206,6 +207,10 @@ void http_conn_feed(struct http_conn *c, const char *data, size_t len)
 {
     struct buf rest = c->rest;
 
+    if (c->x.tunnel) {
+        http_tunnel_feed(c, data, len);
+        return;
+    }
     if (rest.len == 0) {
         feed(c, data, len);
     } else { /* in order: what waits first */
@@ -268,6 +273,8 @@ static void ended(struct http_conn *c)
     c->input_ended = true;
     if (c->lingering || !c->x.open) {
         http_conn_close(c, 0, false);
+    } else if (c->x.tunnel) {
+        http_tunnel_ended(c);
     } else if (c->in.state != HTTP_MESSAGE_DONE && !c->x.ended) {
         http_conn_close(c, -ECONNRESET, false);
     } else if (c->server->options.fin_is_gone && !c->x.ended) {
@@ -321,6 +328,9 @@ static bool wants_input(const struct http_conn *c)
     }
     if (c->lingering) {
         return true;
+    }
+    if (c->x.tunnel) {
+        return !c->in.paused;
     }
     switch (c->in.state) {
     case HTTP_MESSAGE_HEAD:
@@ -420,6 +430,7 @@ void http_conn_sweep(struct http_conn *c, uint64_t now_ms)
     if (c->waiting == HTTP_WAIT_HANDLER) {
         sweep_probe(c, now_ms);
         sweep_write(c, now_ms);
+        http_tunnel_sweep(c, now_ms);
         return;
     }
     if (c->deadline_ms == 0 || now_ms < c->deadline_ms) {

@@ -169,6 +169,9 @@ static int append_framing(struct http_exchange *x, int status, uint64_t body_len
     bool old = http_exchange_is_http10(x);
     int rc = 0;
 
+    if (status == 101) {
+        return buf_append_str(&c->out, "Connection: Upgrade\r\n");
+    }
     if (status >= 200 && status != 204 && body_len != HTTP_BODY_CHUNKED) {
         rc =
             buf_printf(&c->out, "Content-Length: %llu\r\n", (unsigned long long)body_len);
@@ -201,13 +204,16 @@ int http_exchange_respond(struct http_exchange *x, int status,
     if (!x->open || c->closing || x->responded) {
         return -EPIPE;
     }
+    if (status == 101 && http_exchange_upgrade(x).len == 0) {
+        return -EINVAL;
+    }
     for (size_t i = 0; i < headers.n; i++) {
         if (!text_valid(headers.list[i].name) || !text_valid(headers.list[i].value)) {
             return -EINVAL;
         }
     }
-    x->no_body =
-        status == 204 || status == 304 || http_str_eq(http_exchange_method(x), "HEAD");
+    x->no_body = status == 204 || status == 304 ||
+                 (status != 101 && http_str_eq(http_exchange_method(x), "HEAD"));
     rc = buf_printf(&c->out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status,
                     http_status_reason(status), date_of(c->server));
     for (size_t i = 0; rc == 0 && i < headers.n; i++) {
@@ -222,6 +228,9 @@ int http_exchange_respond(struct http_exchange *x, int status,
     x->responded = true;
     x->want_continue = false;
     x->left = body_len;
+    if (status == 101) {
+        http_tunnel_begin(c);
+    }
     http_conn_mark(c);
     return 0;
 }
@@ -251,6 +260,9 @@ int http_exchange_write(struct http_exchange *x, const void *data, size_t len)
 
         rc = rc < 0 ? rc : put(c, data, len);
         return rc < 0 ? rc : put(c, "\r\n", 2);
+    }
+    if (x->tunnel) {
+        http_tunnel_moved(c);
     }
     return put(c, data, len);
 }

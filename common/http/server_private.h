@@ -18,6 +18,7 @@ struct http_exchange {
     bool no_body; /* HEAD, 204, 304: body bytes are dropped */
     bool refused; /* the server itself has answered */
     bool want_continue;
+    bool tunnel;   /* answered with 101: bytes, no messages any more */
     uint64_t left; /* bytes of the response still to come, unless chunked */
     uint64_t body_max;
     uint64_t body_seen;
@@ -51,7 +52,9 @@ struct http_conn {
         HTTP_WAIT_HANDLER,
         HTTP_WAIT_LINGER
     } waiting;
-    uint64_t drained; /* body bytes thrown away after the response */
+    uint64_t moved_ms; /* a tunnel's last byte, either way */
+    uint64_t half_ms;  /* since when a tunnel's client sends no more */
+    uint64_t drained;  /* body bytes thrown away after the response */
     bool reading;
     bool input_ended;
     bool feeding; /* inside http_message_feed */
@@ -81,6 +84,13 @@ void http_conn_resumed(struct http_conn *c);
 void http_conn_exchange_done(struct http_conn *c); /* response sent whole */
 /* What is left of the request's body is too much, or may be, to be read for nothing. */
 bool http_conn_will_not_drain(const struct http_conn *c);
+
+/* server_tunnel.c */
+void http_tunnel_begin(struct http_conn *c);
+void http_tunnel_feed(struct http_conn *c, const char *data, size_t len);
+void http_tunnel_moved(struct http_conn *c); /* bytes, either way */
+void http_tunnel_ended(struct http_conn *c); /* FIN */
+void http_tunnel_sweep(struct http_conn *c, uint64_t now_ms);
 
 /* server_exchange.c */
 void http_conn_flush(struct http_conn *c);

@@ -287,3 +287,37 @@ def test_cordon_and_labels(cluster, package):
                              (("label", "node1", "a b=c"), 1, "a b")):
         result = cluster.mayfly("node", *args, check=False)
         assert result.returncode == code and text in result.stderr, result
+
+
+@pytest.mark.parametrize("kind", ["ws", "websockets"])
+def test_a_websocket_through_every_gateway(cluster, tmp_path, kind):
+    """An agent without an instance hands the socket on; whoever ends it, both agents see it end."""
+    import ws
+
+    name = f"socket-{kind}"
+    cluster.deploy(ws.write(kind, tmp_path), name, "--max-scale", "1")
+
+    async def whole(socket):
+        node = socket.response_headers["X-Mayfly-Node"]
+        assert await ws.everything(socket) == (4321, "enough")
+        return node
+
+    async def leaves(socket):
+        await socket.send("here")
+        assert await socket.recv() == "here"
+        socket.transport.abort()
+
+    ran = {host: ws.talk(cluster, f"/fn/{name}/", whole, host=host) for host in ("node1", "node2", "node3")}
+    assert len(set(ran.values())) == 1, ran  # there is one instance
+    for host in ran:
+        ws.talk(cluster, f"/fn/{name}/", leaves, host=host)
+
+    def in_flight():
+        total = 0
+        for host in ran:
+            text = request(cluster.network(host), 8092, "GET", "/metrics").body.decode()
+            total += sum(float(line.split()[1]) for line in text.splitlines()
+                         if line.startswith("mayfly_invocations_in_flight"))
+        return total
+
+    wait_for("the end of all calls", lambda: in_flight() == 0)

@@ -2,12 +2,9 @@
 runtime clients, which run unmodified as `provided`."""
 
 import json
-import os
-import pathlib
 import shutil
-import signal
-import subprocess
 
+import npm
 import pytest
 from lib import wait_for
 
@@ -129,30 +126,11 @@ exports.stream = awslambda.streamifyResponse(async (event, stream) => {
 
 @pytest.fixture(scope="session")
 def node_ric():
-    """The client with its native part, which npm builds: once, and kept between runs."""
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
-    folder = cache / "mayfly-tests" / RIC.replace("@", "-")
-    if (folder / "done").exists():
-        return folder
-    for tool in ("npm", "autoconf", "automake", "libtoolize", "cmake", "g++", "make"):
+    """The client with its native part, which npm builds."""
+    for tool in ("autoconf", "automake", "libtoolize", "cmake", "g++", "make"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool}, with which {RIC} is built, is not installed")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "package.json").write_text("{}")
-    npm = subprocess.Popen(
-        ["npm", "install", "--no-audit", "--no-fund", "--fetch-retries", "1", RIC], cwd=folder,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        _, stderr = npm.communicate(timeout=300)
-    except subprocess.TimeoutExpired:
-        os.killpg(npm.pid, signal.SIGKILL)  # with the compilers that it has started
-        npm.communicate()
-        pytest.skip(f"npm install {RIC} takes more than 5 minutes here")
-    if npm.returncode != 0:
-        pytest.skip(f"npm install {RIC}: {stderr.strip()[-300:]}")
-    (folder / "done").touch()
-    return folder
+    return npm.installed(RIC)
 
 
 def test_lambdas_client_for_node(dev, node_ric, tmp_path):

@@ -118,6 +118,71 @@ static void a_call_ends_before_the_agent_does(void **state)
     agents_start(&bench, 0);
 }
 
+/* Switches, says nothing, and on SIGTERM goodbye. */
+static const char waits[] =
+    "#!/usr/bin/python3\n"
+    "import os, signal, socket\n"
+    "s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
+    "def term(*a): c.sendall(b'goodbye'); os._exit(0)\n"
+    "while True:\n"
+    "    c = s.accept()[0]\n"
+    "    if b'Upgrade: any' in c.recv(65536): break\n"
+    "signal.signal(signal.SIGTERM, term)\n"
+    "c.sendall(b'HTTP/1.1 101 Switching\\r\\nConnection: upgrade\\r\\nUpgrade: "
+    "any\\r\\n\\r\\nhi ')\n"
+    "c.recv(1); c.close(); signal.pause()\n";
+
+static struct agents_function *open_tunnel(struct agents_reply *r, const char *name)
+{
+    static const struct http_header upgrade[] = {
+        {HTTP_STR("Connection"), HTTP_STR("Upgrade")},
+        {HTTP_STR("Upgrade"), HTTP_STR("any")},
+    };
+    struct agents_function *fn =
+        agents_function(&bench, name, SPEC_RUNTIME_HTTP, waits, 0, 1);
+    char target[80];
+
+    fn->version.spec.timeout_ms = 600 * 1000;
+    agents_publish(&bench, fn);
+    (void)snprintf(target, sizeof(target), "/fn/%s", name);
+    agents_ask(&bench, r, AGENTS_GATEWAY_PORT, "GET", target,
+               (struct http_headers){upgrade, 2}, NULL, 0);
+    agents_wait(&bench, agents_has_body, r);
+    assert_int_equal(r->status, 101);
+    return fn;
+}
+
+/* A tunnel without a byte either way ends after the time that the agent was told. */
+static void an_idle_tunnel_ends(void **state)
+{
+    struct agents_reply r;
+    struct agents_function *fn = open_tunnel(&r, "idle");
+
+    agents_await(&r); /* by default it would take longer than a test may */
+    assert_int_equal(r.body.len, 3);
+    agents_reply_free(&r);
+    agents_wait(&bench, agents_is_idle, fn);
+}
+
+/* Asked to end, the agent tells those who talk, and does not wait for them. */
+static void a_tunnel_hears_of_the_end(void **state)
+{
+    struct agents_reply r;
+    int status;
+
+    (void)agents_end(&bench, 0, SIGTERM);
+    bench.upgrade_idle = NULL;
+    agents_start(&bench, 0);
+    (void)open_tunnel(&r, "talks");
+    status = agents_end(&bench, 0, SIGTERM);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    agents_await(&r);
+    assert_string_equal(r.body.data, "hi goodbye");
+    agents_reply_free(&r);
+    agents_start(&bench, 0);
+}
+
 /* Killed in a call, its sandboxes die with it; started and ended again, nothing is left.
  */
 static void nothing_is_left_of_a_killed_agent(void **state)
@@ -181,6 +246,7 @@ static void calls_go_on_without_a_controller(void **state)
 static int set_up(void **state)
 {
     agents_open(&bench, NULL);
+    bench.upgrade_idle = "1s";
     agents_start(&bench, 0);
     return 0;
 }
@@ -197,6 +263,8 @@ int main(void)
         cmocka_unit_test(it_runs_without_privileges),
         cmocka_unit_test(calls_go_on_without_a_controller),
         cmocka_unit_test(a_call_ends_before_the_agent_does),
+        cmocka_unit_test(an_idle_tunnel_ends),
+        cmocka_unit_test(a_tunnel_hears_of_the_end),
         cmocka_unit_test(nothing_is_left_of_a_killed_agent),
     };
 

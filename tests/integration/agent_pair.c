@@ -1,5 +1,6 @@
 /* Two real agents with a join token: calls that are forwarded, and what can go wrong with
  * them. Functions are granted to node 1; node 0 is asked. */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -131,6 +132,115 @@ static void hanging_up_stops_the_work_there(void **state)
     agents_wait(&bench, agents_is_idle, fn);
 }
 
+/* --- tunnels ------------------------------------------------------------------- */
+
+/* Switches to "echo", and echoes until the other side ends. */
+static const char echo[] =
+    "#!/usr/bin/python3\n"
+    "import os, socket, threading\n"
+    "def serve(c):\n"
+    "    head = b''\n"
+    "    while not head.endswith(b'\\r\\n\\r\\n'):\n"
+    "        some = c.recv(1)\n"
+    "        if not some: return\n"
+    "        head += some\n"
+    "    c.sendall(b'HTTP/1.1 101 Switching\\r\\nConnection: upgrade\\r\\nUpgrade: "
+    "echo\\r\\n\\r\\n')\n"
+    "    while data := c.recv(65536): c.sendall(data)\n"
+    "    c.close()\n"
+    "s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n"
+    "while True:\n"
+    "    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()\n";
+
+static const struct http_header upgrade[] = {
+    {HTTP_STR("Connection"), HTTP_STR("Upgrade")},
+    {HTTP_STR("Upgrade"), HTTP_STR("echo")},
+};
+
+static struct agents_function *deploy_echo(const char *name)
+{
+    struct agents_function *fn =
+        agents_function(&bench, name, SPEC_RUNTIME_HTTP, echo, 1, 1);
+
+    fn->version.spec.timeout_ms = 600 * 1000;
+    agents_publish(&bench, fn);
+    return fn;
+}
+
+static bool has_begun(void *reply)
+{
+    return ((struct agents_reply *)reply)->status == 101;
+}
+
+static void open_tunnel(struct agents_reply *r, const char *target)
+{
+    agents_ask(&bench, r, AGENTS_GATEWAY_PORT, "GET", target,
+               (struct http_headers){upgrade, 2}, NULL, 0);
+    agents_wait(&bench, has_begun, r);
+    assert_string_equal(agents_header(r, "X-Mayfly-Node"), "node1");
+    assert_string_equal(agents_header(r, "Upgrade"), "echo");
+}
+
+/* A tunnel leads through both gateways, whole both ways, until its caller is done. */
+static void a_tunnel_leads_through_both(void **state)
+{
+    static char data[3 << 20];
+    struct agents_function *fn = deploy_echo("tunnel");
+    struct agents_reply r;
+
+    for (size_t i = 0; i < sizeof(data); i++) {
+        data[i] = (char)(i * 31 + i / 997);
+    }
+    open_tunnel(&r, "/fn/tunnel");
+    agents_wait(&bench, agents_is_busy, fn);
+    assert_int_equal(http_call_write(r.call, "a", 1), 0);
+    agents_wait(&bench, agents_has_body, &r);
+    assert_int_equal(http_call_write(r.call, data, sizeof(data)), 0);
+    assert_int_equal(http_call_end(r.call, (struct http_headers){NULL, 0}), 0);
+    agents_await(&r);
+    assert_int_equal(r.error, 0);
+    assert_int_equal(r.body.len, 1 + sizeof(data));
+    assert_memory_equal(r.body.data + 1, data, sizeof(data));
+    agents_reply_free(&r);
+    agents_wait(&bench, agents_is_idle, fn);
+}
+
+/* A caller that hangs up ends it there as well. */
+static void hanging_up_ends_the_tunnel_there(void **state)
+{
+    struct agents_function *fn = deploy_echo("hung");
+    static const char request[] =
+        "GET /fn/hung HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "
+        "echo\r\n\r\n";
+    int fd = agents_connect(0);
+
+    assert_int_equal(write(fd, request, sizeof(request) - 1), sizeof(request) - 1);
+    agents_wait(&bench, agents_is_busy, fn);
+    (void)close(fd);
+    agents_wait(&bench, agents_is_idle, fn);
+}
+
+/* A node that is lost ends its tunnels; to the caller it is an end like another: a
+ * program that dies closes its connections as one that is done does. */
+static void a_lost_node_ends_its_tunnels(void **state)
+{
+    struct agents_reply r;
+
+    (void)deploy_echo("cut");
+    open_tunnel(&r, "/fn/cut");
+    assert_true(WIFSIGNALED(agents_end(&bench, 1, SIGKILL)));
+    agents_await(&r);
+    assert_true(r.error == 0 || r.error == -ECONNRESET);
+    assert_int_equal(r.body.len, 0);
+    agents_reply_free(&r);
+    agents_start(&bench, 1);
+    open_tunnel(&r, "/fn/cut");
+    assert_int_equal(http_call_end(r.call, (struct http_headers){NULL, 0}), 0);
+    agents_await(&r);
+    assert_int_equal(r.error, 0);
+    agents_reply_free(&r);
+}
+
 /* --- a storm
  * ---------------------------------------------------------------------------- */
 
@@ -260,6 +370,9 @@ int main(void)
         cmocka_unit_test(bodies_stream_through_both),
         cmocka_unit_test(a_cause_passes_through),
         cmocka_unit_test(hanging_up_stops_the_work_there),
+        cmocka_unit_test(a_tunnel_leads_through_both),
+        cmocka_unit_test(hanging_up_ends_the_tunnel_there),
+        cmocka_unit_test(a_lost_node_ends_its_tunnels),
         cmocka_unit_test(every_call_ends),
         cmocka_unit_test(a_lost_node_is_said),
     };

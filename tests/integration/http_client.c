@@ -406,6 +406,65 @@ static void only_idempotent_requests_are_repeated(void **state)
     assert_int_equal(requests, 2);
 }
 
+/* Answers a request, and waits for the client to close: else it ends by SIGALRM. */
+__attribute__((noreturn)) static void serve_and_wait(int listener, const char *reply)
+{
+    char request[4096];
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+    (void)alarm(LIMIT_MS / 1000);
+    if (recv(fd, request, sizeof(request), 0) > 0) {
+        (void)!send(fd, reply, strlen(reply), MSG_NOSIGNAL);
+    }
+    _exit(recv(fd, request, sizeof(request), 0) == 0 ? 0 : 1);
+}
+
+/* Does the client, which keeps connections for a minute, close this one much earlier? */
+static bool leaves_early(const char *reply)
+{
+    static const struct http_call_ops ops = {.on_response = on_response,
+                                             .on_close = lost_close};
+    struct canned server;
+    int listener = listen_somewhere(&server.port), status = 0;
+    struct http_client_options options = {.host = "127.0.0.1", .port = server.port};
+    struct http_client client = {0};
+    struct http_call *call;
+    uv_loop_t loop;
+    struct lost l = {.f = {.loop = &loop, .status = 1}};
+
+    server.pid = fork();
+    assert_true(server.pid >= 0);
+    if (server.pid == 0) {
+        serve_and_wait(listener, reply);
+    }
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(http_client_open(&client, &loop, &options), 0);
+    assert_int_equal(http_call_start(&client, &call, HTTP_STR("GET"), HTTP_STR("/"),
+                                     (struct http_headers){NULL, 0}, NULL, 0, &ops, &l),
+                     0);
+    while (l.n_ended == 0 || waitpid(server.pid, &status, WNOHANG) == 0) {
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+        (void)usleep(1000);
+    }
+    assert_int_equal(l.f.status, 0);
+    http_client_close(&client, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    (void)close(listener);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* A server that says how long it keeps a connection is left before that: a request that
+ * meets the end of the time would be lost. */
+static void keeps_connections_as_long_as_it_may(void **state)
+{
+    (void)state;
+    assert_true(leaves_early("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+                             "Keep-Alive: timeout=1\r\n\r\n"));
+    assert_true(leaves_early("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+                             "keep-alive: max=9, timeout=0\r\n\r\n"));
+}
+
 /* A connection that was closed while the loop looked elsewhere is found out before a
  * request is lost on it. */
 static void closed_connection_is_found_out(void **state)
@@ -425,6 +484,7 @@ int main(void)
         cmocka_unit_test(closed_connection_is_not_taken),
         cmocka_unit_test(only_idempotent_requests_are_repeated),
         cmocka_unit_test(closed_connection_is_found_out),
+        cmocka_unit_test(keeps_connections_as_long_as_it_may),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -104,6 +104,20 @@ static void try_bad_header(struct http_exchange *x)
     reply(x, text);
 }
 
+/* Says why not, if it cannot. */
+static void try_upgrade(struct http_exchange *x)
+{
+    struct http_header upgrade = {HTTP_STR("Upgrade"), HTTP_STR("echo")};
+    int rc = http_exchange_respond(x, 101, (struct http_headers){&upgrade, 1},
+                                   HTTP_BODY_CHUNKED);
+    char text[32];
+
+    if (rc < 0) {
+        (void)snprintf(text, sizeof(text), "no: %d", rc);
+        reply(x, text);
+    }
+}
+
 static void on_request(struct http_server *s, struct http_exchange *x)
 {
     static const struct http_exchange_ops len_ops = {count_body, reply_len, NULL,
@@ -122,6 +136,9 @@ static void on_request(struct http_server *s, struct http_exchange *x)
         http_exchange_set(x, &echo_ops, h);
         (void)http_exchange_respond(x, 200, (struct http_headers){NULL, 0},
                                     HTTP_BODY_CHUNKED);
+    } else if (http_str_eq(path, "/upgrade")) {
+        http_exchange_set(x, &echo_ops, h);
+        try_upgrade(x);
     } else if (http_str_eq(path, "/big")) {
         http_exchange_set(x, &big_ops, h);
         h->to_send = BIG_BYTES;
@@ -158,6 +175,7 @@ static int serve(int port_fd, int stop_fd)
         .head_timeout_ms = 300,
         .body_timeout_ms = 300,
         .idle_timeout_ms = 600,
+        .upgrade_idle_ms = 600,
         .on_request = on_request,
         .fin_is_gone = false,
         .fin_probe = true,

@@ -1,9 +1,13 @@
 /* A server in a child process, for tests that talk to it with plain sockets.
  *
- *   /len    reads the body, answers its length        /echo   sends the body back,
- * chunked /big    4 MiB with Content-Length                 /slow   never answers /limit
- * body at most 10 bytes                     /pause  stops reading for 30 ms first /bad
- * tries to send a header with CRLF in it; answers the error's number */
+ *   /len      reads the body, answers its length
+ *   /echo     sends the body back, chunked
+ *   /big      4 MiB with Content-Length
+ *   /slow     never answers
+ *   /limit    body at most 10 bytes
+ *   /pause    stops reading for 30 ms first
+ *   /bad      tries to send a header with CRLF in it; answers the error's number
+ *   /upgrade  switches to the protocol "echo", or answers why it cannot */
 #ifndef TESTS_HTTP_SERVER_CHILD_H
 #define TESTS_HTTP_SERVER_CHILD_H
 
@@ -19,7 +23,8 @@ struct server_child {
     int stop;  /* closing it ends the server */
 };
 
-/* Short time limits: head 300 ms, body 300 ms, idle 600 ms. Answers 0 when it exited
+/* Short time limits: head 300 ms, body 300 ms, idle 600 ms, also of
+ * what was upgraded. Answers 0 when it exited
  * well. */
 void server_child_start(struct server_child *s);
 int server_child_stop(struct server_child *s);

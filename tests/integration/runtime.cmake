@@ -9,7 +9,7 @@ foreach(kind lambda lambda_events lambda_replies lambda_ends lambda_extensions)
     TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)
 endforeach()
-foreach(kind exec http frozen)
+foreach(kind exec http http_ends frozen)
   mayfly_test(test_runtime_${kind} integration
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_bench TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)

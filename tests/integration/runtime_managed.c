@@ -242,7 +242,7 @@ static void callbacks(void **state)
         {NODE, "app.callback", "{\"do\":\"fail\"}", "~\"failed\"", CAUSE_FUNCTION_ERROR,
          NULL, false},
         {NODE, "app.callback", "{\"do\":\"done\"}", "\"done\"", CAUSE_NONE, NULL, false},
-        {NODE, "app.callback", "{\"do\":\"twice\"}", "\"second\"", CAUSE_NONE, NULL,
+        {NODE, "app.callback", "{\"do\":\"twice\"}", "\"first\"", CAUSE_NONE, NULL,
          false},
         {NODE, "app.callback", "{\"do\":\"at once\"}", "\"now\"", CAUSE_NONE, NULL,
          false},

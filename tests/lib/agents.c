@@ -398,6 +398,7 @@ static void become_agent(const struct agents_node *n)
     SET("user=" TEST_USER);
     SET("memory=2Gi");
     SET("stop_notice=%s", b->stop_notice != NULL ? b->stop_notice : "0s");
+    SET("gateway.upgrade_idle=%s", b->upgrade_idle != NULL ? b->upgrade_idle : "10m");
     SET("cgroup=%s", n->cgroup);
     SET("uid_base=%u", 2010000000 + i * 100000);
     SET("log.level=%s", getenv("MAYFLY_TEST_LOG") != NULL ? "debug" : "error");

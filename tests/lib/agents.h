@@ -67,7 +67,8 @@ struct agents {
     uint64_t revision;
     struct buf log_text; /* of log chunks */
     bool log_end;
-    const char *stop_notice; /* of agents that are started; default 0s */
+    const char *stop_notice;  /* of agents that are started; default 0s */
+    const char *upgrade_idle; /* of the same; default 10m */
 };
 
 /* Makes the network, once in a process. False, having said why: not possible here. */

@@ -212,6 +212,8 @@ static void call_close(struct runtime_call *call, enum cause cause, const char *
 {
     struct bench_call *c = runtime_call_data(call);
 
+    struct buf given_back = {0};
+
     c->n_closed++;
     c->c = NULL;
     c->cause = cause;
@@ -219,6 +221,11 @@ static void call_close(struct runtime_call *call, enum cause cause, const char *
     c->closed_at = ++event;
     c->ended_us = clock_mono_us();
     (void)snprintf(c->text, sizeof(c->text), "%s", text);
+    c->untaken = runtime_call_take_back(call, &given_back);
+    if (c->untaken) {
+        buf_free(&c->body);
+        c->body = given_back;
+    }
 }
 
 static void call_replied_cb(struct runtime_call *run)
@@ -242,6 +249,7 @@ int bench_call_start(struct runtime_bench *b, struct bench_instance *i,
         .content_length = r->content_length,
         .peer = "192.0.2.7",
         .deadline_wall_ms = 1700000000123,
+        .upgrade = http_str(r->upgrade),
         .invoked_arn = r->invoked_arn,
         .verbatim = r->verbatim,
     };

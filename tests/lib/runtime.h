@@ -41,6 +41,7 @@ struct bench_call {
     uint64_t pause_at; /* pauses when so many bytes were seen; 0: never */
     bool cancel_in_body;
     bool usable;
+    bool untaken; /* body: what is given back of the request's */
     unsigned n_drains;
     unsigned n_replied;
     unsigned n_closed;
@@ -83,6 +84,7 @@ struct bench_request {
     size_t n_headers;
     uint64_t content_length;
     const char *invoked_arn;
+    const char *upgrade;
     bool verbatim;
 };
 /* 0 or what runtime_call_start() says. The body is the caller's to write. */

@@ -298,6 +298,25 @@ static void overrun_leaves_neighbours(void **state)
     world_free(w);
 }
 
+/* A tunnel has not overrun when its time is over: its instance goes on. */
+static void overrun_of_a_tunnel_keeps_the_instance(void **state)
+{
+    struct deploy d = deploy_one("f", 1, 0);
+    struct world *w;
+    struct test_call c;
+
+    d.versions[0].spec.timeout_ms = 500;
+    w = warm_world(&d, 1);
+    world_call(w, &c, "f");
+    c.call.tunnel = true;
+    world_pass_ms(w, 500);
+    assert_outcome(&c, TIMED_OUT);
+    assert_int_equal(world_stopped(w), 0);
+    world_call(w, &c, "f");
+    assert_outcome(&c, DISPATCHED);
+    world_free(w);
+}
+
 /* exec with several calls in a sandbox: the edge kills the call's processes, the sandbox
  * goes on. */
 static void overrun_of_exec_keeps_the_instance(void **state)
@@ -504,6 +523,7 @@ int main(void)
         cmocka_unit_test(namespaces_are_apart),
         cmocka_unit_test(overrun_kills_the_instance),
         cmocka_unit_test(overrun_leaves_neighbours),
+        cmocka_unit_test(overrun_of_a_tunnel_keeps_the_instance),
         cmocka_unit_test(overrun_of_exec_keeps_the_instance),
         cmocka_unit_test(overrun_of_a_lone_exec_ends_the_instance),
         cmocka_unit_test(start_that_fails_ends_the_instance),

@@ -13,6 +13,49 @@
 #include "agent/gateway/mark.h"
 #include "agent/gateway/route.h"
 
+/* --- upgrades ------------------------------------------------------------------- */
+
+static void assert_upgrade(const char *connection, const char *upgrade, const char *want)
+{
+    const struct http_header list[] = {
+        {HTTP_STR("Host"), HTTP_STR("a")},
+        {HTTP_STR("connection"), http_str(connection)},
+        {HTTP_STR("UPGRADE"), http_str(upgrade)},
+    };
+    size_t n = upgrade != NULL ? 3 : 2;
+
+    assert_true(http_str_eq(http_headers_upgrade((struct http_headers){list, n}), want));
+}
+
+/* What a caller would switch to, if it says so twice, and if it is not HTTP once more. */
+static void an_upgrade_is_named_twice(void **state)
+{
+    assert_upgrade("Upgrade", "websocket", "websocket");
+    assert_upgrade("keep-alive, UPGRADE", "WebSocket, x/2", "WebSocket, x/2");
+    assert_upgrade("close", "websocket", "");
+    assert_upgrade("upgraded, up-grade", "websocket", "");
+    assert_upgrade("Upgrade", NULL, "");
+    assert_upgrade("Upgrade", "", "");
+    assert_upgrade("Upgrade", "h2c", "");
+    assert_upgrade("Upgrade", "websocket,H2C", "");
+    assert_upgrade("Upgrade", "HTTP/2.0", "");
+    assert_upgrade("Upgrade", "TLS/1.2, HTTP/1.1", "");
+}
+
+/* Two headers of that name are nobody's idea of one list. */
+static void two_upgrades_are_none(void **state)
+{
+    const struct http_header list[] = {
+        {HTTP_STR("Upgrade"), HTTP_STR("websocket")},
+        {HTTP_STR("Connection"), HTTP_STR("keep-alive")},
+        {HTTP_STR("Connection"), HTTP_STR("Upgrade")},
+        {HTTP_STR("Upgrade"), HTTP_STR("h2c")},
+    };
+
+    assert_int_equal(http_headers_upgrade((struct http_headers){list, 4}).len, 0);
+    assert_int_equal(http_headers_upgrade((struct http_headers){list, 3}).len, 9);
+}
+
 /* --- paths
  * ------------------------------------------------------------------------------ */
 
@@ -301,6 +344,8 @@ static void timing_names_the_phases_there_were(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_upgrade_is_named_twice),
+        cmocka_unit_test(two_upgrades_are_none),
         cmocka_unit_test(one_name_is_of_the_default_namespace),
         cmocka_unit_test(two_names_are_read_both_ways),
         cmocka_unit_test(a_qualifier_follows_the_name),

@@ -37,7 +37,9 @@ function newContext(call, headers, callback) {
     getRemainingTimeInMillis: () => deadline - Date.now(),
     // Of the time before callbacks; they do not wait for the event loop.
     done(error, value) {
-      call.waitForEmptyEventLoop = false;
+      if (!call.settled) {
+        call.waitForEmptyEventLoop = false;
+      }
       callback(error, value);
     },
     succeed(value) {

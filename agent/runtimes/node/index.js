@@ -76,6 +76,7 @@ class Call {
     this.answered = false;
     this.waitForEmptyEventLoop = true;
     this.held = null; // a result that waits for the event loop
+    this.settled = false; // the handler has said how it ends: what it says after that is ignored
     this.stream = null;
   }
 
@@ -145,6 +146,10 @@ class Call {
 
 function callback(call) {
   return (error, value) => {
+    if (call.settled) {
+      return;
+    }
+    call.settled = true;
     if (error !== undefined && error !== null) {
       void call.fail(error);
     } else {
@@ -157,7 +162,14 @@ function runBuffered(call, handler, event, context) {
   const result = handler(event, context, callback(call));
 
   if (typeof result?.then === 'function') {
-    result.then((value) => call.succeed(value), (error) => call.fail(error));
+    const first = (tell) => (what) => {
+      if (!call.settled) {
+        call.settled = true;
+        tell(what);
+      }
+    };
+
+    result.then(first((value) => call.succeed(value)), first((error) => call.fail(error)));
   }
 }
 
@@ -199,7 +211,9 @@ function run(call, handler, headers, body) {
 
     how(call, handler, event, context);
   } catch (error) {
-    void call.fail(error);
+    if (!call.settled) {
+      void call.fail(error);
+    }
   }
 }
 

@@ -41,8 +41,13 @@ static void head_cb(struct http_message *m)
 {
     struct reading *r = (struct reading *)m;
 
+    struct http_str upgrade = http_headers_upgrade(http_message_headers(m));
+
     note(r, "url ", m->url);
     note_headers(r, http_message_headers(m));
+    note(r, "upgrade ", upgrade);
+    CHECK(
+        !http_token_listed(upgrade, HTTP_STR("h2c"))); /* HTTP within is not passed on */
 }
 
 static void body_cb(struct http_message *m, const char *data, size_t len)

@@ -86,7 +86,8 @@ exports.callback = (event, context, callback) => {
     case 'twice':
       callback(null, 'first');
       context.done(null, 'second');
-      break;
+      callback(new Error('third'));
+      throw new Error('fourth');
     default:
       callback(null, event);
   }
