@@ -139,6 +139,8 @@ struct node_hello {
     uint64_t memory_bytes;
     uint32_t cpu_millis;
     const char *const *labels; /* "key=value", NULL-terminated; may be NULL */
+    bool
+        confirms; /* its loads have `stopping` and `revision` (an older agent's do not) */
 };
 
 void controller_core_node_joined(struct controller_core *c, const struct node_hello *h);

@@ -198,6 +198,7 @@ struct core_function *registry_want_function(struct controller_core *c,
     list_init(&f->bodies);
     list_init(&f->queue);
     list_init(&f->waits);
+    list_init(&f->holds);
     list_init(&f->loads);
     scheduler_init_function(f);
     list_push_back(&ns->functions, &f->of_namespace);
@@ -213,7 +214,8 @@ void registry_collect(struct controller_core *c, struct core_function *f)
         !list_empty(&f->waits) || !list_empty(&f->loads) || f->published) {
         return;
     }
-    CHECK(f->serving == NULL && f->candidate == NULL && list_empty(&f->others));
+    CHECK(f->serving == NULL && f->candidate == NULL && list_empty(&f->others) &&
+          list_empty(&f->holds));
     list_remove(&f->dirty);
     scheduler_forget(c, f);
     alarms_clear(&c->alarms, &f->alarm);

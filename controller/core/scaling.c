@@ -267,7 +267,8 @@ void scaling_gauges(struct core_load *l, const struct version_load *v)
     t->scaling.ready += ready - was_ready;
     t->scaling.queued += v->queued - l->last.queued;
     t->scaling.in_flight += v->in_flight - l->last.in_flight;
-    if (ready != was_ready && t == t->f->candidate && t->scaling.warm_until_ms != 0) {
+    if (ready != was_ready &&
+        (t->leaving || (t == t->f->candidate && t->scaling.warm_until_ms != 0))) {
         scheduler_touch(t->f->core, t->f); /* maybe all that it waits for are ready */
     }
 }
@@ -478,8 +479,7 @@ void scaling_follow(struct controller_core *c, struct core_function *f)
     }
 }
 
-/* Instances that the calls of this moment need. */
-static uint32_t needed(const struct core_target *t)
+uint32_t scaling_needed(const struct core_target *t)
 {
     uint32_t slots = scaling_config_slots(&t->body->spec);
 
@@ -494,8 +494,8 @@ uint32_t scaling_warm(const struct core_target *t)
     bool last =
         n == 1 && least == 0 && !scaling_config_retains(spec, &c->options.autoscaler);
 
-    if (core_now_ms(c) < c->scaling.squeezed_until_ms && n > needed(t)) {
-        n = max_u32(needed(t), least);
+    if (core_now_ms(c) < c->scaling.squeezed_until_ms && n > scaling_needed(t)) {
+        n = max_u32(scaling_needed(t), least);
     }
     return !spec->reuse || last ? 0 : n;
 }

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "controller/core/follow.h"
 #include "controller/core/keys.h"
+#include "controller/core/loads.h"
 #include "controller/core/nodes.h"
 #include "controller/core/publish.h"
 #include "controller/core/registry.h"
@@ -268,7 +269,7 @@ static void bury(struct controller_core *c, struct core_function *f)
     note_freed(c, f);
     alarms_clear(&c->alarms, &f->alarm);
     publish_deleted(c, f);
-    nodes_forget_loads(c, f);
+    loads_forget(c, f);
     registry_collect(c, f);
 }
 
@@ -468,23 +469,40 @@ static void drop_grants_on(struct controller_core *c, struct core_node *n)
           n->place.n_grants == 0);
 }
 
-void scheduler_node_came(struct controller_core *c, struct core_node *n)
+static void touch_granted(struct controller_core *c, struct core_node *n)
 {
-    if (!core_placing(c)) {
-        drop_grants_on(c, n); /* what it claimed before; it will say again what it has */
-        return;
-    }
-    LIST_FOREACH(it, &n->grants) /* its memory may have become less, its labels others */
+    LIST_FOREACH(it, &n->grants)
     {
         scheduler_touch(c, container_of(it, struct core_grant, of_node)->target->f);
     }
+}
+
+void scheduler_node_came(struct controller_core *c, struct core_node *n)
+{
+    if (!core_placing(c)) {
+        return;
+    }
+    touch_granted(c, n); /* its memory may have become less, its labels others */
     touch_unmet(c);
     look_for_homes(c);
+}
+
+void scheduler_node_claims(struct controller_core *c, struct core_node *n)
+{
+    if (!core_placing(c)) {
+        drop_grants_on(c, n);
+        holds_reborn(c, n);
+    }
 }
 
 void scheduler_node_gone(struct controller_core *c, struct core_node *n)
 {
     drop_grants_on(c, n);
+}
+
+void scheduler_node_drains(struct controller_core *c, struct core_node *n)
+{
+    touch_granted(c, n);
 }
 
 /* --- check ------------------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include "controller/core/near.h"
 #include "controller/core/nodes.h"
 #include "controller/core/target_fit.h"
+#include "controller/core/target_leave.h"
 
 #define TRIED_MAX 32
 #define RETRY_MS  2000 /* all nodes were tried: again after this */
@@ -115,6 +116,7 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
     uint32_t room = firm_room(t, &n->place);
     uint32_t limit = function_spec_instances_max(&t->body->spec);
     struct core_grant *g;
+    uint32_t told = max;
     uint64_t sum = 0;
 
     LIST_FOREACH(it, &t->grants)
@@ -139,6 +141,7 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
     }
     target_link_grant(t, n, g);
     target_book(g, max, warm, reserved);
+    holds_adopt(g, told);
     return 0;
 }
 
@@ -328,13 +331,16 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
                                  uint32_t warm)
 {
     uint32_t held = target_leave(c, t);
+    uint32_t replacing = t->body->spec.reuse ? target_replacing(t) : 0;
+    uint32_t more = replacing > warm ? replacing - warm : 0;
     struct placement_result r;
     bool met;
     int rc;
 
-    if (ask(c, t, warm, held, &r) < 0) {
+    if (ask(c, t, warm + more, held, &r) < 0) {
         return TARGET_NO_MEMORY;
     }
+    r.warm_missing = beyond(r.warm_missing, more); /* those can only be wished for */
     met = r.n > 0 && r.max_missing == 0 && r.warm_missing == 0 && r.reserved_missing == 0;
     scaling_placed(t, warm, r.warm_missing);
     rc = take_over(t, &r);
@@ -512,6 +518,7 @@ void target_invariant(const struct controller_core *c, const struct core_target 
         n++;
     }
     CHECK(n == t->n_grants);
+    holds_invariant(t);
     scaling_invariant(c, t);
     CHECK(t->proof_node == NULL || t->n_grants > 0);
     if (core_placing(c) && t->body != NULL && most > 0) {

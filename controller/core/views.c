@@ -155,11 +155,11 @@ static json_t *grants_view(const struct core_function *f)
         {
             const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-            all =
-                append(all, json_pack("{s:I, s:s, s:I, s:I, s:I}", "version",
-                                      (json_int_t)t->number, "node", g->node->name, "max",
-                                      (json_int_t)g->max, "warm", (json_int_t)g->warm,
-                                      "reserved", (json_int_t)g->reserved));
+            all = append(all,
+                         json_pack("{s:I, s:s, s:I, s:I, s:I}", "version",
+                                   (json_int_t)t->number, "node", g->node->name, "max",
+                                   (json_int_t)holds_told(g), "warm", (json_int_t)g->warm,
+                                   "reserved", (json_int_t)g->reserved));
         }
     }
     return all;

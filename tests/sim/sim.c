@@ -95,7 +95,7 @@ static void deploy(struct sim *s, unsigned function)
     struct sim_clock *c = &s->clock;
     struct package_ref package = {.bytes = 1, .format = SPEC_FORMAT_TAR};
     struct function_spec spec;
-    char name[16];
+    char name[16], handler[24];
 
     q->put = true;
     q->bad = sim_chance(c, 150) && s->options.faults;
@@ -117,7 +117,9 @@ static void deploy(struct sim *s, unsigned function)
         q->spec.keep_alive = SPEC_KEEP_ALIVE_LEARNED;
     }
     sim_places_spec(s, &q->spec, &spec);
-    spec.handler = q->bad ? (char *)(uintptr_t) "bad" : NULL; /* copied */
+    (void)snprintf(handler, sizeof(handler), "%s-%llu", q->bad ? "bad" : "good",
+                   (unsigned long long)s->counts.deploys);
+    spec.handler = handler; /* copied */
     (void)snprintf(package.digest, sizeof(package.digest), "%064x",
                    function * 8 + (unsigned)sim_below(c, 4));
     sim_function_name(function, name);
@@ -168,6 +170,16 @@ static void directed(void *data, const struct core_reply *r)
 
     q->sim->functions[q->function].moved |= q->risky && r->cause != CAUSE_CONFLICT;
     ordered(data, r);
+}
+
+void sim_requests_lost(struct sim *s)
+{
+    LIST_FOREACH(it, &s->requests)
+    {
+        const struct request *q = container_of(it, struct request, link);
+
+        s->functions[q->function].moved |= q->risky; /* it may have been done */
+    }
 }
 
 /* Somebody publishes, sets an alias, or goes back. */

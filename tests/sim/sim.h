@@ -123,6 +123,9 @@ struct sim {
 /* Runs one seed. True: every invariant held; else it was said on stderr. */
 bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts);
 
+/* sim.c: the controller has died, and nobody will be answered. */
+void sim_requests_lost(struct sim *s);
+
 /* controller.c */
 void sim_controller_start(struct sim *s);
 void sim_controller_kill(struct sim *s);
