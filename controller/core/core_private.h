@@ -169,7 +169,8 @@ struct core_function {
     bool published;        /* nodes know it */
     uint64_t content;      /* hashes of what was last sent: to all, */
     uint64_t warm_content; /* and to those with grants */
-    uint64_t revision;     /* of what was last sent */
+    uint64_t revision;     /* of what was last sent, */
+    uint64_t revision_all; /* and of what all nodes were sent */
 
     struct list holds; /* core_hold.of_function */
     struct list loads; /* core_load.of_function */

@@ -196,7 +196,7 @@ void holds_said(struct core_function *f)
         struct core_hold *h = container_of(it, struct core_hold, of_function);
 
         if (h->revision == NOT_SAID) {
-            h->revision = f->revision;
+            h->revision = f->revision_all;
         }
     }
 }
@@ -255,7 +255,7 @@ static void returned(struct controller_core *c, struct core_node *n,
                      struct core_function *f, const struct version_load *v,
                      struct core_hold *h)
 {
-    bool knows = !c->settling && v->revision >= f->revision;
+    bool knows = !c->settling && v->revision >= f->revision_all;
     uint32_t has = knows ? instances(v) : larger(instances(v), v->grant_max);
     struct core_grant *g;
 
@@ -271,7 +271,7 @@ static void returned(struct controller_core *c, struct core_node *n,
         *h = (struct core_hold){.f = f, .node = n, .version = v->version};
         link_hold(h);
     }
-    set_most(h, has, c->settling ? NOT_SAID : f->revision);
+    set_most(h, has, c->settling ? NOT_SAID : f->revision_all);
 }
 
 void holds_heard(struct controller_core *c, struct core_node *n, struct core_function *f,

@@ -56,7 +56,7 @@ uint32_t holds_told(const struct core_grant *g);
 
 /* Sets what may be told now. */
 void holds_open(struct core_target *t);
-/* All nodes were sent what there is, by f->revision. */
+/* All nodes were sent what there is, by f->revision_all. */
 void holds_said(struct core_function *f);
 /* Nodes without a grant of the target's that have to say that they have none: h NULL is
  * the first; NULL: no more. */

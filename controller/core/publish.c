@@ -279,6 +279,7 @@ int publish(struct controller_core *c, struct core_function *f)
         return -ENOMEM;
     }
     if (all) {
+        f->revision_all = f->revision;
         holds_said(f);
     }
     f->published = true;

@@ -205,3 +205,12 @@ void target_drop_grant(struct core_grant *g)
     list_remove(&g->of_node);
     holds_end(g);
 }
+
+void target_drop_grants(struct core_target *t)
+{
+    LIST_FOREACH_SAFE(it, &t->grants)
+    {
+        target_drop_grant(container_of(it, struct core_grant, of_target));
+    }
+    t->proof_node = NULL;
+}
