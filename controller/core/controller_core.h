@@ -329,7 +329,9 @@ json_t *controller_core_node(const struct controller_core *c, const char *name);
     X(DELETED, "deleted")           \
     X(SCALED, "scaled")             \
     X(PLACED, "placed")             \
-    X(ROLLOUT, "rollout")
+    X(ROLLOUT, "rollout")           \
+    X(PUBLISHED, "published")       \
+    X(ALIAS, "alias")
 
 enum event_kind {
 #define X(symbol, name) EVENT_##symbol,

@@ -124,7 +124,7 @@ struct core_watch {
 
 struct core_totals {
     uint64_t starting, idle, frozen, busy, queued, in_flight;
-    uint64_t invocations, cold_starts, errors, cpu_us;
+    uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
 };
 
 /* Instances that take calls, frozen ones as well. */

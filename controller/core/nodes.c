@@ -197,6 +197,19 @@ static void take_order(const struct controller_core *c, struct core_node *n)
     n->place.closed = o != NULL && o->state == NODE_ORDER_CORDONED;
 }
 
+static void journal_order(struct controller_core *c, const struct core_node *n)
+{
+    const char *why = n->leaving ? ", as its agent ends" : " by order";
+
+    if (n->draining) {
+        journal_node(c, EVENT_NODE_ORDERED, n->name,
+                     "is draining%s; its %u grants go elsewhere", why, n->place.n_grants);
+    } else {
+        journal_node(c, EVENT_NODE_ORDERED, n->name, "is %s%s",
+                     n->place.closed ? "cordoned" : "ready", why);
+    }
+}
+
 /* What is wanted of a node that is there may have changed. */
 static void follow_order(struct controller_core *c, struct core_node *n, bool relabelled)
 {
@@ -207,6 +220,7 @@ static void follow_order(struct controller_core *c, struct core_node *n, bool re
     take_order(c, n);
     if (n->draining == was_draining && n->place.closed == was_closed) {
         if (relabelled) {
+            journal_node(c, EVENT_NODE_ORDERED, n->name, "has other labels");
             scheduler_node_came(c, n); /* for some it does now, for some no more */
         }
         return;
@@ -214,11 +228,7 @@ static void follow_order(struct controller_core *c, struct core_node *n, bool re
     if (n->draining && was_draining) {
         return; /* it leaves, whatever is said of it */
     }
-    journal_node(c, EVENT_NODE_ORDERED, n->name, "is %s%s",
-                 n->draining       ? "draining"
-                 : n->place.closed ? "cordoned"
-                                   : "ready",
-                 n->leaving ? ", as its agent ends" : " by order");
+    journal_order(c, n);
     if (n->draining) {
         placement_nodes_remove(&c->usable, &n->place);
         tell(c, n);
@@ -358,7 +368,8 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
     }
     n->ready = false;
     clean_text(n->lost_reason, sizeof(n->lost_reason), reason);
-    journal_node(c, EVENT_NODE_LOST, n->name, "is lost: %s", n->lost_reason);
+    journal_node(c, EVENT_NODE_LOST, n->name, "is lost: %s; its %u grants go elsewhere",
+                 n->lost_reason, n->place.n_grants);
     n->instances = 0;
     n->memory_reserved_bytes = n->place.used_bytes = 0;
     loads_lost(c, n);

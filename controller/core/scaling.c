@@ -399,6 +399,9 @@ void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
     t->scaling.no_room = count_of(missing);
     if (news) {
         note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
+        journal_function(t->f->core, EVENT_PLACED, t->f, t->number,
+                         "has no room for %u of the %u instances to keep ready",
+                         t->scaling.no_room, warm);
     }
     if (warm < missing + least) {
         scaling_squeeze(t->f->core); /* not even min-scale has room */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "controller/core/clean.h"
+#include "controller/core/journal.h"
 #include "controller/core/target_fit.h"
 #include "controller/core/targets.h"
 
@@ -24,6 +25,7 @@ void target_fail(struct core_target *t, enum cause cause, const char *text)
 void target_avoid(struct core_target *t, const struct core_node *n, enum cause cause,
                   const char *text)
 {
+    struct controller_core *c = t->f->core;
     char(*grown)[SPEC_NODE_MAX + 1] = t->tried;
 
     if (n != t->proof_node) {
@@ -31,6 +33,8 @@ void target_avoid(struct core_target *t, const struct core_node *n, enum cause c
     }
     t->cause = cause;
     clean_text(t->text, sizeof(t->text), text);
+    journal_function(c, EVENT_PLACED, t->f, t->number, "could not start on %s (%s): %s",
+                     n->name, cause_name(cause), t->text);
     t->proof_node = NULL;
     if (t->n_tried < TARGET_TRIED_MAX) {
         grown = reallocarray(t->tried, t->n_tried + 1, sizeof(*grown));
