@@ -356,7 +356,7 @@ void target_invariant(const struct controller_core *c, const struct core_target 
     holds_invariant(t);
     scaling_invariant(c, t);
     CHECK(t->proof_node == NULL || t->n_grants > 0);
-    if (core_placing(c) && t->body != NULL && most > 0) {
+    if (most > 0) {
         CHECK(max <= most);
     }
 }

@@ -69,7 +69,7 @@ void sim_instance_start(void *ctx, struct instance *in)
     si->bad = sim_is_bad(spec);
     list_push_back(&n->instances, &si->link);
     in->edge = si;
-    if (grant == NULL || sim_scale_on(n, si) > grant->max) {
+    if (grant == NULL || n->lapsed || sim_scale_on(n, si) > grant->max) {
         sim_say(n->sim, "%s starts an instance of %s/%llu beyond its grant", n->name,
                 si->function, (unsigned long long)si->version);
         sim_node_broken(n);

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "controller/core/core_private.h"
+#include "controller/core/registry.h"
+
 static int confirming_setup(void **state)
 {
     int rc = fixture_setup(state);
@@ -110,15 +113,15 @@ static void lost_or_reborn(void **state)
     assert_int_equal(granted(b, "f"), 4);
 }
 
-/* What a node that was away brings back counts until it is gone. */
-static void away_and_back(void **state)
+/* What a node that was away brings back counts until it is gone: so many instances, or
+ * those that it may begin as long as it knows of nothing newer. */
+static void check_return(struct world *w, uint32_t busy)
 {
-    struct world *w = &((struct fixture *)*state)->w;
     struct model_agent *a, *b = second_node(w, &a), *c;
     struct version_load load = {.namespace_ = "default",
                                 .name = "f",
                                 .version = 1,
-                                .busy = 4,
+                                .busy = busy,
                                 .grant_max = 4,
                                 .revision = known(a, "f")};
     struct node_report r = {.full = true, .loads = &load, .n_loads = 1};
@@ -136,6 +139,16 @@ static void away_and_back(void **state)
     assert_int_equal(granted(a, "f") + granted(b, "f") + granted(c, "f"), 4);
 }
 
+static void away_and_back(void **state)
+{
+    check_return(&((struct fixture *)*state)->w, 4);
+}
+
+static void away_with_a_grant(void **state)
+{
+    check_return(&((struct fixture *)*state)->w, 0);
+}
+
 /* With nothing taken away nothing waits: a new version has its grants at once. */
 static void nothing_to_wait_for(void **state)
 {
@@ -145,6 +158,63 @@ static void nothing_to_wait_for(void **state)
     (void)world_deploy_ready(w, "f", 128, 4, 2);
     assert_int_equal(granted(a, "f") + granted(b, "f"), 4);
     world_check(w);
+}
+
+/* In a full report to a controller that has begun: what an earlier one gave. */
+static void claims(struct world *w, const struct model_agent *a, uint64_t id)
+{
+    struct version_load load = {
+        .namespace_ = "default", .name = "f", .version = 1, .grant_max = 1, .id = id};
+    struct node_report r = {.full = true, .loads = &load, .n_loads = 1};
+
+    controller_core_node_report(w->core, a->name, &r);
+    world_run(w);
+}
+
+static uint64_t id_of(const struct world *w, const char *name)
+{
+    const struct core_function *f = registry_function(w->core, "default", name);
+
+    return (uint64_t)registry_body(f, 1)->mod_revision;
+}
+
+/* What had this number before the function was deleted is not what is there now: whoever
+ * still has it is told so, and takes no part of the limit from those that have this one.
+ */
+static void earlier_life(void **state)
+{
+    struct world *w = &((struct fixture *)*state)->w;
+    struct model_agent *a = world_join(w, "n1", 1024), *b = world_join(w, "n2", 1024);
+
+    (void)world_deploy_ready(w, "f", 128, 1, 0);
+    world_restart(w);
+    (void)world_rejoin(w, a, false);
+    (void)world_rejoin(w, b, false);
+    claims(w, a, id_of(w, "f") + 1);
+    claims(w, b, id_of(w, "f"));
+    world_pass(w, 5000);
+    assert_int_equal(granted(a, "f"), 0);
+    assert_int_equal(granted(b, "f"), 1);
+}
+
+/* A label that changes while a new controller listens takes nothing from a node. */
+static void labelled_while_listening(void **state)
+{
+    struct world *w = &((struct fixture *)*state)->w;
+    struct model_agent *a = world_join(w, "n1", 1024);
+    json_t *labels = json_pack("{s:s}", "disk", "ssd");
+    struct answer answer = {0};
+
+    (void)world_deploy_ready(w, "f", 128, 1, 0);
+    world_restart(w);
+    (void)world_rejoin(w, a, false);
+    claims(w, a, id_of(w, "f"));
+    assert_int_equal(world_n_grants(w, "f", 1), 1);
+    controller_core_order_node(w->core, "n1", NULL, labels, answer_cb, &answer);
+    world_run(w);
+    assert_int_equal(answer.cause, CAUSE_NONE);
+    assert_int_equal(world_n_grants(w, "f", 1), 1);
+    json_decref(labels);
 }
 
 /* --- leaving ------------------------------------------------------------------------ */
@@ -239,11 +309,12 @@ int main(void)
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, confirming_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(more_waits_for_less),     TEST(late_word),
-        TEST(lost_or_reborn),          TEST(away_and_back),
-        TEST(nothing_to_wait_for),     TEST(drains_when_replaced),
-        TEST(drains_in_the_end),       TEST(leaves_in_time),
-        TEST(drains_within_the_limit),
+        TEST(more_waits_for_less),  TEST(late_word),
+        TEST(lost_or_reborn),       TEST(away_and_back),
+        TEST(away_with_a_grant),    TEST(nothing_to_wait_for),
+        TEST(earlier_life),         TEST(labelled_while_listening),
+        TEST(drains_when_replaced), TEST(drains_in_the_end),
+        TEST(leaves_in_time),       TEST(drains_within_the_limit),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
