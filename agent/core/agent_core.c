@@ -207,6 +207,13 @@ bool agent_core_is_empty(const struct agent_core *a)
 /* --- reading --------------------------------------------------------------------------
  */
 
+/* Whether the controller may wait for what it says: it has some of a limit, or had. */
+static bool is_awaited(const struct version *v)
+{
+    return function_spec_instances_max(&v->spec) > 0 &&
+           (v->has_part || pool_held(v) > 0 || !v->wanted);
+}
+
 static void load(const struct version *v, uint64_t now_us, struct version_load *l)
 {
     *l = (struct version_load){
@@ -232,7 +239,7 @@ static void load(const struct version *v, uint64_t now_us, struct version_load *
         .grant_reserved = v->grant_reserved,
         .stopping = v->n_before + v->n[INSTANCE_STOPPING],
     };
-    if (v->has_part || v->n_instances > 0 || !v->wanted) {
+    if (is_awaited(v)) {
         l->revision = v->function->revision;
     }
     seen_load(v, l);

@@ -121,6 +121,9 @@ static json_t *grant_because(const struct core_grant *g, enum spec_placement pol
     if (g->leave_ms != 0) {
         all = add_reason(all, PLACEMENT_REASON_LEAVING);
     }
+    if (holds_told(g) < g->max) {
+        all = add_reason(all, PLACEMENT_REASON_WAITING);
+    }
     return all;
 }
 

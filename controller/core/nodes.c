@@ -269,6 +269,7 @@ void nodes_leaving(struct controller_core *c, const char *name)
         n->leaving = true;
         n->leaves_ms = core_now_ms(c) + LEAVES_MS;
         follow_order(c, n, false);
+        scheduler_node_drains(c, n); /* also if it did before: it has less time now */
     }
 }
 

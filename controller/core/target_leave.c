@@ -48,13 +48,22 @@ static uint32_t running(const struct core_grant *g)
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
+/* An agent that ends does not wait for as long as a node may. */
+static uint64_t ends_ms(const struct core_grant *g)
+{
+    uint64_t leaves_ms = g->node->leaving ? g->node->leaves_ms : UINT64_MAX;
+
+    return g->leave_ms < leaves_ms ? g->leave_ms : leaves_ms;
+}
+
 /* What stays of it for now; 0: it goes at once. */
 static uint32_t stays(const struct core_target *t, const struct core_grant *g,
                       uint32_t held)
 {
     uint32_t limit = limit_of(t), n = running(g);
 
-    if (n == 0 || (t == t->f->candidate && t->proof != PROOF_READY)) {
+    if (n == 0 || t->f->core->usable.n == 0 ||
+        (t == t->f->candidate && t->proof != PROOF_READY)) {
         return 0;
     }
     if (limit == 0) {
@@ -110,13 +119,8 @@ uint32_t target_replacing(const struct core_target *t)
 
 static void begin(struct controller_core *c, struct core_grant *g, uint32_t stay)
 {
-    const struct core_node *n = g->node;
-
     target_book(g, stay, smaller(g->warm, stay), smaller(g->reserved, stay));
     g->leave_ms = core_now_ms(c) + LEAVE_MS;
-    if (n->draining && n->leaves_ms != 0 && n->leaves_ms < g->leave_ms) {
-        g->leave_ms = n->leaves_ms;
-    }
 }
 
 /* Those that leave already. Returns how many instances stay. */
@@ -131,7 +135,7 @@ static uint32_t go_on(struct controller_core *c, struct core_target *t)
 
         if (fits(g)) {
             g->leave_ms = 0; /* or: it does again */
-        } else if (g->leave_ms != 0 && (replaced || core_now_ms(c) >= g->leave_ms)) {
+        } else if (g->leave_ms != 0 && (replaced || core_now_ms(c) >= ends_ms(g))) {
             target_drop_grant(g);
         } else if (g->leave_ms != 0) {
             held += g->max;
@@ -171,8 +175,8 @@ uint64_t target_leave_ms(const struct core_target *t)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-        if (g->leave_ms != 0 && g->leave_ms < due_ms) {
-            due_ms = g->leave_ms;
+        if (g->leave_ms != 0 && ends_ms(g) < due_ms) {
+            due_ms = ends_ms(g);
         }
     }
     return due_ms;

@@ -275,6 +275,30 @@ static void leaves_in_time(void **state)
     assert_int_equal(granted(a, "f"), 0);
 }
 
+/* Where no other node is, there is nothing to wait for; and one that drains by order and
+ * then ends has less time. */
+static void ends_while_it_drains(void **state)
+{
+    struct world *w = &((struct fixture *)*state)->w;
+    struct model_agent *a = world_join(w, "n1", 1024), *b;
+
+    (void)world_deploy_ready(w, "f", 128, 0, 0);
+    says(w, a, "f", 0, 1, 0, known(a, "f"));
+    controller_core_node_leaving(w->core, "n1");
+    world_run(w);
+    assert_int_equal(granted(a, "f"), 0);
+    b = world_join(w, "n2", 1024);
+    (void)world_join(w, "n3", 1024);
+    says(w, b, "f", 0, 1, 0, known(b, "f"));
+    order(w, "n2", "draining");
+    world_pass(w, 5000);
+    assert_true(granted(b, "f") > 0);
+    controller_core_node_leaving(w->core, "n2");
+    world_run(w);
+    world_pass(w, 3500);
+    assert_int_equal(granted(b, "f"), 0);
+}
+
 /* With a limit what runs stays, and the rest of the limit is for the new place; where all
  * of it runs, half moves, and one alone at once: never two. */
 static void drains_within_the_limit(void **state)
@@ -288,8 +312,8 @@ static void drains_within_the_limit(void **state)
     says(w, a, "f", 0, 1, 0, known(a, "f"));
     says(w, a, "all", 0, 4, 0, known(a, "all"));
     says(w, a, "one", 0, 1, 0, known(a, "one"));
-    order(w, "n1", "draining");
     b = world_join(w, "n2", 4096);
+    order(w, "n1", "draining");
     assert_int_equal(granted(a, "f"), 1);
     assert_int_equal(granted(a, "all"), 2);
     assert_int_equal(granted(a, "one"), 0);
@@ -315,6 +339,7 @@ int main(void)
         TEST(earlier_life),         TEST(labelled_while_listening),
         TEST(drains_when_replaced), TEST(drains_in_the_end),
         TEST(leaves_in_time),       TEST(drains_within_the_limit),
+        TEST(ends_while_it_drains),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
