@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "controller/core/core_private.h"
+#include "controller/core/registry.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
 
@@ -238,15 +239,12 @@ static void confirm(struct controller_core *c, struct core_hold *h, uint32_t has
     }
 }
 
-static const struct core_target *limited(const struct core_function *f, uint64_t version)
+/* Also one that no node shall have now: it may be called back. */
+static bool is_limited(const struct core_function *f, uint64_t version)
 {
-    for (const struct core_target *t = target_next(f, NULL); t != NULL;
-         t = target_next(f, t)) {
-        if (t->number == version) {
-            return limit_of(t) > 0 ? t : NULL;
-        }
-    }
-    return NULL;
+    const struct core_body *b = registry_body(f, version);
+
+    return b != NULL && function_spec_instances_max(&b->spec) > 0;
 }
 
 /* It has more than this controller ever gave it: it was away. Without memory for it, it
@@ -259,7 +257,7 @@ static void returned(struct controller_core *c, struct core_node *n,
     uint32_t has = knows ? instances(v) : larger(instances(v), v->grant_max);
     struct core_grant *g;
 
-    if (has <= (h != NULL ? h->told : 0) || limited(f, v->version) == NULL) {
+    if (has <= (h != NULL ? h->told : 0) || !is_limited(f, v->version)) {
         return;
     }
     if (h == NULL) {

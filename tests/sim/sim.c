@@ -108,7 +108,7 @@ static void deploy(struct sim *s, unsigned function)
     }
     q->spec.concurrency = (uint32_t)(1 + sim_below(c, 3));
     q->spec.timeout_ms = 2000;
-    q->spec.queue_timeout_ms = 3000;
+    q->spec.queue_timeout_ms = SIM_QUEUE_MS;
     q->spec.queue_max = 50 + s->options.nodes; /* check_calls() calls from everywhere */
     q->spec.idle_ms = 4000;
     q->spec.keep_alive = (enum spec_keep_alive)sim_below(c, SPEC_KEEP_ALIVE_COUNT);
@@ -410,6 +410,12 @@ static void begin(struct sim *s)
     }
 }
 
+/* In one world of ten nothing fails, and there is room for all. */
+static bool is_calm(uint64_t seed)
+{
+    return seed % 20 == 7 || seed % 20 == 18;
+}
+
 bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
 {
     struct sim *s = calloc(1, sizeof(*s));
@@ -419,6 +425,7 @@ bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts)
     CHECK(s != NULL && options->nodes <= SIM_NODES_MAX &&
           options->functions <= SIM_FUNCTIONS_MAX);
     s->options = *options;
+    s->options.faults = options->faults && !is_calm(options->seed);
     s->rare = options->seed % RARE_OF == RARE_OF - 1;
     s->tight = options->seed % 4 == 0 || sim_places_are_scarce(s);
     s->clock.random_state = options->seed * 0x9e3779b97f4a7c15ULL + 1;

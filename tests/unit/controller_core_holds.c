@@ -197,6 +197,30 @@ static void earlier_life(void **state)
     assert_int_equal(granted(b, "f"), 1);
 }
 
+/* A node has not heard yet that a version is retired, and a new controller knows of no
+ * use for it: when it is called back, what the node has still counts. */
+static void called_back(void **state)
+{
+    struct world *w = &((struct fixture *)*state)->w;
+    struct model_agent *a = world_join(w, "n1", 1024), *b;
+    struct answer answer = {0};
+
+    (void)world_deploy_ready(w, "f", 128, 1, 0);
+    (void)world_deploy_ready(w, "f", 128, 1, 0);
+    world_restart(w);
+    (void)world_rejoin(w, a, false);
+    claims(w, a, id_of(w, "f"));
+    b = world_join(w, "n2", 1024);
+    world_pass(w, 5000);
+    order(w, "n1", "cordoned");
+    world_rollback(w, "f", 1, &answer);
+    world_run(w);
+    assert_int_equal(answer.cause, CAUSE_NONE);
+    assert_int_equal(granted(a, "f") + granted(b, "f"), 0);
+    says(w, a, "f", 0, 0, 0, known(a, "f"));
+    assert_int_equal(granted(b, "f"), 1);
+}
+
 /* A label that changes while a new controller listens takes nothing from a node. */
 static void labelled_while_listening(void **state)
 {
@@ -333,12 +357,19 @@ int main(void)
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, confirming_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(more_waits_for_less),  TEST(late_word),
-        TEST(lost_or_reborn),       TEST(away_and_back),
-        TEST(away_with_a_grant),    TEST(nothing_to_wait_for),
-        TEST(earlier_life),         TEST(labelled_while_listening),
-        TEST(drains_when_replaced), TEST(drains_in_the_end),
-        TEST(leaves_in_time),       TEST(drains_within_the_limit),
+        TEST(more_waits_for_less),
+        TEST(late_word),
+        TEST(lost_or_reborn),
+        TEST(away_and_back),
+        TEST(away_with_a_grant),
+        TEST(nothing_to_wait_for),
+        TEST(earlier_life),
+        TEST(called_back),
+        TEST(labelled_while_listening),
+        TEST(drains_when_replaced),
+        TEST(drains_in_the_end),
+        TEST(leaves_in_time),
+        TEST(drains_within_the_limit),
         TEST(ends_while_it_drains),
     };
 
