@@ -211,7 +211,7 @@ bool agent_core_is_empty(const struct agent_core *a)
 static bool is_awaited(const struct version *v)
 {
     return function_spec_instances_max(&v->spec) > 0 &&
-           (v->has_part || pool_held(v) > 0 || !v->wanted);
+           (v->has_part || v->had_grant || pool_held(v) > 0 || !v->wanted);
 }
 
 static void load(const struct version *v, uint64_t now_us, struct version_load *l)

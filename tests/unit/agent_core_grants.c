@@ -62,6 +62,20 @@ static void less_is_said_at_once(void **state)
     world_free(w);
 }
 
+/* A node that is named no more, and has nothing, still says by which revision. */
+static void named_no_more(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = limited("f", 2, 0), elsewhere = limited("f", 0, 0);
+
+    world_apply(w, &d);
+    deploy_grant(&elsewhere, 0, "there", 2, 0);
+    world_apply(w, &elsewhere);
+    assert_int_equal(world_load(w, "f", 1).grant_max, 0);
+    assert_int_equal(world_load(w, "f", 1).revision, w->revision);
+    world_free(w);
+}
+
 /* Nobody waits for a function without a limit. */
 static void unlimited_needs_no_word(void **state)
 {
@@ -129,11 +143,9 @@ static void last_grant_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(promised),
-        cmocka_unit_test(less_is_said_at_once),
-        cmocka_unit_test(unlimited_needs_no_word),
-        cmocka_unit_test(comes_back),
-        cmocka_unit_test(last_grant_is_said),
+        cmocka_unit_test(promised),      cmocka_unit_test(less_is_said_at_once),
+        cmocka_unit_test(named_no_more), cmocka_unit_test(unlimited_needs_no_word),
+        cmocka_unit_test(comes_back),    cmocka_unit_test(last_grant_is_said),
     };
 
     return cmocka_run_group_tests_name("agent core: grants", tests, NULL, NULL);
