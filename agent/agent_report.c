@@ -93,8 +93,8 @@ static bool same(const struct version_load *a, const struct version_load *b)
            a->errors == b->errors && a->gb_ms == b->gb_ms && a->cpu_us == b->cpu_us &&
            a->load_us == b->load_us && a->begun == b->begun &&
            a->grant_max == b->grant_max && a->grant_warm == b->grant_warm &&
-           a->grant_reserved == b->grant_reserved &&
-           a->last_cold.at_ms == b->last_cold.at_ms &&
+           a->grant_reserved == b->grant_reserved && a->stopping == b->stopping &&
+           a->revision == b->revision && a->last_cold.at_ms == b->last_cold.at_ms &&
            a->last_wait.at_ms == b->last_wait.at_ms &&
            a->last_refused.at_ms == b->last_refused.at_ms;
 }

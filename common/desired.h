@@ -14,7 +14,9 @@
 /* --- controller to agents ----------------------------------------------------------- */
 
 /* "Node `node` may run up to `max` instances of this version, keeps `warm` ready, and has
- * memory for `reserved` that no other function gets, whether they run or not." */
+ * memory for `reserved` that no other function gets, whether they run or not." max 0: it
+ * is to say when it has no more than that, or will be given some as soon as another node
+ * has said so. */
 struct grant {
     char node[SPEC_NODE_MAX + 1];
     uint32_t max;
@@ -27,6 +29,9 @@ struct version_state {
     struct function_spec spec;
     struct package_ref package;
     uint64_t published; /* its number as a published version; 0: it is not published */
+    /* Another for each version that ever was: numbers begin anew when a function was
+     * deleted and is deployed again. */
+    uint64_t id;
     const struct grant *grants;
     size_t n_grants;
 };
@@ -87,7 +92,11 @@ struct version_load {
     uint64_t load_us; /* sum over time of (queued + in_flight), since boot */
     uint64_t begun;   /* calls given to an instance, since boot */
     uint32_t grant_max, grant_warm, grant_reserved; /* what the node has for it */
-    uint32_t frozen; /* instances without calls, not counted as idle */
+    uint32_t frozen;   /* instances without calls, not counted as idle */
+    uint32_t stopping; /* those that are going, in no other count */
+    /* Of the function's state that the node has taken over; 0: it has no part in it. */
+    uint64_t revision;
+    uint64_t id; /* version_state.id; 0: not known */
     /* Calls that ended here by how long they took (common/latency.h), since boot; the
      * last counts that are 0 are left out. */
     const uint64_t *latency;

@@ -141,6 +141,7 @@ static void on_join(void *data, struct hub_node *n, const Mayfly__V1__Hello *hel
         .gateway = hello->gateway,
         .memory_bytes = hello->memory_bytes,
         .cpu_millis = hello->cpu_millis,
+        .confirms = hello->confirms,
     };
 
     if (copy_labels(&labels, hello) == 0) {

@@ -27,7 +27,10 @@ static char *text(const char *s)
     X(begun)           \
     X(grant_max)       \
     X(grant_warm)      \
-    X(grant_reserved)
+    X(grant_reserved)  \
+    X(stopping)        \
+    X(revision)        \
+    X(id)
 
 static void last_to_wire(struct convert_load *ret, const struct version_load *from)
 {

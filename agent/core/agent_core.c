@@ -207,12 +207,20 @@ bool agent_core_is_empty(const struct agent_core *a)
 /* --- reading --------------------------------------------------------------------------
  */
 
+/* Whether the controller may wait for what it says: it has some of a limit, or had. */
+static bool is_awaited(const struct version *v)
+{
+    return function_spec_instances_max(&v->spec) > 0 &&
+           (v->has_part || v->had_grant || pool_held(v) > 0 || !v->wanted);
+}
+
 static void load(const struct version *v, uint64_t now_us, struct version_load *l)
 {
     *l = (struct version_load){
         .namespace_ = v->function->namespace_,
         .name = v->function->name,
         .version = v->number,
+        .id = v->id,
         .starting = v->n[INSTANCE_STARTING],
         .idle = v->n[INSTANCE_IDLE],
         .frozen = v->n[INSTANCE_FROZEN],
@@ -229,7 +237,11 @@ static void load(const struct version *v, uint64_t now_us, struct version_load *
         .grant_max = v->grant_max,
         .grant_warm = v->grant_warm,
         .grant_reserved = v->grant_reserved,
+        .stopping = v->n_before + v->n[INSTANCE_STOPPING],
     };
+    if (is_awaited(v)) {
+        l->revision = v->function->revision;
+    }
     seen_load(v, l);
 }
 
@@ -349,7 +361,7 @@ static bool instance_check(const struct instance *in, struct sums *s)
 static bool version_check(const struct version *v, struct sums *s)
 {
     if (!pool_invariant(v) || !calls_check(v) ||
-        v->needs_package != (v->n_instances > 0 || (v->wanted && v->grant_max > 0))) {
+        v->needs_package != catalog_package_is_needed(v)) {
         return false;
     }
     if (v->n_queued > 0 && pool_free_instance(v) != NULL) {

@@ -153,6 +153,7 @@ struct version {
     struct list link; /* in function.versions */
     uint64_t number;
     uint64_t published; /* its number as a published one; 0: none */
+    uint64_t id;        /* version_state.id */
     struct function_spec spec;
     struct version_package packages[1 + SPEC_LAYERS_MAX]; /* its own, then its layers' */
     size_t n_packages;
@@ -163,7 +164,12 @@ struct version {
 
     uint32_t grant_max, grant_warm, grant_reserved; /* ours; 0 while grants have lapsed */
     uint32_t told_max, told_warm, told_reserved;    /* as the controller said */
-    struct place *places;                           /* the other nodes' */
+    /* It was retired and came back: what of it still ends leaves it so much less. */
+    struct version *heir; /* of one that was retired, while there is one */
+    uint32_t n_before;    /* instances of all that this is the heir of */
+    bool has_part;        /* a grant names this node: even one of none is listened for */
+    bool had_grant;       /* once: its end is reported */
+    struct place *places; /* the other nodes' */
     size_t n_places;
     uint64_t offload_ms; /* waiting calls are tried elsewhere then; 0: they are not */
     uint32_t asks_left;  /* calls that may ask for idle instances until asks_ms */
@@ -332,7 +338,8 @@ bool catalog_packages_ready(const struct version *v);
 const struct trouble *catalog_packages_trouble(const struct version *v);
 void catalog_package_part(struct version *v);
 void catalog_package_need(struct version *v); /* whether v needs it may have changed */
-bool catalog_cause_is_own(enum cause cause);  /* the version's fault, not the node's */
+bool catalog_package_is_needed(const struct version *v);
+bool catalog_cause_is_own(enum cause cause); /* the version's fault, not the node's */
 
 /* --- catalog_peer.c ----------------------------------------------------------------- */
 struct peer *catalog_peer_find(const struct agent_core *a, const char *node);
@@ -368,14 +375,14 @@ enum obstacle {
     OBSTACLE_PAUSE,   /* after a bad start */
     OBSTACLE_ROOM,    /* no memory, and none that can be made free */
 };
-uint32_t pool_slots(const struct version *v); /* calls at once in an instance */
-uint64_t pool_supply(const struct version *v);
+uint32_t pool_slots(const struct version *v);  /* calls at once in an instance */
+uint64_t pool_supply(const struct version *v); /* slots that are coming */
+uint64_t pool_memory(const struct version *v); /* bytes of an instance */
+uint32_t pool_held(const struct version *v);   /* they count against the grant */
+uint32_t pool_ready(const struct version *v);  /* instances that take calls */
+uint32_t pool_idle(const struct version *v);   /* of them without any, frozen or not */
 /* One more of v has room when `in`, of another version, is gone. */
-bool pool_room_instead(const struct version *v,
-                       const struct instance *in); /* slots that are coming */
-uint64_t pool_memory(const struct version *v);     /* bytes of an instance */
-uint32_t pool_ready(const struct version *v);      /* instances that take calls */
-uint32_t pool_idle(const struct version *v); /* of them without any, frozen or not */
+bool pool_room_instead(const struct version *v, const struct instance *in);
 enum obstacle pool_obstacle(const struct version *v); /* to one more, but for room */
 /* An instance, or the claim to one. */
 /* needed: idle ones of other versions make way for it. */
@@ -386,8 +393,9 @@ uint64_t pool_starts_wanted(const struct version *v); /* claims included */
 void pool_stop(struct instance *in, enum stop_reason why);
 void pool_drain(struct version *v, enum stop_reason why); /* all of them */
 void pool_shrink(struct version *v);                      /* to the grant */
-void pool_account(struct version *v);                     /* counts or warm changed */
-void pool_feed(struct agent_core *a);                     /* from agent_leave() */
+void pool_tell_less(const struct version *v); /* the grant is, or is nearly, kept to */
+void pool_account(struct version *v);         /* counts or warm changed */
+void pool_feed(struct agent_core *a);         /* from agent_leave() */
 void pool_instance_free(struct instance *in);
 bool pool_invariant(const struct version *v);
 

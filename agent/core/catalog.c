@@ -149,7 +149,7 @@ struct plan {
     struct place *places;
     size_t n_places;
     struct grant ours;
-    uint64_t published;
+    uint64_t published, id;
 };
 
 static void plans_free(struct plan *plans, size_t n)
@@ -194,6 +194,7 @@ static int prepare(struct function *f, const struct function_state *s,
         }
         n++;
         p->published = vs->published;
+        p->id = vs->id;
         p->version = catalog_wanted(f, vs->number);
         if (p->version == NULL || !catalog_version_same(p->version, vs)) {
             p->version = NULL;
@@ -222,12 +223,18 @@ static void adopt(struct function *f, struct plan *p)
         f->trouble.cause = CAUSE_NONE;
     }
     v->named = true;
+    v->has_part = p->ours.node[0] != '\0';
+    v->had_grant |= p->ours.max > 0;
     catalog_places_set(v, steal(p->places), p->n_places);
+    if (p->ours.max < v->told_max) {
+        pool_tell_less(v);
+    }
     v->told_max = p->ours.max;
     v->told_warm = p->ours.warm;
     v->told_reserved = p->ours.reserved;
     catalog_version_grant(v);
     v->published = p->published;
+    v->id = p->id;
 }
 
 /* The serving version, as soon as it has a place anywhere; until then the one that served

@@ -126,10 +126,18 @@ static void need(struct version *v, bool needs)
     }
 }
 
-/* Instances run from the unpacked package: it stays until the last of them is gone. */
+/* Instances run from the unpacked package: it stays until the last of them is gone. It is
+ * fetched ahead where a grant is about to come. */
+bool catalog_package_is_needed(const struct version *v)
+{
+    return v->n_instances > 0 ||
+           (v->wanted &&
+            (v->grant_max > 0 || (v->has_part && !v->function->core->lapsed)));
+}
+
 void catalog_package_need(struct version *v)
 {
-    need(v, v->n_instances > 0 || (v->wanted && v->grant_max > 0));
+    need(v, catalog_package_is_needed(v));
 }
 
 static void part(struct version_package *vp, bool needed)

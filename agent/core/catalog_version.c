@@ -128,6 +128,29 @@ static void lists_init(struct version *v)
     }
 }
 
+static void inherit(struct version *v, const struct version_state *s)
+{
+    LIST_FOREACH(it, &v->function->versions)
+    {
+        struct version *old = container_of(it, struct version, link);
+
+        if (old->number == v->number && catalog_version_same(old, s)) {
+            old->heir = v;
+            v->n_before += old->n_instances;
+        }
+    }
+}
+
+static void disinherit(const struct version *v)
+{
+    LIST_FOREACH(it, &v->function->versions)
+    {
+        struct version *old = container_of(it, struct version, link);
+
+        old->heir = old->heir == v ? NULL : old->heir;
+    }
+}
+
 int catalog_version_new(struct version **ret, struct function *f,
                         const struct version_state *s)
 {
@@ -152,6 +175,7 @@ int catalog_version_new(struct version **ret, struct function *f,
         catalog_version_free(v);
         return -ENOMEM;
     }
+    inherit(v, s);
     *ret = v;
     return 0;
 }
@@ -161,6 +185,7 @@ void catalog_version_free(struct version *v)
     struct agent_core *a = v->function->core;
 
     CHECK(v->n_instances == 0 && v->n_claims == 0);
+    disinherit(v);
     catalog_package_part(v);
     usage_part(v);
     agent_timer_drop(a, &v->timer);
@@ -178,6 +203,7 @@ void catalog_version_retire(struct version *v)
 {
     v->wanted = false;
     v->told_max = v->told_warm = v->told_reserved = 0;
+    v->has_part = false;
     catalog_version_grant(v);
     catalog_places_set(v, NULL, 0);
     pool_drain(v, STOP_RETIRED);
@@ -201,6 +227,14 @@ void catalog_version_settle(struct version *v)
     }
 }
 
+/* Its last grant is over, which is to be said: others may wait for it (pool_tell_less).
+ */
+static bool is_awaited(const struct version *v)
+{
+    return v->had_grant && !v->function->deleted &&
+           function_spec_instances_max(&v->spec) > 0;
+}
+
 void catalog_version_reap(struct version *v)
 {
     struct agent_core *a = v->function->core;
@@ -212,7 +246,7 @@ void catalog_version_reap(struct version *v)
     if (v->over_ms == 0) {
         v->over_ms = a->now_ms > 0 ? a->now_ms : 1;
     }
-    if (v->usage->owner == v && v->usage->invocations > 0 &&
+    if (v->usage->owner == v && (v->usage->invocations > 0 || is_awaited(v)) &&
         a->now_ms < v->over_ms + CORE_LINGER_MS) {
         agent_timer_lower(a, &v->timer, v->over_ms + CORE_LINGER_MS);
         return;

@@ -31,6 +31,11 @@ uint64_t pool_supply(const struct version *v)
     return ((uint64_t)v->n[INSTANCE_STARTING] + v->n_claims) * pool_slots(v);
 }
 
+uint32_t pool_held(const struct version *v)
+{
+    return v->n_instances + v->n_before;
+}
+
 uint32_t pool_idle(const struct version *v)
 {
     return v->n[INSTANCE_IDLE] + v->n[INSTANCE_FROZEN];
@@ -162,6 +167,9 @@ void pool_instance_free(struct instance *in)
     a->n_instances--;
     a->memory_bytes -= pool_memory(v);
     v->n_instances--;
+    if (v->heir != NULL) {
+        v->heir->n_before--;
+    }
     v->n[in->state]--;
     list_remove(&in->warm);
     list_remove(&in->link);
@@ -212,7 +220,7 @@ enum obstacle pool_obstacle(const struct version *v)
     if (a->draining || v->grant_max == 0) {
         return OBSTACLE_GRANT;
     }
-    if ((uint64_t)v->n_instances + v->n_claims >= v->grant_max) {
+    if ((uint64_t)pool_held(v) + v->n_claims >= v->grant_max) {
         return OBSTACLE_LIMIT;
     }
     if (!catalog_packages_ready(v)) {
@@ -279,7 +287,7 @@ static bool is_needed(const struct version *v)
 static bool claims_stand(const struct version *v)
 {
     return v->n_claims <= pool_starts_wanted(v) &&
-           (uint64_t)v->n_instances + v->n_claims <= v->grant_max &&
+           (uint64_t)pool_held(v) + v->n_claims <= v->grant_max &&
            catalog_packages_ready(v) && v->function->core->now_ms >= v->retry_ms &&
            (v->failures == 0 || v->n[INSTANCE_STARTING] + v->n_claims <= 1);
 }
@@ -386,6 +394,17 @@ void pool_shrink(struct version *v)
     }
 }
 
+/* What a node is to have less, others of a version with a limit get only when it has said
+ * that it has no more: the controller hears of each one that goes. */
+void pool_tell_less(const struct version *v)
+{
+    struct agent_core *a = v->function->core;
+
+    if (v->wanted && function_spec_instances_max(&v->spec) > 0) {
+        a->io.report_soon(a->io.ctx);
+    }
+}
+
 /* --- doors -------------------------------------------------------------------------- */
 
 static void fill(struct version *v, struct instance *in)
@@ -461,7 +480,7 @@ void agent_core_instance_failed(struct agent_core *a, struct instance *in,
 
 void agent_core_instance_gone(struct agent_core *a, struct instance *in)
 {
-    struct version *v = in->version;
+    struct version *v = in->version, *heir;
     bool had_calls;
 
     agent_enter(a);
@@ -471,11 +490,17 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in)
     if (had_calls) {
         pool_idle_ended(v->function);
     }
+    heir = v->heir != NULL ? v->heir : v;
     if (v->n_instances == 0) {
         a->io.report_soon(a->io.ctx);
+    } else if (pool_held(heir) >= heir->grant_max) {
+        pool_tell_less(heir);
     }
     catalog_package_need(v);
     router_reroute(v);
+    if (heir != v) {
+        pool_pump(heir); /* it could not start what stood in its place */
+    }
     catalog_version_settle(v);
     agent_leave(a);
 }

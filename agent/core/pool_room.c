@@ -260,7 +260,7 @@ static uint64_t startable(const struct version *v)
                     v->n_evictable * pool_memory(v);
     uint64_t fit =
         used < a->capacity_bytes ? (a->capacity_bytes - used) / pool_memory(v) : 0;
-    uint64_t granted = (uint64_t)v->grant_max - v->n_instances - v->n_claims;
+    uint64_t granted = (uint64_t)v->grant_max - pool_held(v) - v->n_claims;
 
     if (pool_obstacle(v) != OBSTACLE_NONE) {
         return 0;

@@ -197,7 +197,7 @@ static void on_open(struct wire_conn *conn)
 
     l->state = LINK_HELLO;
     l->heard_ms = uv_now(l->loop);
-    hello.batches = true;
+    hello.batches = hello.confirms = true;
     l->options.fill_hello(l->options.data, &hello);
     hello.protocol = 1;
     hello.session = l->id;

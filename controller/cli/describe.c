@@ -38,10 +38,11 @@ static void print_head(const struct cli *c, const json_t *f)
         (long long)json_number(instances, "frozen"),
         (long long)json_number(instances, "starting"),
         (long long)json_number(f, "queued"));
-    (void)printf("calls      %lld, cold starts %lld, errors %lld\n",
+    (void)printf("calls      %lld, cold starts %lld, errors %lld, %.1f GB-seconds\n",
                  (long long)json_number(f, "invocations"),
                  (long long)json_number(f, "cold_starts"),
-                 (long long)json_number(f, "errors"));
+                 (long long)json_number(f, "errors"),
+                 (double)json_number(f, "gb_ms") / 1000);
 }
 
 static void print_spec(const json_t *spec)

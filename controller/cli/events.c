@@ -30,6 +30,7 @@ static const char *colour_of(const char *kind)
         {"node_lost", "\033[31m"},     {"version_failed", "\033[31m"},
         {"missed", "\033[31m"},        {"node_joined", "\033[32m"},
         {"version_ready", "\033[32m"}, {"node_ordered", "\033[33m"},
+        {"rollout", "\033[33m"},
     };
 
     for (size_t i = 0; i < sizeof(colours) / sizeof(colours[0]); i++) {

@@ -257,13 +257,14 @@ static json_t *data_of(const struct top *t)
     for (size_t i = 0; i < t->n_rows; i++) {
         const struct row *r = &t->rows[i];
         json_t *f = json_pack(
-            "{s:s, s:s, s:O, s:I, s:f, s:I, s:I, s:I, s:O*}", "namespace",
+            "{s:s, s:s, s:O, s:I, s:f, s:I, s:I, s:I, s:I, s:O*}", "namespace",
             json_text(r->f, "namespace", "?"), "name", json_text(r->f, "name", "?"),
             "instances", json_object_get(r->f, "instances"), "queued",
             (json_int_t)json_number(r->f, "queued"), "calls_per_second", r->rate,
             "cold_starts", (json_int_t)grown(r, "cold_starts"), "errors",
-            (json_int_t)grown(r, "errors"), "cpu_us", (json_int_t)grown(r, "cpu_us"),
-            "latency", json_object_get(r->f, "latency"));
+            (json_int_t)grown(r, "errors"), "gb_ms", (json_int_t)grown(r, "gb_ms"),
+            "cpu_us", (json_int_t)grown(r, "cpu_us"), "latency",
+            json_object_get(r->f, "latency"));
 
         (void)json_array_append_new(functions, f);
     }

@@ -344,10 +344,11 @@ static const struct verb verbs[] = {
      .operand = OPERAND_FUNCTION,
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
      .summary = "show what the cluster decided and what became of its hosts",
-     .text =
-         "Deploys and how they ended, scaling, rollouts, hosts that came, went or were "
-         "drained: the newest 4096 are kept while the controller runs. With -o json "
-         "one object a line.",
+     .text = "Deploys and how they ended, scaling, each step of rollouts, rollbacks, "
+             "aliases, what has "
+             "no room, hosts that came, went or were "
+             "drained: the newest 4096 are kept while the controller runs. With -o json "
+             "one object a line.",
      .examples = EXAMPLES("mayfly events", "the last ones", "mayfly events -f hello",
                           "those of one function, as they come",
                           "mayfly events --node node2", "what became of a host"),

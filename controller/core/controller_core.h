@@ -139,6 +139,8 @@ struct node_hello {
     uint64_t memory_bytes;
     uint32_t cpu_millis;
     const char *const *labels; /* "key=value", NULL-terminated; may be NULL */
+    bool
+        confirms; /* its loads have `stopping` and `revision` (an older agent's do not) */
 };
 
 void controller_core_node_joined(struct controller_core *c, const struct node_hello *h);
@@ -327,7 +329,9 @@ json_t *controller_core_node(const struct controller_core *c, const char *name);
     X(DELETED, "deleted")           \
     X(SCALED, "scaled")             \
     X(PLACED, "placed")             \
-    X(ROLLOUT, "rollout")
+    X(ROLLOUT, "rollout")           \
+    X(PUBLISHED, "published")       \
+    X(ALIAS, "alias")
 
 enum event_kind {
 #define X(symbol, name) EVENT_##symbol,

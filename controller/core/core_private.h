@@ -1,11 +1,12 @@
 /* What the parts of the controller's core share. Not for others.
  *
  *   registry   what the store holds          requests   what shall be changed in it
- *   nodes      who is there, and its loads   scheduler  which version is granted where
- *   traffic    which versions take calls     rollout    how one takes over step by step
- *   views      the same as JSON              placement  the choice of nodes
- *   scaling    how many instances there should be, by the autoscaler
- *   insight    how calls fare                explain    why things are as they are
+ *   nodes      who is there                  scheduler  which version is granted where
+ *   loads      what nodes say of versions    holds      what nodes still have of old
+ * grants traffic    which versions take calls     rollout    how one takes over step by
+ * step views      the same as JSON              placement  the choice of nodes scaling
+ * how many instances there should be, by the autoscaler insight    how calls fare explain
+ * why things are as they are
  *
  * Each door (a function of controller_core.h) changes state, marks the functions that
  * this touches (scheduler_touch), and leaves through core_leave(), which recomputes those
@@ -17,6 +18,7 @@
 #include "common/list.h"
 #include "controller/core/alarms.h"
 #include "controller/core/controller_core.h"
+#include "controller/core/holds.h"
 #include "controller/core/insight.h"
 #include "controller/core/keymap.h"
 #include "controller/core/placement.h"
@@ -76,8 +78,9 @@ struct core_grant {
     struct core_target *target;
     struct core_node *node;
     uint32_t max, warm, reserved;
-    uint64_t leave_ms; /* not 0: the node does not fit any more, and it goes then */
+    uint64_t leave_ms; /* not 0: the node does not fit any more; it goes then at last */
     bool kept;         /* while a placement is taken over */
+    struct core_hold hold;
     struct placement_pick_why why;
 };
 
@@ -90,6 +93,7 @@ struct core_target {
     const struct core_body *body;
     struct list grants;
     size_t n_grants;
+    bool leaving; /* some of its grants are (target_leave.h) */
     struct scaling scaling;
     struct placement_why why;  /* of the last look */
     uint64_t reserved_missing; /* instances whose memory could not be booked */
@@ -120,7 +124,7 @@ struct core_watch {
 
 struct core_totals {
     uint64_t starting, idle, frozen, busy, queued, in_flight;
-    uint64_t invocations, cold_starts, errors, cpu_us;
+    uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
 };
 
 /* Instances that take calls, frozen ones as well. */
@@ -165,8 +169,10 @@ struct core_function {
     bool published;        /* nodes know it */
     uint64_t content;      /* hashes of what was last sent: to all, */
     uint64_t warm_content; /* and to those with grants */
-    uint64_t revision;     /* of what was last sent */
+    uint64_t revision;     /* of what was last sent, */
+    uint64_t revision_all; /* and of what all nodes were sent */
 
+    struct list holds; /* core_hold.of_function */
     struct list loads; /* core_load.of_function */
     struct core_totals totals;
     struct insight insight;
@@ -183,8 +189,10 @@ struct core_node {
     char **told_labels; /* NULL-terminated: the agent's */
     char **labels;      /* with the operator's over them (node_labels.h); place.labels */
     bool ready;
-    bool leaving;  /* its agent is ending: until it starts anew */
-    bool draining; /* by order, or leaving: not placed on, though it may be ready */
+    bool confirms;      /* node_hello.confirms */
+    bool leaving;       /* its agent is ending: until it starts anew */
+    uint64_t leaves_ms; /* leaving: it does not wait for longer than this */
+    bool draining;      /* by order, or leaving: not placed on, though it may be ready */
     uint32_t cpu_millis;
     uint64_t connected_wall_ms;
     uint64_t seen_ms;
@@ -193,7 +201,8 @@ struct core_node {
     uint32_t instances;
     uint64_t revision; /* of what other nodes were told of it */
     struct list grants;
-    struct list near; /* core_near */
+    struct list holds; /* core_hold.of_node */
+    struct list near;  /* core_near */
     struct list loads;
     uint64_t report_mark; /* tells what a full report named */
     struct core_grant *scratch;

@@ -121,6 +121,9 @@ static json_t *grant_because(const struct core_grant *g, enum spec_placement pol
     if (g->leave_ms != 0) {
         all = add_reason(all, PLACEMENT_REASON_LEAVING);
     }
+    if (holds_told(g) < g->max) {
+        all = add_reason(all, PLACEMENT_REASON_WAITING);
+    }
     return all;
 }
 
@@ -164,7 +167,7 @@ static json_t *node_view(const struct core_node *n, const struct core_grant *g,
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "node", n->name, "instances",
                      (json_int_t)running(l), "warm",
                      (json_int_t)(g != NULL ? g->warm : 0), "max",
-                     (json_int_t)(g != NULL ? g->max : 0), "reserved",
+                     (json_int_t)(g != NULL ? holds_told(g) : 0), "reserved",
                      (json_int_t)(g != NULL ? g->reserved : 0), "because", because);
 }
 

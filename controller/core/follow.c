@@ -1,5 +1,6 @@
 #include "controller/core/follow.h"
 
+#include "controller/core/holds.h"
 #include "controller/core/registry.h"
 #include "controller/core/rollout.h"
 #include "controller/core/scaling.h"
@@ -25,6 +26,7 @@ void follow_release(struct core_function *f)
     {
         target_free(container_of(it, struct core_target, link));
     }
+    holds_forget(f, 0);
     f->served = f->recent = 0;
 }
 
@@ -158,4 +160,5 @@ void follow_body_gone(struct core_function *f, const struct core_body *b)
             target_free(t);
         }
     }
+    holds_forget(f, b->number);
 }

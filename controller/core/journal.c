@@ -9,8 +9,12 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "controller/core/clean.h"
+#include "controller/core/rollouts.h"
+#include "controller/core/traffic.h"
 
 #define JOURNAL_TEXT_MAX 256
+
+typedef unsigned long long ull;
 
 struct journal_event {
     uint64_t id;
@@ -122,19 +126,99 @@ void journal_function(struct controller_core *c, enum event_kind kind,
     va_end(args);
 }
 
-static void journal_outcome(struct controller_core *c, const struct core_function *f,
-                            const struct record *next, const struct record_version *v)
+/* --- what becomes of a function ---------------------------------------------------- */
+
+static void tell_version(struct controller_core *c, const struct core_function *f,
+                         const struct record_version *v)
 {
     const struct record_version *was = record_find(&f->record, v->number);
 
-    if (was != NULL && was->state == v->state) {
-        return;
-    }
-    if (v->state == RECORD_FAILED) {
+    if (v->state == RECORD_FAILED && (was == NULL || was->state != v->state)) {
         journal_function(c, EVENT_FAILED, f, v->number, "cannot serve (%s): %s",
                          cause_name(v->cause), v->message);
-    } else if (v->state == RECORD_READY && next->serving == v->number) {
-        journal_function(c, EVENT_READY, f, v->number, "takes the calls");
+    }
+    if (v->published > 0 && (was == NULL || was->published != v->published)) {
+        journal_function(c, EVENT_PUBLISHED, f, v->number, "was published as %llu",
+                         (ull)v->published);
+    }
+}
+
+/* Also at the end of a rollout, and when somebody goes back. */
+static void tell_serving(struct controller_core *c, const struct core_function *f,
+                         const struct record *next)
+{
+    uint64_t before = f->record.serving;
+
+    if (next->serving == before || next->serving == 0) {
+        return;
+    }
+    if (before == 0) {
+        journal_function(c, EVENT_READY, f, next->serving, "takes the calls");
+    } else {
+        journal_function(c, EVENT_READY, f, next->serving,
+                         "takes the calls%s in place of version %llu",
+                         next->serving < before ? " again" : "", (ull)before);
+    }
+}
+
+static void tell_rollout(struct controller_core *c, const struct core_function *f,
+                         const struct record *next)
+{
+    const struct record_rollout *was = f->record.rollout, *o = next->rollout;
+
+    if (o != NULL && (was == NULL || was->version != o->version ||
+                      was->state != o->state || was->step != o->step)) {
+        journal_function(c, EVENT_ROLLOUT, f, o->version, "its rollout is %s: %s",
+                         rollout_state_name(o->state), o->text);
+    }
+}
+
+static bool is_same_split(const struct record_alias *a, const struct record_alias *b)
+{
+    bool same = a != NULL && b != NULL && a->n_weights == b->n_weights;
+
+    for (size_t i = 0; same && i < a->n_weights; i++) {
+        same = a->weights[i].version == b->weights[i].version &&
+               a->weights[i].weight == b->weights[i].weight;
+    }
+    return same;
+}
+
+/* "version 3", "90 % of version 3, 10 % of version 4" */
+static void split_text(const struct record_alias *a, char *ret, size_t size)
+{
+    size_t len = 0;
+
+    *ret = '\0';
+    for (size_t i = 0; i < a->n_weights && len < size; i++) {
+        char share[ALIAS_PERCENT_SIZE];
+
+        alias_percent_format(share, a->weights[i].weight);
+        len += (size_t)snprintf(ret + len, size - len, "%s%s%sversion %llu",
+                                i > 0 ? ", " : "", a->n_weights > 1 ? share : "",
+                                a->n_weights > 1 ? " % of " : "",
+                                (ull)a->weights[i].version);
+    }
+}
+
+static void tell_aliases(struct controller_core *c, const struct core_function *f,
+                         const struct record *next)
+{
+    char split[128];
+
+    for (size_t i = 0; i < next->n_aliases; i++) {
+        const struct record_alias *a = &next->aliases[i];
+
+        if (!is_same_split(traffic_alias(&f->record, a->name), a)) {
+            split_text(a, split, sizeof(split));
+            journal_function(c, EVENT_ALIAS, f, 0, "alias %s means %s", a->name, split);
+        }
+    }
+    for (size_t i = 0; i < f->record.n_aliases; i++) {
+        if (traffic_alias(next, f->record.aliases[i].name) == NULL) {
+            journal_function(c, EVENT_ALIAS, f, 0, "alias %s was deleted",
+                             f->record.aliases[i].name);
+        }
     }
 }
 
@@ -156,8 +240,11 @@ void journal_record(struct controller_core *c, const struct core_function *f,
         journal_function(c, EVENT_DEPLOYED, f, next->latest, "was deployed");
     }
     for (size_t i = 0; i < next->n_versions; i++) {
-        journal_outcome(c, f, next, &next->versions[i]);
+        tell_version(c, f, &next->versions[i]);
     }
+    tell_rollout(c, f, next);
+    tell_serving(c, f, next);
+    tell_aliases(c, f, next);
 }
 
 /* --- reading ---------------------------------------------------------------------- */

@@ -7,17 +7,18 @@
 
 #include "common/check.h"
 #include "controller/core/clean.h"
+#include "controller/core/holds.h"
 #include "controller/core/journal.h"
+#include "controller/core/loads.h"
 #include "controller/core/near.h"
 #include "controller/core/node_labels.h"
 #include "controller/core/node_order.h"
-#include "controller/core/registry.h"
-#include "controller/core/rollout.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
 
 #define FORGET_MS (10 * 60 * 1000)
 #define LOST_MAX  1000
+#define LEAVES_MS 3000 /* an agent that ends waits 5 s for its grants to go */
 
 int nodes_init(struct controller_core *c)
 {
@@ -44,161 +45,6 @@ struct core_node *nodes_find(const struct controller_core *c, const char *name)
     return NULL;
 }
 
-/* --- loads ------------------------------------------------------------------------ */
-
-static uint64_t load_hash(const struct controller_core *c, const struct core_node *n,
-                          const struct core_function *f, uint64_t version)
-{
-    const void *key[] = {n, f};
-
-    return keymap_hash(c->seed ^ version, key, sizeof(key));
-}
-
-static struct core_load *find_load(const struct controller_core *c,
-                                   const struct core_node *n,
-                                   const struct core_function *f, uint64_t version)
-{
-    struct keymap_entry *e = keymap_find(&c->loads, load_hash(c, n, f, version));
-
-    for (; e != NULL; e = keymap_next(e)) {
-        struct core_load *l = container_of(e, struct core_load, entry);
-
-        if (l->node == n && l->f == f && l->version == version) {
-            return l;
-        }
-    }
-    return NULL;
-}
-
-static struct core_load *want_load(struct controller_core *c, struct core_node *n,
-                                   struct core_function *f, uint64_t version)
-{
-    struct core_load *l = find_load(c, n, f, version);
-
-    if (l == NULL) {
-        l = calloc(1, sizeof(*l));
-        if (l == NULL) {
-            return NULL;
-        }
-        l->node = n;
-        l->f = f;
-        l->version = version;
-        list_push_back(&n->loads, &l->of_node);
-        list_push_back(&f->loads, &l->of_function);
-        keymap_add(&c->loads, &l->entry, load_hash(c, n, f, version));
-    }
-    return l;
-}
-
-/* A counter of an agent's life: less than before means that it began anew. The total only
- * grows. */
-static uint64_t count(uint64_t *total, uint64_t *last, uint64_t now)
-{
-    uint64_t more = now >= *last ? now - *last : now;
-
-    *total += more;
-    *last = now;
-    return more;
-}
-
-/* The same for the version alone, by which a rollout goes on or back. */
-static void count_version(struct controller_core *c, struct core_function *f,
-                          uint64_t version, uint64_t calls, uint64_t errors)
-{
-    struct core_body *b = registry_body_of(f, version);
-
-    if (b != NULL) {
-        b->invocations += calls;
-        b->errors += errors;
-    }
-    if (rollout_share(f, version) > 0 && calls + errors > 0) {
-        scheduler_touch(c, f);
-    }
-}
-
-static void gauge(uint64_t *total, uint64_t *last, uint64_t now)
-{
-    *total += now - *last;
-    *last = now;
-}
-
-static void set_gauges(struct core_load *l, const struct version_load *v)
-{
-    struct core_totals *total = &l->f->totals;
-
-    scaling_gauges(l, v);
-    gauge(&total->starting, &l->last.starting, v->starting);
-    gauge(&total->idle, &l->last.idle, v->idle);
-    gauge(&total->frozen, &l->last.frozen, v->frozen);
-    gauge(&total->busy, &l->last.busy, v->busy);
-    gauge(&total->queued, &l->last.queued, v->queued);
-    gauge(&total->in_flight, &l->last.in_flight, v->in_flight);
-}
-
-static void drop_load(struct controller_core *c, struct core_load *l)
-{
-    set_gauges(l, &(struct version_load){0});
-    scaling_lost(c, l);
-    keymap_remove(&c->loads, &l->entry);
-    list_remove(&l->of_node);
-    list_remove(&l->of_function);
-    insight_counted_free(&l->counted);
-    free(l);
-}
-
-/* The function may now be needed by nothing. */
-static void drop_load_of_node(struct controller_core *c, struct core_load *l)
-{
-    struct core_function *f = l->f;
-
-    drop_load(c, l);
-    if (!f->present) {
-        scheduler_touch(c, f);
-    }
-}
-
-void nodes_forget_loads(struct controller_core *c, struct core_function *f)
-{
-    LIST_FOREACH_SAFE(it, &f->loads)
-    {
-        drop_load(c, container_of(it, struct core_load, of_function));
-    }
-    f->totals = (struct core_totals){0};
-    insight_end(c, f);
-}
-
-static void take_load(struct controller_core *c, struct core_node *n,
-                      const struct version_load *v)
-{
-    struct core_function *f = registry_function(c, v->namespace_, v->name);
-    struct core_load *l;
-    uint64_t calls, errors;
-
-    if (f == NULL || !f->present || v->version == 0 || v->version > f->record.latest) {
-        return; /* deleted meanwhile: the node will hear of it */
-    }
-    l = want_load(c, n, f, v->version);
-    if (l == NULL) {
-        return; /* out of memory: the next report says it again */
-    }
-    l->mark = n->report_mark;
-    set_gauges(l, v);
-    calls = count(&f->totals.invocations, &l->last.invocations, v->invocations);
-    (void)count(&f->totals.cold_starts, &l->last.cold_starts, v->cold_starts);
-    errors = count(&f->totals.errors, &l->last.errors, v->errors);
-    (void)count(&f->totals.cpu_us, &l->last.cpu_us, v->cpu_us);
-    insight_report(c, l, v);
-    count_version(c, f, v->version, calls, errors);
-    if (c->settling && v->grant_max > 0 && !n->draining) {
-        scheduler_adopt(c, n, f, v->version, v->grant_max, v->grant_warm,
-                        v->grant_reserved);
-    }
-    scaling_report(c, l, v);
-    if (v->idle + v->frozen + v->busy > 0) { /* as it told a controller that is no more */
-        scheduler_proof(c, n, f, v->version, true, CAUSE_NONE, NULL);
-    }
-}
-
 void nodes_report(struct controller_core *c, const char *name,
                   const struct node_report *r)
 {
@@ -211,21 +57,7 @@ void nodes_report(struct controller_core *c, const char *name,
     n->memory_reserved_bytes = r->memory_reserved_bytes;
     n->place.used_bytes = r->memory_reserved_bytes;
     n->instances = r->instances;
-    n->report_mark++;
-    for (size_t i = 0; i < r->n_loads; i++) {
-        take_load(c, n, &r->loads[i]);
-    }
-    if (!r->full) {
-        return;
-    }
-    LIST_FOREACH_SAFE(it, &n->loads)
-    {
-        struct core_load *l = container_of(it, struct core_load, of_node);
-
-        if (l->mark != n->report_mark) {
-            drop_load_of_node(c, l);
-        }
-    }
+    loads_report(c, n, r);
 }
 
 /* --- coming ----------------------------------------------------------------------- */
@@ -306,6 +138,7 @@ static struct core_node *want_node(struct controller_core *c, const char *name)
     n->forget.fire = forget_alarm;
     list_init(&n->grants);
     list_init(&n->near);
+    list_init(&n->holds);
     list_init(&n->loads);
     list_push_back(&c->nodes_lost, &n->link);
     c->n_lost++;
@@ -318,14 +151,13 @@ static struct core_node *want_node(struct controller_core *c, const char *name)
  */
 static void new_life(struct controller_core *c, struct core_node *n, const char *boot)
 {
-    LIST_FOREACH_SAFE(it, &n->loads)
-    {
-        drop_load_of_node(c, container_of(it, struct core_load, of_node));
-    }
+    loads_drop(c, n);
+    holds_reborn(c, n);
     clean_text(n->boot, sizeof(n->boot), boot);
     n->instances = 0;
     n->memory_reserved_bytes = n->place.used_bytes = 0;
     n->leaving = false;
+    n->leaves_ms = 0;
 }
 
 static uint64_t cpu_capacity(const struct controller_core *c, uint32_t cpu_millis)
@@ -351,6 +183,7 @@ static bool take_hello(const struct controller_core *c, struct core_node *n,
         n->told_labels = labels;
     }
     n->cpu_millis = h->cpu_millis;
+    n->confirms = h->confirms;
     n->place.cpu_millis = cpu_capacity(c, h->cpu_millis);
     n->place.memory_bytes = h->memory_bytes;
     return changed;
@@ -364,6 +197,19 @@ static void take_order(const struct controller_core *c, struct core_node *n)
     n->place.closed = o != NULL && o->state == NODE_ORDER_CORDONED;
 }
 
+static void journal_order(struct controller_core *c, const struct core_node *n)
+{
+    const char *why = n->leaving ? ", as its agent ends" : " by order";
+
+    if (n->draining) {
+        journal_node(c, EVENT_NODE_ORDERED, n->name,
+                     "is draining%s; its %u grants go elsewhere", why, n->place.n_grants);
+    } else {
+        journal_node(c, EVENT_NODE_ORDERED, n->name, "is %s%s",
+                     n->place.closed ? "cordoned" : "ready", why);
+    }
+}
+
 /* What is wanted of a node that is there may have changed. */
 static void follow_order(struct controller_core *c, struct core_node *n, bool relabelled)
 {
@@ -374,6 +220,7 @@ static void follow_order(struct controller_core *c, struct core_node *n, bool re
     take_order(c, n);
     if (n->draining == was_draining && n->place.closed == was_closed) {
         if (relabelled) {
+            journal_node(c, EVENT_NODE_ORDERED, n->name, "has other labels");
             scheduler_node_came(c, n); /* for some it does now, for some no more */
         }
         return;
@@ -381,15 +228,11 @@ static void follow_order(struct controller_core *c, struct core_node *n, bool re
     if (n->draining && was_draining) {
         return; /* it leaves, whatever is said of it */
     }
-    journal_node(c, EVENT_NODE_ORDERED, n->name, "is %s%s",
-                 n->draining       ? "draining"
-                 : n->place.closed ? "cordoned"
-                                   : "ready",
-                 n->leaving ? ", as its agent ends" : " by order");
+    journal_order(c, n);
     if (n->draining) {
         placement_nodes_remove(&c->usable, &n->place);
         tell(c, n);
-        scheduler_node_gone(c, n);
+        scheduler_node_drains(c, n);
         return;
     }
     if (was_draining) {
@@ -424,7 +267,9 @@ void nodes_leaving(struct controller_core *c, const char *name)
 
     if (n != NULL && n->ready) {
         n->leaving = true;
+        n->leaves_ms = core_now_ms(c) + LEAVES_MS;
         follow_order(c, n, false);
+        scheduler_node_drains(c, n); /* also if it did before: it has less time now */
     }
 }
 
@@ -480,6 +325,7 @@ void nodes_join(struct controller_core *c, const struct node_hello *h)
     if (changed) {
         tell(c, n);
     }
+    scheduler_node_claims(c, n);
     scheduler_node_came(c, n);
     if (core_placing(c)) {
         scheduler_run(c); /* the snapshot shall have its grants */
@@ -506,10 +352,7 @@ static void forget(struct controller_core *c, struct core_node *n)
         state.revision = core_next_revision(c);
         c->io.send_node(c->io.ctx, NULL, &state);
     }
-    LIST_FOREACH_SAFE(it, &n->loads)
-    {
-        drop_load_of_node(c, container_of(it, struct core_load, of_node));
-    }
+    loads_drop(c, n);
     alarms_clear(&c->alarms, &n->forget);
     keymap_remove(&c->nodes_by_name, &n->entry);
     list_remove(&n->link);
@@ -526,16 +369,11 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
     }
     n->ready = false;
     clean_text(n->lost_reason, sizeof(n->lost_reason), reason);
-    journal_node(c, EVENT_NODE_LOST, n->name, "is lost: %s", n->lost_reason);
+    journal_node(c, EVENT_NODE_LOST, n->name, "is lost: %s; its %u grants go elsewhere",
+                 n->lost_reason, n->place.n_grants);
     n->instances = 0;
     n->memory_reserved_bytes = n->place.used_bytes = 0;
-    LIST_FOREACH(it, &n->loads)
-    { /* the counters stay: the same life may come back */
-        struct core_load *l = container_of(it, struct core_load, of_node);
-
-        set_gauges(l, &(struct version_load){0});
-        scaling_lost(c, l);
-    }
+    loads_lost(c, n);
     if (!n->draining) {
         placement_nodes_remove(&c->usable, &n->place);
     }
@@ -545,6 +383,7 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
     c->n_lost++;
     tell(c, n);
     scheduler_node_gone(c, n);
+    holds_lost(c, n);
     alarms_set(&c->alarms, &n->forget, core_now_ms(c) + FORGET_MS);
     if (c->n_lost > LOST_MAX) {
         forget(c, container_of(c->nodes_lost.next, struct core_node, link));
@@ -560,10 +399,7 @@ void nodes_free(struct controller_core *c)
         {
             struct core_node *n = container_of(it, struct core_node, link);
 
-            LIST_FOREACH_SAFE(at, &n->loads)
-            {
-                drop_load(c, container_of(at, struct core_load, of_node));
-            }
+            loads_free(c, n);
             free_node(n);
         }
     }
@@ -573,7 +409,7 @@ void nodes_free(struct controller_core *c)
 
 /* --- check ------------------------------------------------------------------------ */
 
-static void check_node(const struct core_node *n)
+static void check_node(const struct controller_core *c, const struct core_node *n)
 {
     uint64_t bytes = 0, millis = 0;
     size_t n_grants = 0;
@@ -583,7 +419,8 @@ static void check_node(const struct core_node *n)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_node);
 
-        CHECK(g->node == n && n->ready && !n->draining);
+        CHECK(g->node == n && n->ready);
+        CHECK(!n->draining || g->leave_ms != 0 || !core_placing(c));
         bytes += target_booked(g).bytes;
         millis += target_booked(g).millis;
         n_grants++;
@@ -604,7 +441,7 @@ void nodes_invariant(const struct controller_core *c)
 
         CHECK(n->ready);
         n_usable += !n->draining;
-        check_node(n);
+        check_node(c, n);
         n_ready++;
     }
     LIST_FOREACH(it, &c->nodes_lost)
@@ -612,7 +449,7 @@ void nodes_invariant(const struct controller_core *c)
         const struct core_node *n = container_of(it, struct core_node, link);
 
         CHECK(!n->ready);
-        check_node(n);
+        check_node(c, n);
         n_lost++;
     }
     CHECK(n_ready == c->n_ready && n_lost == c->n_lost && c->usable.n == n_usable);

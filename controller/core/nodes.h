@@ -14,8 +14,6 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
 void nodes_leaving(struct controller_core *c, const char *name);
 void nodes_report(struct controller_core *c, const char *name,
                   const struct node_report *r);
-/* The function is gone: so is what nodes said of it. */
-void nodes_forget_loads(struct controller_core *c, struct core_function *f);
 /* The epoch is taken: what nodes are told of each other grows from here. */
 void nodes_renew(struct controller_core *c);
 /* What an operator said about the node has changed (node_order.h). */

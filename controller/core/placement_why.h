@@ -33,13 +33,15 @@ const char *placement_filter_name(enum placement_filter f);
 const char *placement_filter_text(enum placement_filter f);
 
 /* Why a node has a grant: X(NAME, "name", "text for a person") */
-#define PLACEMENT_REASONS(X)                                              \
-    X(BINPACK, "binpack", "bin-packed")                                   \
-    X(SPREAD, "spread", "spread")                                         \
-    X(ZONE, "new_zone", "in a zone that had none yet")                    \
-    X(NEAR, "near", "the package was already there")                      \
-    X(KEPT, "kept", "it was there before")                                \
-    X(LEAVING, "leaving", "its labels do not fit any more, so it leaves") \
+#define PLACEMENT_REASONS(X)                                                     \
+    X(BINPACK, "binpack", "bin-packed")                                          \
+    X(SPREAD, "spread", "spread")                                                \
+    X(ZONE, "new_zone", "in a zone that had none yet")                           \
+    X(NEAR, "near", "the package was already there")                             \
+    X(KEPT, "kept", "it was there before")                                       \
+    X(LEAVING, "leaving",                                                        \
+      "its node is not for it any more, so it leaves when it is replaced")       \
+    X(WAITING, "waiting", "it gets the rest when another node has let go of it") \
     X(ENDED, "ended", "the grant has ended, and so does what still runs there")
 
 enum placement_reason {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "controller/core/holds.h"
 #include "controller/core/rollouts.h"
 #include "controller/core/targets.h"
 #include "controller/core/traffic.h"
@@ -29,6 +30,11 @@ static uint64_t published_as(const struct core_target *t)
     return v != NULL ? v->published : 0;
 }
 
+static uint32_t told(const struct core_grant *g, uint32_t firm)
+{
+    return firm < holds_told(g) ? firm : holds_told(g);
+}
+
 /* What concerns every node: the version, and who may run how many of it. */
 static uint64_t hash_target(uint64_t h, const struct core_target *t)
 {
@@ -40,7 +46,7 @@ static uint64_t hash_target(uint64_t h, const struct core_target *t)
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
         h = keymap_hash_str(h, g->node->name);
-        h = hash_number(h, g->max);
+        h = hash_number(h, holds_told(g));
     }
     return h;
 }
@@ -52,7 +58,7 @@ static uint64_t hash_warm(uint64_t h, const struct core_target *t)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-        h = hash_number(h, (uint64_t)g->warm << 32 | g->reserved);
+        h = hash_number(h, (uint64_t)told(g, g->warm) << 32 | told(g, g->reserved));
     }
     return h;
 }
@@ -116,15 +122,23 @@ static size_t fill_version(struct version_state *v, struct grant *grants,
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-        grants[n] =
-            (struct grant){.max = g->max, .warm = g->warm, .reserved = g->reserved};
+        grants[n] = (struct grant){.max = holds_told(g),
+                                   .warm = told(g, g->warm),
+                                   .reserved = told(g, g->reserved)};
         (void)snprintf(grants[n].node, sizeof(grants[n].node), "%s", g->node->name);
+        n++;
+    }
+    for (const struct core_hold *h = holds_next(t, NULL); h != NULL;
+         h = holds_next(t, h)) {
+        grants[n] = (struct grant){.max = 0};
+        (void)snprintf(grants[n].node, sizeof(grants[n].node), "%s", h->node->name);
         n++;
     }
     *v = (struct version_state){.number = t->number,
                                 .spec = t->body->spec,
                                 .package = t->body->package,
                                 .published = published_as(t),
+                                .id = (uint64_t)t->body->mod_revision,
                                 .grants = grants,
                                 .n_grants = n};
     return n;
@@ -171,6 +185,10 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
          t = target_next(f, t)) {
         n_grants += t->n_grants;
         n_versions++;
+    }
+    LIST_FOREACH(it, &f->holds)
+    {
+        n_grants += container_of(it, struct core_hold, of_function)->grant == NULL;
     }
     grants = calloc(n_grants + 1, sizeof(*grants));
     versions = calloc(n_versions + 1, sizeof(*versions));
@@ -242,9 +260,15 @@ static int publish_to_holders(struct controller_core *c, struct core_function *f
 
 int publish(struct controller_core *c, struct core_function *f)
 {
-    uint64_t now = content(c, f), warm = warm_content(c, f);
-    bool all = !f->published || f->content != now;
+    uint64_t now, warm;
+    bool all;
 
+    for (struct core_target *t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
+        holds_open(t);
+    }
+    now = content(c, f);
+    warm = warm_content(c, f);
+    all = !f->published || f->content != now;
     if (!all && f->warm_content == warm) {
         return 0;
     }
@@ -253,6 +277,10 @@ int publish(struct controller_core *c, struct core_function *f)
         f->content = all ? ~now : now;
         f->warm_content = ~warm;
         return -ENOMEM;
+    }
+    if (all) {
+        f->revision_all = f->revision;
+        holds_said(f);
     }
     f->published = true;
     f->content = now;

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "controller/core/access_keys.h"
+#include "controller/core/damage.h"
 #include "controller/core/follow.h"
 #include "controller/core/journal.h"
 #include "controller/core/keys.h"
@@ -14,12 +15,6 @@
 #include "controller/core/near.h"
 #include "controller/core/node_order.h"
 #include "controller/core/scheduler.h"
-
-struct damage {
-    struct keymap_entry entry;
-    int64_t mod_revision;
-    char key[];
-};
 
 int registry_init(struct controller_core *c)
 {
@@ -30,80 +25,6 @@ int registry_init(struct controller_core *c)
         return -ENOMEM;
     }
     return 0;
-}
-
-/* --- damage ----------------------------------------------------------------------- */
-
-static struct damage *find_damage(const struct controller_core *c, const char *key)
-{
-    struct keymap_entry *e = keymap_find(&c->damaged, keymap_hash_str(c->seed, key));
-
-    for (; e != NULL; e = keymap_next(e)) {
-        struct damage *d = container_of(e, struct damage, entry);
-
-        if (strcmp(d->key, key) == 0) {
-            return d;
-        }
-    }
-    return NULL;
-}
-
-int64_t registry_damaged_revision(const struct controller_core *c, const char *key)
-{
-    const struct damage *d = find_damage(c, key);
-
-    return d != NULL ? d->mod_revision : 0;
-}
-
-static bool has_damaged_versions(const struct controller_core *c)
-{
-    for (size_t i = 0; c->damaged.n > 0 && i < c->damaged.n_buckets; i++) {
-        for (struct keymap_entry *e = c->damaged.buckets[i]; e != NULL; e = e->next) {
-            const char *key = container_of(e, struct damage, entry)->key;
-
-            if (keys_after(key, KEYS_VERSION) || keys_after(key, KEYS_LAYER)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void set_damaged(struct controller_core *c, const struct core_kv *kv, bool damaged)
-{
-    struct damage *d = find_damage(c, kv->key);
-    size_t size = strlen(kv->key) + 1;
-
-    if (d != NULL && !damaged) {
-        keymap_remove(&c->damaged, &d->entry);
-        free(d);
-        return;
-    }
-    if (d == NULL && damaged) {
-        d = calloc(1, sizeof(*d) + size);
-        CHECK(d != NULL);
-        memcpy(d->key, kv->key, size);
-        keymap_add(&c->damaged, &d->entry, keymap_hash_str(c->seed, d->key));
-    }
-    if (d != NULL) {
-        d->mod_revision = kv->mod_revision;
-    }
-}
-
-static void forget_damage(struct controller_core *c)
-{
-    for (size_t i = 0; i < c->damaged.n_buckets; i++) {
-        struct keymap_entry *e = c->damaged.buckets[i];
-
-        while (e != NULL) {
-            struct keymap_entry *next = e->next;
-
-            free(container_of(e, struct damage, entry));
-            e = next;
-        }
-        c->damaged.buckets[i] = NULL;
-    }
-    c->damaged.n = 0;
 }
 
 /* --- objects ---------------------------------------------------------------------- */
@@ -198,6 +119,7 @@ struct core_function *registry_want_function(struct controller_core *c,
     list_init(&f->bodies);
     list_init(&f->queue);
     list_init(&f->waits);
+    list_init(&f->holds);
     list_init(&f->loads);
     scheduler_init_function(f);
     list_push_back(&ns->functions, &f->of_namespace);
@@ -213,7 +135,8 @@ void registry_collect(struct controller_core *c, struct core_function *f)
         !list_empty(&f->waits) || !list_empty(&f->loads) || f->published) {
         return;
     }
-    CHECK(f->serving == NULL && f->candidate == NULL && list_empty(&f->others));
+    CHECK(f->serving == NULL && f->candidate == NULL && list_empty(&f->others) &&
+          list_empty(&f->holds));
     list_remove(&f->dirty);
     scheduler_forget(c, f);
     alarms_clear(&c->alarms, &f->alarm);
@@ -223,52 +146,6 @@ void registry_collect(struct controller_core *c, struct core_function *f)
     record_free(&f->record);
     free(f);
     collect_namespace(c, ns);
-}
-
-/* --- packages --------------------------------------------------------------------- */
-
-struct core_package *registry_count_package(struct controller_core *c, const char *digest)
-{
-    uint64_t hash = keymap_hash_str(c->seed, digest);
-    struct keymap_entry *e = keymap_find(&c->packages, hash);
-    struct core_package *p;
-
-    for (; e != NULL; e = keymap_next(e)) {
-        p = container_of(e, struct core_package, entry);
-        if (strcmp(p->digest, digest) == 0) {
-            p->n++;
-            return p;
-        }
-    }
-    p = calloc(1, sizeof(*p));
-    if (p != NULL) {
-        (void)snprintf(p->digest, sizeof(p->digest), "%s", digest);
-        p->n = 1;
-        near_init(p);
-        keymap_add(&c->packages, &p->entry, hash);
-    }
-    return p;
-}
-
-void registry_uncount_package(struct controller_core *c, struct core_package *p)
-{
-    if (--p->n == 0) {
-        keymap_remove(&c->packages, &p->entry);
-        near_free(p);
-        free(p);
-    }
-}
-
-bool registry_uses_package(const struct controller_core *c, const char *digest)
-{
-    struct keymap_entry *e = keymap_find(&c->packages, keymap_hash_str(c->seed, digest));
-
-    for (; e != NULL; e = keymap_next(e)) {
-        if (strcmp(container_of(e, struct core_package, entry)->digest, digest) == 0) {
-            return true;
-        }
-    }
-    return has_damaged_versions(c);
 }
 
 /* --- values ----------------------------------------------------------------------- */
@@ -535,101 +412,10 @@ void registry_apply(struct controller_core *c, const struct core_kv *kv)
     /* Out of memory, and the change left out? All that follows would be wrong. A new
      * start reads the store again. */
     CHECK(rc != -ENOMEM);
-    set_damaged(c, kv, rc < 0);
+    damage_set(c, kv, rc < 0);
 }
 
-/* --- the whole -------------------------------------------------------------------- */
-
-static int by_key(const void *left, const void *right)
-{
-    const struct core_kv *a = left, *b = right;
-
-    return strcmp(a->key, b->key);
-}
-
-struct seen {
-    const struct core_kv *kvs;
-    size_t n;
-};
-
-static bool was_seen(const struct seen *seen, const char *key)
-{
-    struct core_kv wanted = {.key = key};
-
-    return bsearch(&wanted, seen->kvs, seen->n, sizeof(wanted), by_key) != NULL;
-}
-
-static bool is_there(const void *data, const char *key)
-{
-    return was_seen(data, key);
-}
-
-static void drop_unseen_of(struct controller_core *c, struct core_function *f,
-                           const struct seen *seen)
-{
-    char key[KEYS_MAX];
-
-    LIST_FOREACH_SAFE(it, &f->bodies)
-    {
-        struct core_body *b = container_of(it, struct core_body, link);
-
-        keys_version(f, b->number, key);
-        if (!was_seen(seen, key)) {
-            remove_body(c, f, b);
-            scheduler_touch(c, f);
-        }
-    }
-    keys_function(f, key);
-    if (f->present && !was_seen(seen, key)) {
-        set_record(c, f, NULL, 0);
-    }
-}
-
-/* What is not there any more goes as if it had been deleted before our eyes. */
-static void drop_unseen(struct controller_core *c, const struct seen *seen)
-{
-    LIST_FOREACH_SAFE(it, &c->namespaces)
-    {
-        struct core_namespace *ns = container_of(it, struct core_namespace, link);
-        char key[KEYS_MAX];
-
-        LIST_FOREACH_SAFE(at, &ns->functions)
-        {
-            drop_unseen_of(c, container_of(at, struct core_function, of_namespace), seen);
-        }
-        keys_namespace(ns->name, key);
-        if (ns->present && !was_seen(seen, key)) {
-            registry_apply(c, &(struct core_kv){.key = key});
-        }
-    }
-    node_orders_keep(c, is_there, seen);
-    layers_keep(c, is_there, seen);
-    access_keys_keep(c, is_there, seen);
-    if (!was_seen(seen, KEYS_EPOCH)) {
-        registry_apply(c, &(struct core_kv){.key = KEYS_EPOCH});
-    }
-    if (!was_seen(seen, KEYS_INDEX)) {
-        registry_apply(c, &(struct core_kv){.key = KEYS_INDEX});
-    }
-}
-
-void registry_load(struct controller_core *c, const struct core_kv *kvs, size_t n)
-{
-    struct core_kv *sorted = calloc(n + 1, sizeof(*sorted));
-
-    /* Without this much memory a controller could not hold the registry either. */
-    CHECK(sorted != NULL);
-    if (n > 0) {
-        memcpy(sorted, kvs, n * sizeof(*sorted));
-    }
-    qsort(sorted, n, sizeof(*sorted), by_key);
-    drop_unseen(c, &(struct seen){.kvs = sorted, .n = n});
-    free(sorted);
-    forget_damage(c);
-    for (size_t i = 0; i < n; i++) {
-        registry_apply(c, &kvs[i]);
-    }
-}
+/* --- the end ---------------------------------------------------------------------- */
 
 void registry_free(struct controller_core *c)
 {
@@ -653,7 +439,7 @@ void registry_free(struct controller_core *c)
         free(ns);
     }
     if (c->damaged.buckets != NULL) {
-        forget_damage(c);
+        damage_forget(c);
     }
     keymap_free(&c->namespaces_by_name);
     keymap_free(&c->functions_by_name);

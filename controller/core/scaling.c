@@ -5,15 +5,14 @@
 #include "controller/core/journal.h"
 #include "controller/core/rollout.h"
 #include "controller/core/scaling_config.h"
+#include "controller/core/scaling_private.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
 #include "controller/core/traffic.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
 #define EVENT_MS     30000 /* between two events of one movement */
-#define BEAT_MS      1000  /* agents report what changed in this time */
 #define SQUEEZE_MS   10000
-#define AWAY_MS      2000 /* heard of before that: nothing changed, until just now */
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {
@@ -25,19 +24,9 @@ static uint32_t count_of(uint64_t n)
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-static struct core_target *target_of(const struct core_load *l)
-{
-    struct core_target *t = target_next(l->f, NULL);
-
-    while (t != NULL && t->number != l->version) {
-        t = target_next(l->f, t);
-    }
-    return t;
-}
-
 /* A candidate takes none yet: what it has is there to prove that it works. Nor does what
  * served before, though it may be called back. */
-static bool takes_calls(const struct core_target *t)
+bool scaling_takes_calls(const struct core_target *t)
 {
     const struct core_function *f = t->f;
 
@@ -140,14 +129,14 @@ static void rest(struct core_target *t)
     s->scaler = autoscaler_free(s->scaler);
 }
 
-static double least_of(const struct core_target *t,
-                       const struct autoscaler_config *config)
+static uint32_t least_of(const struct core_target *t)
 {
-    return t == t->f->serving || t == t->f->candidate ? config->min_scale : floor_of(t);
+    return t == t->f->serving || t == t->f->candidate ? scaling_config_min(&t->body->spec)
+                                                      : floor_of(t);
 }
 
 /* 0 or -ENOMEM: the next report tries again. n: instances that it begins with. */
-static int wake(struct core_target *t, uint32_t n)
+int scaling_wake(struct core_target *t, uint32_t n)
 {
     struct controller_core *c = t->f->core;
     struct scaling *s = &t->scaling;
@@ -155,7 +144,7 @@ static int wake(struct core_target *t, uint32_t n)
     int rc;
 
     scaling_config(&t->body->spec, &c->options.autoscaler, &config);
-    config.min_scale = least_of(t, &config);
+    config.min_scale = least_of(t);
     rc = autoscaler_new(&s->scaler, &config, core_now_ms(c), n);
     if (rc == 0) {
         c->scaling.scaled++;
@@ -204,7 +193,7 @@ static enum scaling_reason reason_of(const struct core_target *t,
     }
 }
 
-static void decide(struct core_target *t)
+void scaling_decide(struct core_target *t)
 {
     struct controller_core *c = t->f->core;
     struct scaling *s = &t->scaling;
@@ -229,139 +218,27 @@ static void tick(struct controller_core *c, struct alarm *a)
     struct core_target *t = container_of(s, struct core_target, scaling);
 
     (void)observe(t); /* what nodes said last still stands */
-    decide(t);
-    if (s->scaler != NULL && takes_calls(t) && scaling_warm(t) != s->placed) {
+    scaling_decide(t);
+    if (s->scaler != NULL && scaling_takes_calls(t) && scaling_warm(t) != s->placed) {
         scheduler_touch(c, t->f); /* squeezed, or no more */
     }
 }
 
 /* The sums have changed. */
-static void look(struct core_target *t)
+void scaling_look(struct core_target *t)
 {
     struct scaling *s = &t->scaling;
     bool woke = false;
 
     if (s->scaler == NULL) {
-        if (s->in_flight + s->queued == 0 || !takes_calls(t) || t->body == NULL ||
-            !core_placing(t->f->core) || wake(t, 0) < 0) {
+        if (s->in_flight + s->queued == 0 || !scaling_takes_calls(t) || t->body == NULL ||
+            !core_placing(t->f->core) || scaling_wake(t, 0) < 0) {
             return;
         }
         woke = true;
     }
     if (observe(t) || woke) {
-        decide(t);
-    }
-}
-
-/* --- from nodes ------------------------------------------------------------------- */
-
-void scaling_gauges(struct core_load *l, const struct version_load *v)
-{
-    struct core_target *t = target_of(l);
-    uint64_t ready = (uint64_t)v->idle + v->frozen + v->busy;
-    uint64_t was_ready = totals_ready(&l->last);
-
-    if (t == NULL) {
-        return;
-    }
-    t->scaling.ready += ready - was_ready;
-    t->scaling.queued += v->queued - l->last.queued;
-    t->scaling.in_flight += v->in_flight - l->last.in_flight;
-    if (ready != was_ready && t == t->f->candidate && t->scaling.warm_until_ms != 0) {
-        scheduler_touch(t->f->core, t->f); /* maybe all that it waits for are ready */
-    }
-}
-
-/* What a report adds to the one before it. */
-struct added {
-    uint64_t from_ms;
-    double load;  /* calls times milliseconds */
-    double begun; /* calls */
-};
-
-static struct added added_by(const struct core_load *l, const struct version_load *v,
-                             uint64_t now_ms)
-{
-    struct added a = {.from_ms = l->heard_ms};
-
-    if (l->heard_ms == 0) {
-        a.from_ms = now_ms; /* counters of which nobody knows since when */
-        return a;
-    }
-    a.load =
-        (double)(v->load_us >= l->load_us ? v->load_us - l->load_us : v->load_us) / 1000;
-    a.begun = (double)(v->begun >= l->begun ? v->begun - l->begun : v->begun);
-    if (l->level == 0 && now_ms - a.from_ms > AWAY_MS) {
-        a.from_ms = now_ms - BEAT_MS; /* had it been before, it would have been said */
-    }
-    return a;
-}
-
-/* Load that came and went between two reports, but is no single short call. */
-static bool wakes(const struct core_target *t, const struct added *a, uint64_t now_ms)
-{
-    return t->body != NULL && t->scaling.scaler == NULL && takes_calls(t) &&
-           core_placing(t->f->core) &&
-           (t->body->spec.metric == SPEC_METRIC_RPS
-                ? a->begun > 0
-                : a->load * 2 > (double)(now_ms - a->from_ms));
-}
-
-/* The autoscaler took the last report's calls to have stood since: it gets what was
- * really there in addition, which may be less. Of calls per second it took none to stand.
- */
-static void add(struct core_target *t, const struct core_load *l, const struct added *a,
-                bool stood, uint64_t now_ms)
-{
-    double taken = stood ? (double)l->level * (double)(now_ms - a->from_ms) : 0;
-
-    autoscaler_add(t->scaling.scaler, a->from_ms, now_ms,
-                   t->body->spec.metric == SPEC_METRIC_RPS ? a->begun * 1000
-                                                           : a->load - taken);
-}
-
-static void count_load(struct core_target *t, const struct core_load *l,
-                       const struct version_load *v, uint64_t now_ms)
-{
-    struct added a = added_by(l, v, now_ms);
-    bool stood = t->scaling.scaler != NULL;
-    bool came_and_went = wakes(t, &a, now_ms) && wake(t, 0) == 0;
-
-    look(t);
-    if (t->scaling.scaler == NULL || l->heard_ms == 0) {
-        return;
-    }
-    if (stood || came_and_went || t->body->spec.metric == SPEC_METRIC_RPS) {
-        add(t, l, &a, stood, now_ms);
-    }
-    if (came_and_went) {
-        decide(t);
-    }
-}
-
-void scaling_report(struct controller_core *c, struct core_load *l,
-                    const struct version_load *v)
-{
-    struct core_target *t = target_of(l);
-    uint64_t now_ms = core_now_ms(c);
-
-    if (t != NULL && t->body != NULL) {
-        count_load(t, l, v, now_ms);
-    }
-    l->heard_ms = now_ms > 0 ? now_ms : 1;
-    l->load_us = v->load_us;
-    l->begun = v->begun;
-    l->level = v->in_flight + v->queued;
-}
-
-void scaling_lost(struct controller_core *c, struct core_load *l)
-{
-    struct core_target *t = target_of(l);
-
-    l->heard_ms = 0;
-    l->level = 0;
-    if (t != NULL) {
-        look(t);
+        scaling_decide(t);
     }
 }
 
@@ -402,7 +279,7 @@ static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
     if (!t->body->spec.reuse || n <= max_u32(1, floor_of(t)) || s->scaler != NULL) {
         return;
     }
-    if (wake(t, n) == 0) {
+    if (scaling_wake(t, n) == 0) {
         set_desired(t, n, reason, NULL);
     }
 }
@@ -443,17 +320,14 @@ static void follow_none(struct core_target *t)
 
 static void follow_calls(struct core_target *t)
 {
-    struct autoscaler_config config;
-
     if (t->scaling.scaler != NULL) { /* its part may have changed */
-        scaling_config(&t->body->spec, &t->f->core->options.autoscaler, &config);
-        autoscaler_set_min_scale(t->scaling.scaler, least_of(t, &config));
+        autoscaler_set_min_scale(t->scaling.scaler, least_of(t));
     }
     if (!t->scaling.counted) {
         begin(t, adopted(t), SCALING_ADOPTED);
     }
     if (t->scaling.scaler == NULL) {
-        look(t);
+        scaling_look(t);
     }
     if (t->scaling.scaler == NULL) {
         set_desired(t, floor_of(t), SCALING_REST, NULL);
@@ -465,7 +339,7 @@ void scaling_follow(struct controller_core *c, struct core_function *f)
     struct core_target *t;
 
     for (t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
-        if (t->body != NULL && takes_calls(t)) {
+        if (t->body != NULL && scaling_takes_calls(t)) {
             follow_calls(t);
         } else if (t != f->candidate) {
             follow_none(t);
@@ -478,8 +352,7 @@ void scaling_follow(struct controller_core *c, struct core_function *f)
     }
 }
 
-/* Instances that the calls of this moment need. */
-static uint32_t needed(const struct core_target *t)
+uint32_t scaling_needed(const struct core_target *t)
 {
     uint32_t slots = scaling_config_slots(&t->body->spec);
 
@@ -494,8 +367,8 @@ uint32_t scaling_warm(const struct core_target *t)
     bool last =
         n == 1 && least == 0 && !scaling_config_retains(spec, &c->options.autoscaler);
 
-    if (core_now_ms(c) < c->scaling.squeezed_until_ms && n > needed(t)) {
-        n = max_u32(needed(t), least);
+    if (core_now_ms(c) < c->scaling.squeezed_until_ms && n > scaling_needed(t)) {
+        n = max_u32(scaling_needed(t), least);
     }
     return !spec->reuse || last ? 0 : n;
 }
@@ -526,6 +399,9 @@ void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
     t->scaling.no_room = count_of(missing);
     if (news) {
         note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
+        journal_function(t->f->core, EVENT_PLACED, t->f, t->number,
+                         "has no room for %u of the %u instances to keep ready",
+                         t->scaling.no_room, warm);
     }
     if (warm < missing + least) {
         scaling_squeeze(t->f->core); /* not even min-scale has room */

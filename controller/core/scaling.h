@@ -70,6 +70,8 @@ void scaling_lost(struct controller_core *c, struct core_load *l);
 void scaling_inherit(struct core_target *t, const struct core_target *old);
 /* Before the function is placed: what its versions begin with, and min-scale. */
 void scaling_follow(struct controller_core *c, struct core_function *f);
+/* Instances that the calls of this moment need. */
+uint32_t scaling_needed(const struct core_target *t);
 /* Instances to keep ready, within max-scale. */
 uint32_t scaling_warm(const struct core_target *t);
 /* After it was placed with `warm`: so many of them have no place. */

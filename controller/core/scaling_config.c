@@ -13,6 +13,11 @@ uint32_t scaling_config_cap(const struct function_spec *s, uint32_t n)
     return s->max_scale > 0 && n > s->max_scale ? s->max_scale : n;
 }
 
+uint32_t scaling_config_min(const struct function_spec *s)
+{
+    return s->reuse ? scaling_config_cap(s, s->min_scale) : 0;
+}
+
 uint32_t scaling_config_floor(const struct function_spec *s,
                               const struct autoscaler_config *defaults)
 {
@@ -71,7 +76,7 @@ void scaling_config(const struct function_spec *s,
     ret->metric = s->metric == SPEC_METRIC_RPS ? AUTOSCALER_RPS : AUTOSCALER_CONCURRENCY;
     ret->container_concurrency = scaling_config_slots(s);
     ret->max_scale = s->max_scale;
-    ret->min_scale = scaling_config_cap(s, s->reuse ? s->min_scale : 0);
+    ret->min_scale = scaling_config_min(s);
     /* What never came up is given up no later than what did. */
     ret->progress_deadline_ms = fmin(ret->progress_deadline_ms, ret->stable_window_ms);
 }

@@ -9,6 +9,8 @@
 uint32_t scaling_config_slots(const struct function_spec *s);
 /* n, but no more than max-scale allows. */
 uint32_t scaling_config_cap(const struct function_spec *s, uint32_t n);
+/* min-scale, as far as it can be had. */
+uint32_t scaling_config_min(const struct function_spec *s);
 /* Instances that it has without load: min-scale, or one if nothing scales to zero. */
 uint32_t scaling_config_floor(const struct function_spec *s,
                               const struct autoscaler_config *defaults);

@@ -9,16 +9,15 @@
 #include "common/cleanup.h"
 #include "controller/core/follow.h"
 #include "controller/core/keys.h"
+#include "controller/core/loads.h"
 #include "controller/core/nodes.h"
 #include "controller/core/publish.h"
 #include "controller/core/registry.h"
 #include "controller/core/requests.h"
 #include "controller/core/rollout.h"
 #include "controller/core/targets.h"
+#include "controller/core/thin.h"
 
-#define THIN_WAIT_MS      1000
-#define THIN_PAUSE_MS     20
-#define THIN_BATCH        256
 #define UNMET_RETRY_MS    1000 /* after memory became free */
 #define NO_MEMORY_MS      1000 /* out of memory: another try */
 #define NAMESPACE_HEAL_MS 5000
@@ -43,71 +42,6 @@ static void unmet_alarm(struct controller_core *c, struct alarm *a)
     touch_unmet(c);
 }
 
-/* --- functions on few nodes -------------------------------------------------------
- *
- * When nodes come, functions that are on fewer of them than they may be get more homes:
- * not at once, since nodes come in crowds (a controller that starts anew), and a part of
- * them at a time, since there may be tens of thousands. */
-
-static void set_thin(struct controller_core *c, struct core_function *f, bool thin)
-{
-    if (!list_empty(&f->thin)) {
-        list_remove(&f->thin);
-        c->n_thin--;
-    }
-    if (thin) {
-        list_push_back(&c->thin, &f->thin);
-        c->n_thin++;
-    }
-}
-
-static void thin_alarm(struct controller_core *c, struct alarm *a)
-{
-    for (int i = 0; i < THIN_BATCH && c->thin_left > 0 && !list_empty(&c->thin); i++) {
-        struct core_function *f = container_of(c->thin.next, struct core_function, thin);
-
-        c->thin_left--;
-        set_thin(c, f, true); /* to the end; the look may take it off */
-        scheduler_touch(c, f);
-    }
-    if (c->thin_left > 0 && !list_empty(&c->thin)) {
-        alarms_set(&c->alarms, a, core_now_ms(c) + THIN_PAUSE_MS);
-    }
-}
-
-static void look_for_homes(struct controller_core *c)
-{
-    c->thin_left = c->n_thin;
-    if (c->n_thin > 0 && !c->thin_alarm.set) {
-        alarms_set(&c->alarms, &c->thin_alarm, core_now_ms(c) + THIN_WAIT_MS);
-    }
-}
-
-static bool is_thin_target(const struct controller_core *c, const struct core_target *t)
-{
-    uint32_t homes = c->options.homes_max, most;
-
-    if (t->body == NULL) {
-        return false;
-    }
-    most = function_spec_instances_max(&t->body->spec);
-    if (most > 0 && most < homes) {
-        homes = most;
-    }
-    return t->n_grants < homes;
-}
-
-static bool is_thin(const struct controller_core *c, const struct core_function *f)
-{
-    for (const struct core_target *t = target_next(f, NULL); t != NULL;
-         t = target_next(f, t)) {
-        if (t != f->candidate && is_thin_target(c, t)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void settle_alarm(struct controller_core *c, struct alarm *a);
 
 void scheduler_init(struct controller_core *c)
@@ -115,9 +49,8 @@ void scheduler_init(struct controller_core *c)
     list_init(&c->dirty);
     list_init(&c->unmet);
     list_init(&c->undecided);
-    list_init(&c->thin);
     list_init(&c->scaling.all);
-    c->thin_alarm.fire = thin_alarm;
+    thin_init(c);
     c->settle_alarm.fire = settle_alarm;
     c->unmet_alarm.fire = unmet_alarm;
 }
@@ -268,7 +201,7 @@ static void bury(struct controller_core *c, struct core_function *f)
     note_freed(c, f);
     alarms_clear(&c->alarms, &f->alarm);
     publish_deleted(c, f);
-    nodes_forget_loads(c, f);
+    loads_forget(c, f);
     registry_collect(c, f);
 }
 
@@ -276,7 +209,7 @@ void scheduler_forget(struct controller_core *c, struct core_function *f)
 {
     list_remove(&f->unmet);
     list_remove(&f->undecided);
-    set_thin(c, f, false);
+    thin_forget(c, f);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -365,7 +298,7 @@ static void look_at(struct controller_core *c, struct core_function *f)
     if (!met) {
         list_push_back(&c->unmet, &f->unmet);
     }
-    set_thin(c, f, core_placing(c) && is_thin(c, f));
+    thin_follow(c, f);
     if (due_ms != UINT64_MAX) {
         alarms_set(&c->alarms, &f->alarm, due_ms);
     } else {
@@ -468,23 +401,40 @@ static void drop_grants_on(struct controller_core *c, struct core_node *n)
           n->place.n_grants == 0);
 }
 
-void scheduler_node_came(struct controller_core *c, struct core_node *n)
+static void touch_granted(struct controller_core *c, struct core_node *n)
 {
-    if (!core_placing(c)) {
-        drop_grants_on(c, n); /* what it claimed before; it will say again what it has */
-        return;
-    }
-    LIST_FOREACH(it, &n->grants) /* its memory may have become less, its labels others */
+    LIST_FOREACH(it, &n->grants)
     {
         scheduler_touch(c, container_of(it, struct core_grant, of_node)->target->f);
     }
+}
+
+void scheduler_node_came(struct controller_core *c, struct core_node *n)
+{
+    if (!core_placing(c)) {
+        return;
+    }
+    touch_granted(c, n); /* its memory may have become less, its labels others */
     touch_unmet(c);
-    look_for_homes(c);
+    thin_node_came(c);
+}
+
+void scheduler_node_claims(struct controller_core *c, struct core_node *n)
+{
+    if (!core_placing(c)) {
+        drop_grants_on(c, n);
+        holds_reborn(c, n);
+    }
 }
 
 void scheduler_node_gone(struct controller_core *c, struct core_node *n)
 {
     drop_grants_on(c, n);
+}
+
+void scheduler_node_drains(struct controller_core *c, struct core_node *n)
+{
+    touch_granted(c, n);
 }
 
 /* --- check ------------------------------------------------------------------------ */

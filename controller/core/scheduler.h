@@ -28,6 +28,10 @@ void scheduler_begin(struct controller_core *c);
 /* The node must be placed anew: it came with more or less memory, or it is lost. */
 void scheduler_node_came(struct controller_core *c, struct core_node *n);
 void scheduler_node_gone(struct controller_core *c, struct core_node *n);
+/* It drains: what it has shall be elsewhere first (target_leave.h). */
+void scheduler_node_drains(struct controller_core *c, struct core_node *n);
+/* While settling: it will say anew what it has; what it said before does not count. */
+void scheduler_node_claims(struct controller_core *c, struct core_node *n);
 /* While settling: the node goes on with a grant of an earlier controller. */
 void scheduler_adopt(struct controller_core *c, struct core_node *n,
                      struct core_function *f, uint64_t version, uint32_t max,

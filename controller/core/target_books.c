@@ -188,6 +188,7 @@ void target_link_grant(struct core_target *t, struct core_node *n, struct core_g
     t->n_grants++;
     n->place.n_grants++;
     near_note(t->body->counted[0], n);
+    holds_begin(g);
 }
 
 void target_drop_grant(struct core_grant *g)
@@ -202,5 +203,14 @@ void target_drop_grant(struct core_grant *g)
     t->n_grants--;
     list_remove(&g->of_target);
     list_remove(&g->of_node);
-    free(g);
+    holds_end(g);
+}
+
+void target_drop_grants(struct core_target *t)
+{
+    LIST_FOREACH_SAFE(it, &t->grants)
+    {
+        target_drop_grant(container_of(it, struct core_grant, of_target));
+    }
+    t->proof_node = NULL;
 }

@@ -8,6 +8,7 @@
 /* A new grant, of nothing yet: target_book() says of what. */
 void target_link_grant(struct core_target *t, struct core_node *n, struct core_grant *g);
 void target_drop_grant(struct core_grant *g);
+void target_drop_grants(struct core_target *t); /* all of them */
 /* Of a node's memory and CPU. */
 struct target_booking {
     uint64_t bytes, millis;

@@ -6,8 +6,7 @@
 #include "controller/core/node_order.h"
 #include "controller/core/targets.h"
 
-#define MIB      (1024ULL * 1024ULL)
-#define LEAVE_MS 15000 /* a package comes and an instance starts within this */
+#define MIB (1024ULL * 1024ULL)
 
 void target_request(const struct controller_core *c, const struct core_target *t,
                     struct placement_request *ret)
@@ -27,82 +26,6 @@ void target_request(const struct controller_core *c, const struct core_target *t
         .n_constraints = spec->n_constraints,
         .seed = c->io.random(c->io.ctx),
     };
-}
-
-/* --- a node that does not fit any more ---------------------------------------------- */
-
-static bool is_allowed(const struct core_grant *g)
-{
-    const struct function_spec *spec = &g->target->body->spec;
-
-    for (size_t i = 0; i < spec->n_constraints; i++) {
-        if (!constraint_holds(&spec->constraints[i], g->node->place.labels)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool runs_there(const struct core_grant *g)
-{
-    LIST_FOREACH(it, &g->target->f->loads)
-    {
-        const struct core_load *l = container_of(it, struct core_load, of_function);
-
-        if (l->node == g->node && l->version == g->target->number) {
-            return l->last.starting + totals_ready(&l->last) > 0;
-        }
-    }
-    return false;
-}
-
-static uint32_t smaller(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-uint32_t target_leave(struct controller_core *c, struct core_target *t)
-{
-    uint32_t limit = function_spec_instances_max(&t->body->spec), held = 0;
-    uint64_t now_ms = core_now_ms(c);
-
-    if (t->body->spec.n_constraints == 0) {
-        return 0;
-    }
-    LIST_FOREACH_SAFE(it, &t->grants)
-    {
-        struct core_grant *g = container_of(it, struct core_grant, of_target);
-        uint32_t stay = limit > 0 ? g->max / 2 : g->max;
-
-        if (is_allowed(g)) {
-            g->leave_ms = 0; /* or: it does again */
-            continue;
-        }
-        if (g->leave_ms == 0 && stay > 0 && t->proof == PROOF_READY && runs_there(g)) {
-            target_book(g, stay, smaller(g->warm, stay), smaller(g->reserved, stay));
-            g->leave_ms = now_ms + LEAVE_MS;
-        } else if (now_ms >= g->leave_ms) {
-            target_drop_grant(g);
-            continue;
-        }
-        held += g->max;
-    }
-    return held;
-}
-
-uint64_t target_leave_ms(const struct core_target *t)
-{
-    uint64_t due_ms = UINT64_MAX;
-
-    LIST_FOREACH(it, &t->grants)
-    {
-        const struct core_grant *g = container_of(it, struct core_grant, of_target);
-
-        if (g->leave_ms != 0 && g->leave_ms < due_ms) {
-            due_ms = g->leave_ms;
-        }
-    }
-    return due_ms;
 }
 
 /* --- no place ----------------------------------------------------------------------- */

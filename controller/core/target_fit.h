@@ -1,5 +1,4 @@
-/* What a target asks placement for, and what becomes of grants whose node does not fit
- * any more. Part of targets. */
+/* What a target asks placement for, and why it got no place. Part of targets. */
 #ifndef CONTROLLER_CORE_TARGET_FIT_H
 #define CONTROLLER_CORE_TARGET_FIT_H
 
@@ -8,11 +7,6 @@
 /* All of a request but the counts and the lists. */
 void target_request(const struct controller_core *c, const struct core_target *t,
                     struct placement_request *ret);
-
-/* Grants on nodes that do not satisfy the constraints any more go: at once if nothing
- * runs there; else half of what was granted stays for a while (all, without a limit),
- * until the new place is warm. Returns how many instances stay. */
-uint32_t target_leave(struct controller_core *c, struct core_target *t);
 
 /* Whether a node could have it beside what is there; it has no grant there. With
  * PLACEMENT_LABELS *ret_constraint is the first that does not hold. */

@@ -1,22 +1,14 @@
 #include "controller/core/targets.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/check.h"
 #include "common/cleanup.h"
-#include "controller/core/clean.h"
 #include "controller/core/near.h"
 #include "controller/core/nodes.h"
 #include "controller/core/target_fit.h"
-
-#define TRIED_MAX 32
-#define RETRY_MS  2000 /* all nodes were tried: again after this */
-#define PROOF_GRACE_MS                                              \
-    60000 /* beyond init_timeout_ms: fetching the package, starting \
-           */
+#include "controller/core/target_leave.h"
 
 #define MIB (1024ULL * 1024ULL)
 
@@ -59,18 +51,9 @@ struct core_target *target_next(const struct core_function *f,
                                   : NULL;
 }
 
-static void drop_grants(struct core_target *t)
-{
-    LIST_FOREACH_SAFE(it, &t->grants)
-    {
-        target_drop_grant(container_of(it, struct core_grant, of_target));
-    }
-    t->proof_node = NULL;
-}
-
 void target_free(struct core_target *t)
 {
-    drop_grants(t);
+    target_drop_grants(t);
     scaling_close(t);
     list_remove(&t->link);
     free(t->tried);
@@ -115,6 +98,7 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
     uint32_t room = firm_room(t, &n->place);
     uint32_t limit = function_spec_instances_max(&t->body->spec);
     struct core_grant *g;
+    uint32_t told = max;
     uint64_t sum = 0;
 
     LIST_FOREACH(it, &t->grants)
@@ -139,6 +123,7 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
     }
     target_link_grant(t, n, g);
     target_book(g, max, warm, reserved);
+    holds_adopt(g, told);
     return 0;
 }
 
@@ -229,7 +214,7 @@ static int take_over(struct core_target *t, const struct placement_result *r)
 
 /* The nodes that a candidate was tried on, those of them that are there. */
 static size_t find_tried(const struct controller_core *c, const struct core_target *t,
-                         struct placement_node *ret[TRIED_MAX])
+                         struct placement_node *ret[TARGET_TRIED_MAX])
 {
     size_t n = 0;
 
@@ -298,7 +283,7 @@ static struct placement_grant *list_previous(const struct core_target *t, size_t
 static int ask(struct controller_core *c, const struct core_target *t, uint32_t warm,
                uint32_t held, struct placement_result *ret)
 {
-    struct placement_node *avoid[TRIED_MAX], *near[CORE_NEAR_MAX];
+    struct placement_node *avoid[TARGET_TRIED_MAX], *near[CORE_NEAR_MAX];
     _cleanup_free_ struct placement_grant *previous = NULL;
     struct placement_request r;
 
@@ -328,13 +313,16 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
                                  uint32_t warm)
 {
     uint32_t held = target_leave(c, t);
+    uint32_t replacing = t->body->spec.reuse ? target_replacing(t) : 0;
+    uint32_t more = replacing > warm ? replacing - warm : 0;
     struct placement_result r;
     bool met;
     int rc;
 
-    if (ask(c, t, warm, held, &r) < 0) {
+    if (ask(c, t, warm + more, held, &r) < 0) {
         return TARGET_NO_MEMORY;
     }
+    r.warm_missing = beyond(r.warm_missing, more); /* those can only be wished for */
     met = r.n > 0 && r.max_missing == 0 && r.warm_missing == 0 && r.reserved_missing == 0;
     scaling_placed(t, warm, r.warm_missing);
     rc = take_over(t, &r);
@@ -342,153 +330,6 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
     t->reserved_missing = r.reserved_missing;
     placement_result_free(&r);
     return rc < 0 ? TARGET_NO_MEMORY : met ? TARGET_MET : TARGET_SHORT;
-}
-
-/* --- proof ------------------------------------------------------------------------ */
-
-void target_fail(struct core_target *t, enum cause cause, const char *text)
-{
-    if (t->proof == PROOF_WANTED) {
-        t->proof = PROOF_FAILED;
-        t->cause = cause;
-        clean_text(t->text, sizeof(t->text), text);
-        drop_grants(t);
-    }
-}
-
-void target_avoid(struct core_target *t, const struct core_node *n, enum cause cause,
-                  const char *text)
-{
-    char(*grown)[SPEC_NODE_MAX + 1] = t->tried;
-
-    if (n != t->proof_node) {
-        return; /* it was not asked to prove anything (any more) */
-    }
-    t->cause = cause;
-    clean_text(t->text, sizeof(t->text), text);
-    t->proof_node = NULL;
-    if (t->n_tried < TRIED_MAX) {
-        grown = reallocarray(t->tried, t->n_tried + 1, sizeof(*grown));
-    }
-    if (t->n_tried == TRIED_MAX || grown == NULL) {
-        target_fail(t, cause, text);
-        return;
-    }
-    t->tried = grown;
-    memcpy(t->tried[t->n_tried++], n->name, sizeof(n->name));
-}
-
-static struct core_node *warm_node(const struct core_target *t)
-{
-    LIST_FOREACH(it, &t->grants)
-    {
-        const struct core_grant *g = container_of(it, struct core_grant, of_target);
-
-        if (g->warm > 0) {
-            return g->node;
-        }
-    }
-    return NULL;
-}
-
-/* Nowhere to prove itself. That may pass, but whoever waits wants an answer. */
-static enum target_outcome wait_for_place(struct controller_core *c,
-                                          struct core_target *t)
-{
-    uint64_t now_ms = core_now_ms(c);
-
-    drop_grants(t);
-    if (t->n_tried == 0) {
-        struct placement_request r;
-
-        target_request(c, t, &r);
-        target_explain(c, t, &r);
-    }
-    if (c->usable.n == 0) {
-        t->trouble_until_ms = 0;
-        t->n_tried = 0;
-        return TARGET_SHORT;
-    }
-    scaling_squeeze(c);
-    if (t->trouble_until_ms == 0) {
-        t->trouble_until_ms = now_ms + TARGET_TROUBLE_MS;
-    }
-    if (now_ms >= t->trouble_until_ms) {
-        char text[sizeof(t->text)];
-
-        memcpy(text, t->text, sizeof(text));
-        target_fail(t, t->n_tried > 0 ? t->cause : CAUSE_NO_CAPACITY, text);
-        return TARGET_MET;
-    }
-    if (t->n_tried > 0 && t->retry_ms == 0) {
-        t->retry_ms = now_ms + RETRY_MS;
-    }
-    return TARGET_SHORT;
-}
-
-static void check_silence(struct core_target *t, uint64_t now_ms)
-{
-    char text[CORE_TEXT_MAX];
-
-    if (t->proof_node != NULL && now_ms >= t->proof_until_ms) {
-        (void)snprintf(text, sizeof(text),
-                       "node %s did not say in time whether it started",
-                       t->proof_node->name);
-        target_avoid(t, t->proof_node, CAUSE_START_FAILED, text);
-    }
-}
-
-enum target_outcome target_prove(struct controller_core *c, struct core_target *t)
-{
-    uint64_t now_ms = core_now_ms(c);
-    enum target_outcome outcome;
-    struct core_node *node;
-
-    if (t->proof == PROOF_READY) {
-        uint32_t warm = scaling_warm(t);
-
-        return target_place(c, t, warm > 1 ? warm : 1);
-    }
-    check_silence(t, now_ms);
-    if (t->proof == PROOF_FAILED) {
-        return TARGET_MET;
-    }
-    if (t->retry_ms != 0 && now_ms >= t->retry_ms) {
-        t->retry_ms = 0;
-        t->n_tried = 0;
-    }
-    outcome = target_place(c, t, 1);
-    if (outcome == TARGET_NO_MEMORY) {
-        return outcome;
-    }
-    node = warm_node(t);
-    if (node == NULL || t->reserved_missing > 0) {
-        return wait_for_place(c, t);
-    }
-    if (node != t->proof_node) {
-        t->proof_node = node;
-        t->proof_until_ms = now_ms + t->body->spec.init_timeout_ms + PROOF_GRACE_MS;
-    }
-    t->retry_ms = 0;
-    if (t->cause == CAUSE_NONE) { /* no node has failed it yet */
-        t->trouble_until_ms = 0;
-        t->text[0] = '\0';
-    }
-    return outcome;
-}
-
-uint64_t target_due_ms(const struct core_target *t)
-{
-    uint64_t due_ms;
-
-    if (t->proof != PROOF_WANTED) {
-        return UINT64_MAX;
-    }
-    if (t->proof_node != NULL) {
-        return t->proof_until_ms;
-    }
-    due_ms = t->trouble_until_ms != 0 ? t->trouble_until_ms : UINT64_MAX;
-    return t->retry_ms != 0 && t->retry_ms < due_ms ? t->retry_ms : due_ms;
 }
 
 /* --- check ------------------------------------------------------------------------ */
@@ -512,9 +353,10 @@ void target_invariant(const struct controller_core *c, const struct core_target 
         n++;
     }
     CHECK(n == t->n_grants);
+    holds_invariant(t);
     scaling_invariant(c, t);
     CHECK(t->proof_node == NULL || t->n_grants > 0);
-    if (core_placing(c) && t->body != NULL && most > 0) {
+    if (most > 0) {
         CHECK(max <= most);
     }
 }

@@ -14,6 +14,7 @@
 #include "controller/core/target_books.h"
 
 #define TARGET_TROUBLE_MS 10000 /* without a place it fails after this */
+#define TARGET_TRIED_MAX  32    /* nodes that a candidate is tried on */
 
 enum target_outcome {
     TARGET_MET,       /* has all that it wants, or is to have nothing */

@@ -155,11 +155,11 @@ static json_t *grants_view(const struct core_function *f)
         {
             const struct core_grant *g = container_of(it, struct core_grant, of_target);
 
-            all =
-                append(all, json_pack("{s:I, s:s, s:I, s:I, s:I}", "version",
-                                      (json_int_t)t->number, "node", g->node->name, "max",
-                                      (json_int_t)g->max, "warm", (json_int_t)g->warm,
-                                      "reserved", (json_int_t)g->reserved));
+            all = append(all,
+                         json_pack("{s:I, s:s, s:I, s:I, s:I}", "version",
+                                   (json_int_t)t->number, "node", g->node->name, "max",
+                                   (json_int_t)holds_told(g), "warm", (json_int_t)g->warm,
+                                   "reserved", (json_int_t)g->reserved));
         }
     }
     return all;
@@ -245,18 +245,19 @@ static json_t *function_view(const struct core_function *f)
     (void)snprintf(path, sizeof(path), "/fn/%s/%s", f->ns->name, f->name);
     return json_pack(
         "{s:s, s:s, s:I, s:s, s:I, s:I, s:s, s:s, s:o, s:o, s:s, s:o, s:o, "
-        "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:O*}",
+        "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:O*}",
         "namespace", f->ns->name, "name", f->name, "revision",
         (json_int_t)f->mod_revision, "state", core_state_of(f), "serving_version",
         (json_int_t)r->serving, "latest_version", (json_int_t)r->latest, "created_at",
         r->created_at, "updated_at", r->updated_at, "spec", spec_view(b), "package",
         package_view(b), "path", path, "instances", instances_view(t), "queued",
         number(t->queued), "invocations", number(t->invocations), "cold_starts",
-        number(t->cold_starts), "errors", number(t->errors), "cpu_us", number(t->cpu_us),
-        "latency", insight_latency_view(f), "grants", grants_view(f), "versions",
-        versions_view(f), "desired", (json_int_t)desired_of(f, 0), "aliases",
-        aliases_view(f), "rollout", rollout_view(r), "previous_version",
-        (json_int_t)traffic_rollback_to(r), "attributes", r->attributes);
+        number(t->cold_starts), "errors", number(t->errors), "gb_ms",
+        number(t->gb_ms / 1024), "cpu_us", number(t->cpu_us), "latency",
+        insight_latency_view(f), "grants", grants_view(f), "versions", versions_view(f),
+        "desired", (json_int_t)desired_of(f, 0), "aliases", aliases_view(f), "rollout",
+        rollout_view(r), "previous_version", (json_int_t)traffic_rollback_to(r),
+        "attributes", r->attributes);
 }
 
 json_t *controller_core_function(const struct controller_core *c, const char *namespace_,

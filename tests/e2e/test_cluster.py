@@ -268,6 +268,64 @@ def test_drain_loses_no_call(cluster, package):
     assert [s for s in seen if s[0] != 200] == []
 
 
+ONLY = """#!/usr/bin/python3
+import http.server, json, os, time
+began = time.monotonic()
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(0.05)
+        body = json.dumps({"began": began, "done": time.monotonic()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_drain_of_the_only_instance(cluster, package):
+    """What may have one instance moves under load: no call fails, and never are there two."""
+    cluster.deploy(package("only", {"serve.py": ONLY}), "only", "--runtime", "http",
+                   "--handler", "serve.py", "--max-scale", "1", "--concurrency", "10")
+    stop = threading.Event()
+    seen = []
+
+    def load(host):
+        while not stop.is_set():
+            reply = cluster.call("only", b"x", host=host)
+            seen.append((reply.status, reply.cause, reply.headers["X-Mayfly-Node"],
+                         reply.json() if reply.status == 200 else reply.body))
+
+    threads = [Background(load, f"node{n % 3 + 1}") for n in range(6)]
+    moves = []
+    try:
+        wait_for("calls", lambda: len(seen) > 20)
+        for _ in range(3):
+            node = seen[-1][2]
+            moves.append(node)
+            cluster.mayfly("node", "drain", node, "--deadline", "60s")
+            wait_for("calls elsewhere", lambda: seen[-1][2] != node)
+            cluster.mayfly("node", "uncordon", node)
+    finally:
+        stop.set()
+        for node in moves:
+            cluster.mayfly("node", "uncordon", node, check=False)
+    for thread in threads:
+        thread.result()
+    assert [s for s in seen if s[0] != 200] == []
+    lives = {}
+    for _, _, node, said in seen:
+        key = (said["began"], node)
+        lives[key] = max(lives.get(key, 0), said["done"])
+    ordered = sorted(lives)
+    assert len(ordered) >= 4, lives
+    for before, after in zip(ordered, ordered[1:]):
+        assert lives[before] < after[0], "two at once"
+
+
 def test_cordon_and_labels(cluster, package):
     """What is said of a node shows, is kept, and mistakes are explained."""
     try:

@@ -200,6 +200,30 @@ bool sim_check_rest(struct sim *s)
     return ok;
 }
 
+/* While people deploy, drain and label, and nothing fails, a function that serves and has
+ * an open node refuses nobody before the time to wait is over: only its limits do (429).
+ */
+bool sim_check_refusal(struct sim *s, unsigned function, enum cause cause,
+                       uint64_t waited_us)
+{
+    char name[16];
+    json_t *f;
+    bool excused;
+
+    if (cause_http_status(cause) < 500 || cause == CAUSE_TIMEOUT ||
+        waited_us >= (SIM_QUEUE_MS - 1) * 1000u || s->options.faults || s->tight ||
+        s->controller == NULL || !s->functions[function].there ||
+        s->functions[function].uncertain || s->functions[function].was_bad) {
+        return true;
+    }
+    sim_function_name(function, name);
+    f = controller_core_function(s->controller, SIM_NAMESPACE, name);
+    excused = json_integer_value(json_object_get(f, "serving_version")) == 0 ||
+              sim_places_open(s, json_object_get(f, "spec")) == 0;
+    json_decref(f);
+    return excused;
+}
+
 #define CALLERS_MAX 64 /* of more nodes some call, others of each function */
 
 /* Every function that serves answers at every node. */

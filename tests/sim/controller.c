@@ -73,9 +73,14 @@ static void tick(void *data)
 {
     struct sim *s = data;
 
+    bool was_placing = sim_scale_is_placing(s);
+
     s->controller_timer = 0;
     if (controller_core_deadline_ms(s->controller) <= now_ms(s)) {
         controller_core_tick(s->controller);
+    }
+    if (!was_placing && sim_scale_is_placing(s)) {
+        sim_scale_placing_begins(s);
     }
     sim_controller_arm(s);
 }
@@ -127,6 +132,7 @@ void sim_controller_kill(struct sim *s)
     s->controller_life++;
     s->controller_timer = 0;
     s->controller = controller_core_free(s->controller);
+    sim_requests_lost(s);
     for (unsigned i = 0; i < s->options.nodes; i++) {
         sim_node_controller_died(s->nodes[i]);
     }

@@ -12,7 +12,7 @@
 #define GRANTS_TTL_US 15000000
 #define REDIAL_US     800000
 #define NOTICE_MS     200
-#define LEAVE_MS      3000
+#define LEAVE_MS      5000
 #define GRACE_MS      30000
 
 static void timer_arm(struct sim_node *n);

@@ -14,6 +14,7 @@ struct sim_instance {
     struct instance *in;
     char function[16];
     uint64_t version;
+    char handler[24]; /* another for each deploy */
     bool bad;
     bool stopping;
     bool frozen;
@@ -59,8 +60,8 @@ struct node_grants { /* of a function, by its number */
     struct node_grant *items;
     size_t n;
     uint64_t revision; /* of the state that they are from */
-    uint64_t sent;     /* the newest that the controller has sent: it may be under way */
     bool named;        /* in the snapshot that is under way */
+    bool apart;        /* it was cut off, and may run more (check_scale.c) */
 };
 
 /* What the checks know that a node ran, to be compared with what it and the controller
@@ -115,6 +116,7 @@ struct sim_node {
     uint64_t down_us, up_us; /* last arrival each way: order is kept */
     bool wants_snapshot;
     bool informed;     /* a snapshot has ended in this session */
+    bool reported;     /* the controller has had a report in this session */
     uint64_t heard_us; /* from a controller, last */
     bool lapsed;       /* too long ago: it has no grants */
 };
@@ -184,8 +186,14 @@ void sim_usage_node_died(struct sim_node *n);
 void sim_usage_controller_began(struct sim *s);
 bool sim_usage_check_rest(struct sim *s);
 
-/* check_scale.c: an instance starts, or a node with instances has been informed. */
-bool sim_scale_check(const struct sim_node *n, const char *function, uint64_t version);
-void sim_node_broken(struct sim_node *n); /* it was said */
+/* check_scale.c: the instance starts, or its node has been informed. */
+bool sim_scale_check(const struct sim_node *n, const struct sim_instance *si);
+unsigned sim_scale_on(const struct sim_node *n, const struct sim_instance *like);
+/* The controller does without what the node runs. */
+void sim_scale_apart(struct sim_node *n);
+bool sim_scale_is_placing(const struct sim *s);
+void sim_scale_placing_begins(struct sim *s);      /* as if the others were not there */
+bool sim_is_bad(const struct function_spec *spec); /* its instances cannot start */
+void sim_node_broken(struct sim_node *n);          /* it was said */
 
 #endif /* TESTS_SIM_NODE_H */

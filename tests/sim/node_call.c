@@ -66,6 +66,12 @@ void sim_call_over(struct sim_call *sc, enum cause cause)
         sim_say(sc->node->sim, "%s: a call to %s: %s, %s", sc->node->name, sc->function,
                 cause_name(cause), sc->text);
     }
+    if (!sim_check_refusal(sc->node->sim, sim_function_number(sc->function), cause,
+                           sc->node->sim->clock.now_us - sc->call.arrived_us)) {
+        sim_say(sc->node->sim, "%s: a call to %s: %s, %s", sc->node->name, sc->function,
+                cause_name(cause), sc->text);
+        sim_node_broken(sc->node);
+    }
     counts->ok += cause == CAUSE_NONE;
     if (cause == CAUSE_NONE) {
         sc->node->sim->functions[strtoul(sc->function + 1, NULL, 10)].ok++;

@@ -42,7 +42,7 @@ static void add(struct sim_node *n, struct node_grants *g, const struct version_
         .warm = grant->warm,
         .limit = function_spec_instances_max(&v->spec),
         .reserved_bytes = (uint64_t)grant->reserved * v->spec.memory_mib << 20,
-        .bad = v->spec.handler != NULL && strcmp(v->spec.handler, "bad") == 0};
+        .bad = sim_is_bad(&v->spec)};
     n->n_grants++;
 }
 

@@ -30,6 +30,11 @@ unsigned sim_node_instances(const struct sim_node *n, const char *function,
     return found;
 }
 
+bool sim_is_bad(const struct function_spec *spec)
+{
+    return strncmp(spec->handler, "bad", 3) == 0;
+}
+
 static void instance_started(void *data)
 {
     struct sim_instance *si = data;
@@ -60,16 +65,16 @@ void sim_instance_start(void *ctx, struct instance *in)
     si->in = in;
     si->version = version_number(in->version);
     (void)snprintf(si->function, sizeof(si->function), "%s", function_name(f));
-    si->bad = spec->handler != NULL && strcmp(spec->handler, "bad") == 0;
+    (void)snprintf(si->handler, sizeof(si->handler), "%s", spec->handler);
+    si->bad = sim_is_bad(spec);
     list_push_back(&n->instances, &si->link);
     in->edge = si;
-    if (grant == NULL || sim_node_instances(n, si->function, si->version) > grant->max) {
+    if (grant == NULL || n->lapsed || sim_scale_on(n, si) > grant->max) {
         sim_say(n->sim, "%s starts an instance of %s/%llu beyond its grant", n->name,
                 si->function, (unsigned long long)si->version);
         sim_node_broken(n);
     }
-    if (!sim_places_check_start(n, si) ||
-        !sim_scale_check(n, si->function, si->version)) {
+    if (!sim_places_check_start(n, si) || !sim_scale_check(n, si)) {
         sim_node_broken(n);
     }
     if (!sim_package_is_ready(n, version_package(in->version)->digest)) {

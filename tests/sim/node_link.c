@@ -19,7 +19,7 @@ static void session_ends(struct sim_node *n)
     n->session++;
     n->joined = false;
     n->wants_snapshot = false;
-    n->informed = false;
+    n->informed = n->reported = false;
     memset(n->open, 0, sizeof(n->open));
     session_reset(&n->ours);
     session_reset(&n->hubs);
@@ -47,6 +47,7 @@ bool sim_node_is_announced(const struct sim_node *n, bool open)
 static void leave(struct sim_node *n, const char *reason)
 {
     session_ends(n);
+    sim_scale_apart(n);
     if (n->sim->controller != NULL) {
         controller_core_node_left(n->sim->controller, n->name, reason);
         if (!sim_node_is_announced(n, false)) {
@@ -96,6 +97,7 @@ static void join(struct sim_node *n)
                            .gateway = n->gateway,
                            .memory_bytes = n->memory_bytes,
                            .cpu_millis = 4000,
+                           .confirms = true,
                            .labels = sim_places_labels(n->index)};
     char boot[16];
 
@@ -106,6 +108,9 @@ static void join(struct sim_node *n)
     n->joined_boot = n->boots;
     sim_wire_connect(n);
     n->heard_us = n->sim->clock.now_us;
+    if (sim_scale_is_placing(n->sim)) {
+        sim_scale_apart(n); /* the controller did without it until now */
+    }
     controller_core_node_joined(n->sim->controller, &h);
     if (n->stopping) {
         sim_node_send_leaving(n);

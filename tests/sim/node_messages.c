@@ -35,7 +35,6 @@ void sim_node_send_function(struct sim_node *n, const struct function_state *f)
     if (!n->joined) {
         return;
     }
-    n->grants[sim_function_number(f->name)].sent = f->revision;
     CHECK(convert_function_to_wire(&wire, f) == 0);
     m.body_case = MAYFLY__V1__ENVELOPE__BODY_FUNCTION;
     m.function = &wire;
@@ -122,9 +121,7 @@ static void informed(struct sim_node *n)
     agent_core_lapse(n->core, false);
     LIST_FOREACH(it, &n->instances)
     {
-        const struct sim_instance *si = container_of(it, struct sim_instance, link);
-
-        if (!sim_scale_check(n, si->function, si->version)) {
+        if (!sim_scale_check(n, container_of(it, struct sim_instance, link))) {
             sim_node_broken(n);
         }
     }
@@ -207,6 +204,7 @@ static void take_report(struct sim_node *n, const Mayfly__V1__NodeReport *wire)
     for (int i = 0; i < 1 + twice; i++) {
         controller_core_node_report(s->controller, n->name, &r);
     }
+    n->reported = true;
     sim_usage_counted(n, &r);
     convert_report_release(&r);
 }

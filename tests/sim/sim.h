@@ -123,6 +123,9 @@ struct sim {
 /* Runs one seed. True: every invariant held; else it was said on stderr. */
 bool sim_run(const struct sim_options *options, struct sim_counts *ret_counts);
 
+/* sim.c: the controller has died, and nobody will be answered. */
+void sim_requests_lost(struct sim *s);
+
 /* controller.c */
 void sim_controller_start(struct sim *s);
 void sim_controller_kill(struct sim *s);
@@ -132,6 +135,10 @@ void sim_controller_arm(struct sim *s); /* after each call into the core */
 bool sim_check_rest(struct sim *s);
 bool sim_check_calls(struct sim *s); /* every function that serves answers everywhere */
 bool sim_check_load(struct sim *s);  /* a steady load gets the instances it asks for */
+/* A call ended so, after waited_us: whether that is excused, where nothing fails. */
+bool sim_check_refusal(struct sim *s, unsigned function, enum cause cause,
+                       uint64_t waited_us);
+#define SIM_QUEUE_MS 3000 /* that calls may wait */
 
 /* node.c */
 struct sim_node *sim_node_new(struct sim *s, unsigned index);

@@ -533,6 +533,28 @@ static void own_faults_are_final(void **state)
     world_free(w);
 }
 
+/* What another node's call waits for at a node that drains will never come: it is given
+ * back at once, and not when its time is over. */
+static void a_draining_node_keeps_nothing(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = everywhere(w, 1, 1, 1);
+    struct test_call running, waiting;
+
+    world_deploy(w, &d);
+    world_call(w, &running, "f");
+    world_ready(w, 0);
+    assert_outcome(&running, DISPATCHED);
+    arrives(w, &waiting, true, 1000);
+    assert_outcome(&waiting, NO_OUTCOME);
+    agent_core_drain(w->core);
+    assert_rejected(&waiting, CAUSE_NO_CAPACITY);
+    assert_int_equal(waiting.call.verdict, VERDICT_CANNOT);
+    world_done(w, &running);
+    world_gone(w, 0);
+    world_free(w);
+}
+
 /* A node that drains hands its own calls on, also while the others cannot take them just
  * then. */
 static void a_draining_node_keeps_trying(void **state)
@@ -605,6 +627,7 @@ int main(void)
         cmocka_unit_test(waits_only_if_it_may),
         cmocka_unit_test(gives_back_what_waits_in_vain),
         cmocka_unit_test(own_faults_are_final),
+        cmocka_unit_test(a_draining_node_keeps_nothing),
         cmocka_unit_test(a_draining_node_keeps_trying),
         cmocka_unit_test(room_is_what_could_be_taken),
     };

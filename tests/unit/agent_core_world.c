@@ -288,7 +288,9 @@ struct deploy deploy_one(const char *name, uint32_t max, uint32_t warm)
     struct deploy d = {.namespace_ = "default", .name = name, .serving = 1};
 
     (void)deploy_version(&d, 1);
-    deploy_grant(&d, 0, "here", max, warm);
+    if (max > 0) {
+        deploy_grant(&d, 0, "here", max, warm);
+    }
     return d;
 }
 

@@ -66,10 +66,12 @@ static void latency_of_the_last_minute(void **state)
     counts[fast] = 98;
     counts[slow] = 2;
     l.cpu_us = 500;
+    l.gb_ms = 3 * 1024;
     report(w, a, &l);
     report(w, a, &l); /* says the same again: counted once */
     assert_int_equal(world_number(w, "hello", "latency.count"), 100);
     assert_int_equal(world_number(w, "hello", "cpu_us"), 500);
+    assert_int_equal(world_number(w, "hello", "gb_ms"), 3);
     {
         json_t *view = controller_core_function(w->core, "default", "hello");
         const json_t *latency = json_object_get(view, "latency");

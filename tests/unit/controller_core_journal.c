@@ -51,6 +51,78 @@ static void life_of_a_function(void **state)
     assert_kinds(f, q, &after, "");
 }
 
+/* The text of the last event, or of the n-th last. */
+static void last_text(const struct fixture *f, uint64_t n, char ret[512])
+{
+    uint64_t after = controller_core_event_tail(f->w.core, &all, n);
+    json_t *e = controller_core_event_next(f->w.core, &all, &after);
+
+    assert_non_null(e);
+    (void)snprintf(ret, 512, "%s", json_string_value(json_object_get(e, "text")));
+    json_decref(e);
+}
+
+/* Who goes back, publishes or moves an alias reads of it. */
+static void traffic_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct core_event_query q = {"default", "hello", NULL};
+    const struct alias_weight split[] = {{1, 9000}, {2, 1000}};
+    struct answer a = {0};
+    uint64_t after = 0;
+    char text[512];
+
+    (void)world_join(&f->w, "n1", 1024);
+    (void)world_deploy_ready(&f->w, "hello", 128, 0, 0);
+    (void)world_deploy_ready(&f->w, "hello", 128, 0, 0);
+    assert_kinds(f, q, &after, "deployed version_ready deployed version_ready");
+    world_publish(&f->w, "hello", 1, &a);
+    world_run(&f->w);
+    assert_kinds(f, q, &after, "published");
+    world_put_alias(&f->w, "hello", "live", split, 2, &a);
+    world_run(&f->w);
+    assert_kinds(f, q, &after, "alias");
+    last_text(f, 1, text);
+    assert_string_equal(text, "alias live means 90 % of version 1, 10 % of version 2");
+    world_rollback(&f->w, "hello", 0, &a);
+    world_run(&f->w);
+    assert_kinds(f, q, &after, "version_ready");
+    last_text(f, 1, text);
+    assert_string_equal(text, "takes the calls again in place of version 2");
+}
+
+/* Each step of a rollout is told, and how it ended. */
+static void rollout_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct core_event_query q = {"default", "hello", NULL};
+    struct rollout_plan plan = {.steps = {1000}, .n_steps = 1, .step_ms = 100};
+    struct package_ref package = {.bytes = 1, .format = SPEC_FORMAT_TAR};
+    struct function_spec spec;
+    struct answer a = {0};
+    uint64_t after = 0;
+    char text[512];
+
+    (void)world_join(&f->w, "n1", 1024);
+    (void)world_deploy_ready(&f->w, "hello", 128, 0, 0);
+    assert_kinds(f, q, &after, "deployed version_ready");
+    function_spec_init(&spec);
+    memset(package.digest, 'a', SPEC_DIGEST_LEN);
+    controller_core_roll_out(f->w.core, "default", "hello", &spec, &package, &plan, 0,
+                             answer_cb, &a);
+    world_run(&f->w);
+    assert_int_equal(a.cause, CAUSE_NONE);
+    assert_kinds(f, q, &after, "deployed rollout");
+    world_say(&f->w, &f->w.agents[0], "hello", 2, true, CAUSE_NONE, NULL);
+    assert_kinds(f, q, &after, "rollout scaled");
+    last_text(f, 2, text);
+    assert_string_equal(text,
+                        "its rollout is running: 10 % of the calls go to version 2");
+    world_pass(&f->w, 1000);
+    assert_kinds(f, q, &after, "rollout version_ready scaled");
+    function_spec_free(&spec);
+}
+
 /* A node's life: it came, was ordered, was lost, came back; a short break is none. */
 static void life_of_a_node(void **state)
 {
@@ -144,6 +216,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(life_of_a_function),
+        TEST(traffic_is_told),
+        TEST(rollout_is_told),
         TEST(life_of_a_node),
         TEST(of_a_namespace),
         TEST(tail),

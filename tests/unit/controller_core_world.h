@@ -120,6 +120,7 @@ struct world {
     enum txn_mode mode;
     bool hold_events;
     bool store_up;
+    bool confirms;          /* agents that join say so (node_hello.confirms) */
     struct list txns;       /* not decided yet */
     int64_t delivered;      /* revision up to which events were given */
     size_t n_txns, n_sends; /* of functions */

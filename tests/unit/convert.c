@@ -143,6 +143,9 @@ static void carries_reports(void **state)
          .grant_max = 12,
          .grant_warm = 13,
          .grant_reserved = 14,
+         .stopping = 17,
+         .revision = 1ULL << 61,
+         .id = 18,
          .frozen = 16,
          .load_us = 1ULL << 60,
          .latency = counts,
@@ -170,6 +173,9 @@ static void carries_reports(void **state)
     assert_int_equal(in.loads[0].grant_max, 12);
     assert_int_equal(in.loads[0].grant_warm, 13);
     assert_int_equal(in.loads[0].grant_reserved, 14);
+    assert_int_equal(in.loads[0].stopping, 17);
+    assert_int_equal(in.loads[0].revision, 1ULL << 61);
+    assert_int_equal(in.loads[0].id, 18);
     assert_int_equal(in.loads[0].load_us, 1ULL << 60);
     assert_int_equal(in.loads[0].begun, 15);
     assert_int_equal(in.loads[0].n_latency, 3);
