@@ -256,6 +256,7 @@ static void commit(struct function *f, const struct function_state *s, struct pl
     }
     f->revision = s->revision;
     f->namespace_index = s->namespace_index;
+    f->stopped = s->stopped;
     LIST_FOREACH(it, &f->versions)
     {
         struct version *v = container_of(it, struct version, link);

@@ -70,6 +70,7 @@ struct lambda_url_entry {
     char id[64];
     char namespace_[SPEC_NAME_MAX + 1];
     char native[SPEC_NAME_MAX + 1];
+    char qualifier[ALIAS_NAME_MAX + 1]; /* an alias; "": the function itself */
     json_t *config;
 };
 

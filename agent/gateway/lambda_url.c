@@ -362,5 +362,6 @@ void lambda_url_begin(struct gateway *g, struct http_exchange *x)
         return;
     }
     (void)stpcpy(i->native, i->url->native);
+    (void)stpcpy(i->qualifier, i->url->qualifier);
     admit(i);
 }

@@ -15,6 +15,7 @@
 #include "controller/core/requests.h"
 #include "controller/core/rollouts.h"
 #include "controller/core/scheduler.h"
+#include "controller/core/traffic.h"
 
 #define NAMESPACE_DEFAULT "default"
 
@@ -364,6 +365,7 @@ int change_check_revision(struct core_request *r)
 static int check_put(struct controller_core *c, struct core_request *r)
 {
     const struct core_function *f = r->f;
+    const struct core_body *latest;
     char key[KEYS_MAX];
     struct error err;
 
@@ -384,7 +386,9 @@ static int check_put(struct controller_core *c, struct core_request *r)
     if (f->record.latest >= RECORD_NUMBER_MAX) {
         return request_refuse(r, CAUSE_INTERNAL, "all version numbers are used up");
     }
-    if (layers_resolve(c, f->ns->name, &r->spec, &err) < 0) {
+    latest = registry_body(f, f->record.latest);
+    if (layers_resolve(c, f->ns->name, &r->spec, latest != NULL ? &latest->spec : NULL,
+                       &err) < 0) {
         r->field = "spec.layers";
         return request_refuse(r, CAUSE_NOT_FOUND, "%s", err.text);
     }
@@ -408,22 +412,57 @@ static void add_version(struct core_request *r, struct record *next)
     }
 }
 
+/* What was published last is not published again: the number stays. */
+static int publish_new(const struct core_request *r, struct record *next,
+                       struct traffic_error *err)
+{
+    const struct core_body *last =
+        registry_body(r->f, traffic_published_last(&r->f->record));
+
+    return r->f->present && last != NULL && last->value_hash == r->body_hash
+               ? 0
+               : traffic_publish_latest(next, r->edit->description, err);
+}
+
+/* What comes with the deployment. */
+static int add_edit(struct core_request *r, struct record *next)
+{
+    struct traffic_error err = {.cause = CAUSE_NONE};
+
+    if (r->edit == NULL) {
+        return 0;
+    }
+    if (r->edit->publish) {
+        return publish_new(r, next, &err) == 0
+                   ? 0
+                   : request_refuse(r, err.cause, "%s", err.text);
+    }
+    return rollout_plan_set(next, &r->edit->plan, r->stamp) == 0
+               ? 0
+               : request_refuse(r, CAUSE_INTERNAL, "out of memory");
+}
+
 static int build_put_function(struct controller_core *c, struct core_request *r)
 {
     struct core_function *f = r->f;
     char key[KEYS_MAX];
     struct record next = {0};
-    char *body;
+    _cleanup_free_ char *body = NULL;
 
     if (check_put(c, r) < 0) {
         return -1;
     }
     change_now(c, r->stamp);
-    if ((f->present && record_copy(&next, &f->record) < 0) ||
-        record_add_version(&next, r->stamp) < 0 ||
-        (r->edit != NULL && rollout_plan_set(&next, &r->edit->plan, r->stamp) < 0)) {
+    body = record_body_format(&r->spec, &r->package);
+    r->body_hash = body != NULL ? keymap_hash(c->seed, body, strlen(body)) : 0;
+    if (body == NULL || (f->present && record_copy(&next, &f->record) < 0) ||
+        record_add_version(&next, r->stamp) < 0) {
         record_free(&next);
         return request_refuse(r, CAUSE_INTERNAL, "out of memory");
+    }
+    if (add_edit(r, &next) < 0) {
+        record_free(&next);
+        return -1;
     }
     r->created = !f->present;
     r->number = next.latest;
@@ -435,12 +474,8 @@ static int build_put_function(struct controller_core *c, struct core_request *r)
     change_compare(&r->change, key, r->namespace_based_on);
     add_version(r, &next);
     record_free(&next);
-    body = record_body_format(&r->spec, &r->package);
-    if (body != NULL) {
-        r->body_hash = keymap_hash(c->seed, body, strlen(body));
-    }
     keys_version(f, r->number, key);
-    change_put(&r->change, key, body);
+    change_put(&r->change, key, steal(body));
     return change_built(r);
 }
 

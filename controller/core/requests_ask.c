@@ -189,7 +189,8 @@ static struct core_request *ask_layer(struct controller_core *c,
 
 void requests_publish_layer(struct controller_core *c, const char *namespace_,
                             const char *name, const struct package_ref *package,
-                            const char *description, core_reply_cb cb, void *data)
+                            const char *description, const json_t *attributes,
+                            core_reply_cb cb, void *data)
 {
     struct core_request *r =
         ask_layer(c, &change_publish_layer, namespace_, name, cb, data);
@@ -199,7 +200,8 @@ void requests_publish_layer(struct controller_core *c, const char *namespace_,
     }
     r->package = *package;
     r->description = strdup(description);
-    if (r->description == NULL) {
+    r->ordered = attributes != NULL ? json_deep_copy(attributes) : NULL;
+    if (r->description == NULL || (attributes != NULL && r->ordered == NULL)) {
         core_request_free(r);
         reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
         return;
@@ -218,6 +220,29 @@ void requests_delete_layer(struct controller_core *c, const char *namespace_,
         r->number = number;
         core_request_enqueue(c, r);
     }
+}
+
+void requests_set_layer_attribute(struct controller_core *c, const char *namespace_,
+                                  const char *name, uint64_t number,
+                                  const char *attribute, const json_t *value,
+                                  uint64_t if_revision, core_reply_cb cb, void *data)
+{
+    struct core_request *r =
+        ask_layer(c, &change_layer_attribute, namespace_, name, cb, data);
+
+    if (r == NULL) {
+        return;
+    }
+    r->number = number;
+    r->if_revision = if_revision;
+    (void)snprintf(r->attribute, sizeof(r->attribute), "%s", attribute);
+    r->ordered = value != NULL ? json_deep_copy(value) : NULL;
+    if (value != NULL && r->ordered == NULL) {
+        core_request_free(r);
+        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        return;
+    }
+    core_request_enqueue(c, r);
 }
 
 static void ask_key(struct controller_core *c, const struct change_kind *kind,
@@ -325,6 +350,21 @@ void requests_roll_out(struct controller_core *c, const char *namespace_,
                        uint64_t if_revision, core_reply_cb cb, void *data)
 {
     struct core_edit edit = {.plan = *plan};
+
+    ask_function(
+        c, &change_put_function, namespace_, name,
+        &(struct asked){
+            .spec = spec, .package = package, .edit = &edit, .if_revision = if_revision},
+        cb, data);
+}
+
+void requests_put_published(struct controller_core *c, const char *namespace_,
+                            const char *name, const struct function_spec *spec,
+                            const struct package_ref *package, const char *description,
+                            uint64_t if_revision, core_reply_cb cb, void *data)
+{
+    struct core_edit edit = {.publish = true,
+                             .description = (char *)(uintptr_t)description};
 
     ask_function(
         c, &change_put_function, namespace_, name,

@@ -1,6 +1,9 @@
 #include "controller/core/scaling.h"
 
+#include <math.h>
+
 #include "common/check.h"
+#include "controller/core/concurrency.h"
 #include "controller/core/core_private.h"
 #include "controller/core/journal.h"
 #include "controller/core/rollout.h"
@@ -46,23 +49,41 @@ static bool takes_calls(const struct core_target *t)
             (rollout_share(f, t->number) > 0 || traffic_is_named(&f->record, t->number)));
 }
 
+static uint32_t cap(const struct core_target *t, uint32_t n)
+{
+    n = scaling_config_cap(&t->body->spec, n);
+    return t->most > 0 && n > t->most ? t->most : n;
+}
+
+/* Instances that are kept ready under one of the version's names. */
+static uint32_t provisioned(const struct core_target *t)
+{
+    uint32_t calls = concurrency_provisioned(&t->f->record, t->number);
+
+    return calls > 0 && t->body->spec.reuse
+               ? cap(t, concurrency_instances(&t->body->spec, calls))
+               : 0;
+}
+
 /* What the version has at rest. */
 static uint32_t floor_of(const struct core_target *t)
 {
     const struct core_function *f = t->f;
-    uint32_t least = t->body != NULL ? scaling_config_floor(&t->body->spec,
-                                                            &f->core->options.autoscaler)
-                                     : 0;
-    uint32_t share;
+    uint32_t least, share, kept;
 
+    if (t->body == NULL) {
+        return 0;
+    }
+    least = scaling_config_floor(&t->body->spec, &f->core->options.autoscaler);
+    kept = provisioned(t);
     if (t == f->serving || t == f->candidate) {
-        return least;
+        return max_u32(least, kept);
     }
     /* One that is rolled out has its share, and one at least; what is only named, none.
      */
     share = rollout_share(f, t->number);
     least = (uint32_t)(((uint64_t)least * share + ALIAS_WHOLE - 1) / ALIAS_WHOLE);
-    return share > 0 && least == 0 ? 1 : least;
+    return max_u32(share > 0 && least == 0 ? 1 : least, kept);
 }
 
 /* --- records ---------------------------------------------------------------------- */
@@ -143,7 +164,9 @@ static void rest(struct core_target *t)
 static double least_of(const struct core_target *t,
                        const struct autoscaler_config *config)
 {
-    return t == t->f->serving || t == t->f->candidate ? config->min_scale : floor_of(t);
+    return t == t->f->serving || t == t->f->candidate
+               ? fmax(config->min_scale, provisioned(t))
+               : floor_of(t);
 }
 
 /* 0 or -ENOMEM: the next report tries again. n: instances that it begins with. */
@@ -398,7 +421,7 @@ static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
     struct scaling *s = &t->scaling;
 
     s->counted = true;
-    n = scaling_config_cap(&t->body->spec, n);
+    n = cap(t, n);
     if (!t->body->spec.reuse || n <= max_u32(1, floor_of(t)) || s->scaler != NULL) {
         return;
     }
@@ -490,7 +513,7 @@ uint32_t scaling_warm(const struct core_target *t)
 {
     const struct controller_core *c = t->f->core;
     const struct function_spec *spec = &t->body->spec;
-    uint32_t n = scaling_config_cap(spec, t->scaling.desired), least = floor_of(t);
+    uint32_t n = cap(t, t->scaling.desired), least = floor_of(t);
     bool last =
         n == 1 && least == 0 && !scaling_config_retains(spec, &c->options.autoscaler);
 

@@ -18,7 +18,8 @@ static struct answer publish_in(struct world *w, const char *ns, const char *nam
     struct answer a = {0};
 
     (void)stpcpy(p.digest, digest(c));
-    controller_core_publish_layer(w->core, ns, name, &p, "what it is", answer_cb, &a);
+    controller_core_publish_layer(w->core, ns, name, &p, "what it is", NULL, answer_cb,
+                                  &a);
     world_run(w);
     assert_int_equal(a.n, 1);
     return a;
@@ -168,8 +169,8 @@ static void bears_the_store(void **state)
 
         (void)stpcpy(p.digest, digest('a'));
         f->w.mode = modes[i];
-        controller_core_publish_layer(f->w.core, "default", "tools", &p, "", answer_cb,
-                                      &a);
+        controller_core_publish_layer(f->w.core, "default", "tools", &p, "", NULL,
+                                      answer_cb, &a);
         (void)world_step(&f->w);
         f->w.mode = TXN_NORMAL;
         world_pass(&f->w, 5000);
