@@ -456,6 +456,11 @@ uint64_t version_number(const struct version *v)
     return v->number;
 }
 
+uint64_t version_published(const struct version *v)
+{
+    return v->published;
+}
+
 struct function *version_function(const struct version *v)
 {
     return v->function;

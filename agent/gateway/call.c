@@ -6,6 +6,7 @@
 
 #include "agent/gateway/gateway_private.h"
 #include "common/check.h"
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -76,6 +77,7 @@ void call_maybe_free(struct gateway_call *c)
     list_remove(&c->due);
     list_remove(&c->link);
     buf_free(&c->prefix);
+    buf_free(&c->log);
     if (c->face != NULL) {
         c->face->free(c->face_data);
     }
@@ -190,9 +192,17 @@ static void fail(struct gateway_call *c)
     } else if (c->replied) {
         http_exchange_abort(c->exchange);
     } else {
-        reply_error(c->exchange, c->gateway->node, c->request_id, c->cause, c->text,
-                    c->retry_after_s, c->dispatched_us > 0 ? &c->timing : NULL,
-                    c->trust == MARK_TRUSTED ? &c->said : NULL);
+        _cleanup_free_ char *tail = reply_tail(c);
+
+        reply_error(c->exchange, &(struct reply_error){
+                                     .node = c->gateway->node,
+                                     .request_id = c->request_id,
+                                     .text = c->text,
+                                     .cause = c->cause,
+                                     .retry_after_s = c->retry_after_s,
+                                     .timing = c->dispatched_us > 0 ? &c->timing : NULL,
+                                     .said = c->trust == MARK_TRUSTED ? &c->said : NULL,
+                                     .tail = tail});
     }
     log_failure(c);
     call_over(c, cause_name(c->cause));
@@ -510,6 +520,16 @@ static void read_picked(struct gateway_call *c)
     c->picked = n;
 }
 
+/* What a caller of Lambda's API has told the other agent. */
+static void read_lambda(struct gateway_call *c)
+{
+    struct http_headers h = http_exchange_headers(c->exchange);
+    const struct http_header *arn = http_headers_find(h, HEADER_ARN);
+
+    c->tail = http_headers_find(h, HEADER_TAIL) != NULL;
+    c->arn = arn != NULL ? arn->value : HTTP_STR("");
+}
+
 static void read_mark(struct gateway_call *c)
 {
     struct http_exchange *x = c->exchange;
@@ -524,6 +544,7 @@ static void read_mark(struct gateway_call *c)
         memcpy(c->request_id, c->mark.request_id, sizeof(c->request_id));
         c->route.n = 1; /* another agent names the function whole */
         read_picked(c);
+        read_lambda(c);
     } else {
         random_uuid(c->request_id);
         c->mark = (struct mark){.left_ms = MARK_LEFT_NONE, .wait_ms = MARK_LEFT_NONE};
@@ -537,7 +558,9 @@ static void refuse(struct gateway *g, struct http_exchange *x, enum cause cause,
     char request_id[RANDOM_UUID_SIZE];
 
     random_uuid(request_id);
-    reply_error(x, g->node, request_id, cause, text, 0, NULL, NULL);
+    reply_error(
+        x, &(struct reply_error){
+               .node = g->node, .request_id = request_id, .text = text, .cause = cause});
 }
 
 static struct gateway_call *call_new(struct gateway *g, struct http_exchange *x)
@@ -577,6 +600,8 @@ int call_begin_as(struct gateway *g, struct http_exchange *x,
     (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
     c->face = input->face;
     c->face_data = input->data;
+    c->arn = http_str(input->arn);
+    c->tail = input->tail;
     c->method = input->method;
     c->query = HTTP_STR("");
     c->headers = input->headers;

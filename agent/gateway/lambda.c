@@ -8,6 +8,7 @@
 
 #include "agent/gateway/lambda_private.h"
 #include "common/clock.h"
+#include "common/hex.h"
 #include "common/http/http_signed.h"
 #include "common/log.h"
 
@@ -159,6 +160,8 @@ void invoke_call(struct invoke *i, const struct call_face *face)
         .namespace_ = i->namespace_,
         .name = i->native,
         .qualifier = i->qualifier,
+        .arn = i->arn,
+        .tail = i->tail,
         .method = HTTP_STR("POST"),
         .headers = {i->headers, i->n_headers},
         .body = &i->body,
@@ -258,7 +261,10 @@ static void not_found(struct invoke *i)
 /* DryRun: it would be allowed, and the function is there. */
 static void dry_run(struct invoke *i)
 {
-    if (!agent_core_has_function(i->gateway->core, i->namespace_, i->native)) {
+    if (!agent_core_has_function(i->gateway->core, i->namespace_, i->native) ||
+        (i->qualifier[0] != '\0' && strspn(i->qualifier, "0123456789") == 0 &&
+         !agent_core_has_alias(i->gateway->core, i->namespace_, i->native,
+                               i->qualifier))) {
         not_found(i);
         return;
     }
@@ -368,12 +374,67 @@ static bool read_qualifier(struct invoke *i)
     return number > 0;
 }
 
+/* The value of a parameter, decoded: cut where it is too long, which no value that is
+ * good can be. False: it is not there. */
+static bool query_value(struct http_str query, const char *name, char *ret, size_t size)
+{
+    size_t name_len = strlen(name), n = 0;
+
+    for (size_t at = 0; at < query.len;) {
+        const char *amp = memchr(query.at + at, '&', query.len - at);
+        size_t end = amp != NULL ? (size_t)(amp - query.at) : query.len;
+        size_t from = at + name_len + 1;
+
+        if (from <= end && memcmp(query.at + at, name, name_len) == 0 &&
+            query.at[from - 1] == '=') {
+            for (; from < end && n + 1 < size; from++, n++) {
+                int high = query.at[from] == '%' && from + 2 < end
+                               ? hex_digit(query.at[from + 1])
+                               : -1;
+                int low = high >= 0 ? hex_digit(query.at[from + 2]) : -1;
+
+                ret[n] = low >= 0 ? (char)(high * 16 + low) : query.at[from];
+                from += low >= 0 ? 2 : 0;
+            }
+            ret[n] = '\0';
+            return true;
+        }
+        at = end + 1;
+    }
+    return false;
+}
+
+/* Qualifier, which may stand in the function's name as well. False: answered. */
+static bool read_query(struct invoke *i)
+{
+    char value[LAMBDA_QUALIFIER_MAX + 2];
+
+    if (!query_value(http_exchange_query(i->exchange), "Qualifier", value,
+                     sizeof(value))) {
+        return true;
+    }
+    if (!lambda_qualifier_valid(value)) {
+        invoke_error(i, LAMBDA_E_VALIDATION,
+                     "1 validation error detected: Value '%s' at 'qualifier' failed to "
+                     "satisfy constraint: Member must satisfy regular expression "
+                     "pattern: (|[a-zA-Z0-9$_-]+)",
+                     value);
+        return false;
+    }
+    if (i->ref.qualifier[0] != '\0' && strcmp(i->ref.qualifier, value) != 0) {
+        invoke_error(i, LAMBDA_E_INVALID_PARAMETER,
+                     "The derived qualifier from the function name does not match the "
+                     "specified qualifier.");
+        return false;
+    }
+    (void)stpcpy(i->ref.qualifier, value);
+    return true;
+}
+
 /* Which function, for whom. False: answered. */
 static bool admit(struct invoke *i)
 {
     uint64_t len = http_exchange_content_length(i->exchange);
-    char q[LAMBDA_QUALIFIER_MAX + 8];
-    struct http_str query = http_exchange_query(i->exchange);
 
     if (!invoke_claim(i)) {
         return false;
@@ -387,20 +448,22 @@ static bool admit(struct invoke *i)
             i->path.params[0], LAMBDA_NAME_PATTERN);
         return false;
     }
-    (void)snprintf(q, sizeof(q), "%.*s", (int)(query.len < sizeof(q) ? query.len : 0),
-                   query.at != NULL ? query.at : "");
-    if (strncmp(q, "Qualifier=", 10) == 0) {
-        const char *value = q + 10;
-
-        (void)snprintf(i->ref.qualifier, sizeof(i->ref.qualifier), "%s",
-                       strcmp(value, "%24LATEST") == 0 ? LAMBDA_LATEST : value);
+    if (i->ref.account[0] != '\0' &&
+        strcmp(i->ref.account, i->gateway->lambda.account) != 0) {
+        invoke_error(i, LAMBDA_E_DENIED,
+                     "The account %s is not this cluster's, which is %s.", i->ref.account,
+                     i->gateway->lambda.account);
+        return false;
     }
-    if ((i->ref.account[0] != '\0' &&
-         strcmp(i->ref.account, i->gateway->lambda.account) != 0) ||
-        lambda_name_to_native(i->native, i->ref.name) < 0 || !read_qualifier(i)) {
+    if (!read_query(i)) {
+        return false;
+    }
+    if (lambda_name_to_native(i->native, i->ref.name) < 0 || !read_qualifier(i)) {
         not_found(i);
         return false;
     }
+    lambda_arn(i->arn, i->region, i->gateway->lambda.account, i->ref.name,
+               i->ref.qualifier);
     if (len != HTTP_BODY_CHUNKED && len > LAMBDA_REQUEST_MAX) {
         too_large(i);
         return false;

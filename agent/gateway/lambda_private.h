@@ -25,7 +25,6 @@
 #define LAMBDA_REQUEST_MAX  6291456 /* bytes of an event */
 #define LAMBDA_RESPONSE_MAX 6291556 /* and of an answer that is not streamed */
 #define LAMBDA_HELD_MAX     (256ull * 1024 * 1024) /* of all bodies that are held */
-#define LAMBDA_TAIL_BYTES   4096
 
 enum lambda_mode { LAMBDA_MODE_INVOKE, LAMBDA_MODE_STREAM, LAMBDA_MODE_URL };
 
@@ -40,6 +39,7 @@ struct invoke {
     char native[SPEC_NAME_MAX + 1];
     char qualifier[LAMBDA_QUALIFIER_MAX + 1]; /* as native calls have it */
     char region[LAMBDA_REGION_MAX + 1];
+    char arn[LAMBDA_ARN_SIZE]; /* of the function, as it is named */
     struct sigv4_claim claim;
     EVP_MD_CTX *hash;
     struct buf body;
@@ -109,6 +109,8 @@ void invoke_head_common(struct invoke *i, const struct gateway_call *c,
 /* The published number of the version that ran, if the caller named one or an alias; else
  * "$LATEST". */
 void invoke_executed_version(char ret[24], const struct gateway_call *c);
+/* The log's tail in base64, the caller's to free; NULL: it is not wanted. */
+char *invoke_log_result(struct gateway_call *c);
 /* What was gathered is mayfly's own word about a failure (of another agent)? Then it
  * becomes the call's cause and text. */
 bool invoke_reply_is_failure(struct invoke *i, struct gateway_call *c);

@@ -62,17 +62,16 @@ static void welcome(struct lambda_exchange *x, const struct lambda_extension *e)
     struct http_str features =
         lambda_header(http_exchange_headers(x->x), "Lambda-Extension-Accept-Feature");
     const char *handler = in->config.spec->handler;
-    char version[24], account[16];
+    char version[24], name[LAMBDA_NAME_MAX + 1];
     json_t *json;
     char *text;
 
-    (void)snprintf(version, sizeof(version), "%" PRIu64, in->config.version);
-    (void)snprintf(account, sizeof(account), "%012u", in->config.namespace_index);
-    json =
-        json_pack("{s:s, s:s, s:s}", "functionName", in->config.name, "functionVersion",
-                  version, "handler", handler != NULL ? handler : "bootstrap");
+    runtime_lambda_name(name, in);
+    runtime_lambda_version(version, in);
+    json = json_pack("{s:s, s:s, s:s}", "functionName", name, "functionVersion", version,
+                     "handler", handler != NULL ? handler : "bootstrap");
     if (memmem(features.at, features.len, "accountId", strlen("accountId")) != NULL) {
-        (void)json_object_set_new(json, "accountId", json_string(account));
+        (void)json_object_set_new(json, "accountId", json_string(in->host->account));
     }
     text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     json_decref(json);
