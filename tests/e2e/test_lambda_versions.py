@@ -5,11 +5,12 @@ import base64
 import io
 import json
 import os
+import subprocess
 import zipfile
 
 import pytest
 from aws import BOOTSTRAP, ROLE, Aws, zipped
-from lib import wait_for
+from lib import ROOT, run, wait_for
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
 LAYER = "arn:aws:lambda:us-east-1:000000000000:layer:"
@@ -437,3 +438,28 @@ def test_unpacked_limit(aws):
             in reply.json()["message"])
     assert aws.request("GET", "/2015-03-31/functions/too-large").status == 404
     assert aws.request("DELETE", "/2018-10-31/layers/large/versions/1").status == 204
+
+
+# A hundred thousand calls over an alias land on its versions by their weights. Five standard
+# deviations: chance alone fails it once in a million runs.
+def test_weights(aws, compiled, tmp_path):
+    source = ROOT / "examples" / "bootstrap-c"
+    subprocess.run(["gcc", "-O2", "-static", "-o", tmp_path / "bootstrap", *source.glob("*.c")], check=True)
+    load, calls, part = compiled("alias_load.c"), 100_000, 0.1
+    (tmp_path / "f.zip").write_bytes(zipped({"bootstrap": (tmp_path / "bootstrap").read_bytes()}))
+    create(aws, "weighed", f"fileb://{tmp_path}/f.zip", "--publish")
+    aws.cli("wait", "published-version-active", "--function-name", "weighed", "--qualifier", "1")
+    aws.cli("update-function-configuration", "--function-name", "weighed", "--memory-size", "144")
+    aws.cli("wait", "function-updated-v2", "--function-name", "weighed")
+    assert aws.json("publish-version", "--function-name", "weighed")["Version"] == "2"
+    aws.cli("create-alias", "--function-name", "weighed", "--name", "live", "--function-version", "1",
+            "--routing-config", f"AdditionalVersionWeights={{2={part}}}")
+    wait_for("the alias at the gateway", lambda: aws.invoke("weighed%3Alive", {"name": "you"}).status == 200)
+    out = run(["nsenter", f"--net={aws.network}", "--", str(load), "127.0.0.1", "8080",
+               "/fn/default/weighed:live", str(calls), "8"], check=True).stdout
+    counts = {int(k): int(v) for k, v in (line.split() for line in out.splitlines()) if k != "failed"}
+    assert sum(counts.values()) == calls and "failed 0" in out, out
+    assert set(counts) == {1, 2}
+    deviation = (calls * part * (1 - part)) ** 0.5
+    assert abs(counts[2] - calls * part) < 5 * deviation, counts
+    aws.cli("delete-function", "--function-name", "weighed")
