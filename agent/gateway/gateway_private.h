@@ -1,5 +1,6 @@
 /* What the gateway's files share: gateway.c (server, the core's io), call.c (a call's
- * life), call_run.c (on an instance here), call_hop.c (on another agent), reply.c. */
+ * life), call_begin.c (its beginning), call_run.c (on an instance here), call_hop.c (on
+ * another agent), reply.c. */
 #ifndef AGENT_GATEWAY_GATEWAY_PRIVATE_H
 #define AGENT_GATEWAY_GATEWAY_PRIVATE_H
 
@@ -177,12 +178,15 @@ static inline const struct route_target *call_target(const struct gateway_call *
 void gateway_arm(struct gateway *g);       /* `due` has something */
 void gateway_call_gone(struct gateway *g); /* it was freed */
 
-/* call.c */
+/* call_begin.c */
 void call_begin(struct gateway *g, struct http_exchange *x);
 /* The exchange's body has been read. -ENOMEM: nothing was begun. */
 int call_begin_as(struct gateway *g, struct http_exchange *x,
                   const struct call_input *input);
-void call_act(struct gateway_call *c); /* does what is to be done */
+
+/* call.c */
+void call_gone(struct gateway_call *c); /* its caller is */
+void call_act(struct gateway_call *c);  /* does what is to be done */
 void call_later(struct gateway_call *c, enum call_todo todo);
 void call_fail_later(struct gateway_call *c, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,7 @@
 /* AWS Lambda's API on the gateway: what its files share.
  *
  *   lambda.c         a request: its body, its signature, where it goes
+ *   lambda_sign.c    whose it is, and whether that is true
  *   lambda_keys.c    access keys and function URLs, as the controller tells them
  *   lambda_relay.c   control operations: passed on to a controller
  *   lambda_invoke.c  Invoke                lambda_stream.c  InvokeWithResponseStream
@@ -78,11 +79,6 @@ struct lambda_url_entry {
 void invoke_error(struct invoke *i, enum lambda_error e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void invoke_free(void *data);
-/* Verifies the signature over the whole body. False: answered. */
-bool invoke_verify(struct invoke *i);
-/* Whose request it says to be; also without a signature if that is allowed. False:
- * answered. */
-bool invoke_claim(struct invoke *i);
 int invoke_hold(struct invoke *i, struct buf *b, const char *data, size_t len);
 void invoke_add_header(struct invoke *i, struct http_str name, struct http_str value);
 /* Becomes a call with its body as the event. */
@@ -90,6 +86,13 @@ void invoke_call(struct invoke *i, const struct call_face *face);
 /* From now on the request's body is taken; then lambda_url_call(). */
 void lambda_collect_url(struct invoke *i);
 struct invoke *invoke_new(struct gateway *g, struct http_exchange *x);
+
+/* --- lambda_sign.c */
+/* Verifies the signature over the whole body. False: answered. */
+bool invoke_verify(struct invoke *i);
+/* Whose request it says to be; also without a signature if that is allowed. False:
+ * answered. */
+bool invoke_claim(struct invoke *i);
 
 /* --- lambda_keys.c */
 const struct lambda_key *lambda_key_find(const struct gateway *g, const char *id);

@@ -165,8 +165,9 @@ void requests_deliver(struct controller_core *c);
 bool requests_use_package(const struct controller_core *c, const char *digest);
 void requests_invariant(const struct controller_core *c);
 
-/* For requests_ask.c. A new request is nobody's until it is admitted (it is counted, and
- * its time begins) or enqueued (that, and it waits for its turn to change something). */
+/* For requests_ask.c and requests_layers.c. A new request is nobody's until it is
+ * admitted (it is counted, and its time begins) or enqueued (that, and it waits for its
+ * turn to change something). */
 struct core_request *core_request_new(const struct change_kind *kind, core_reply_cb cb,
                                       void *data); /* NULL: out of memory */
 void core_request_free(struct core_request *r);
@@ -176,6 +177,13 @@ void core_request_enqueue(struct controller_core *c, struct core_request *r);
 /* It is over, as r->cause and r->text say; who waits hears of it when the door is left.
  */
 void core_request_answer(struct controller_core *c, struct core_request *r);
+
+/* For the doors. */
+void request_reply_now(core_reply_cb cb, void *data, enum cause cause, const char *text,
+                       const char *field);
+/* What keeps any request from being taken up; false after it was answered. */
+bool request_may_ask(struct controller_core *c, core_reply_cb cb, void *data);
+bool request_name_ok(const char *name, const char *field, core_reply_cb cb, void *data);
 
 /* For changes.c: the request ends here. Returns -1, for its callers to return. */
 int request_refuse(struct core_request *r, enum cause cause, const char *fmt, ...)

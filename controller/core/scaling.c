@@ -1,16 +1,12 @@
 #include "controller/core/scaling.h"
 
-#include <math.h>
-
 #include "common/check.h"
-#include "controller/core/concurrency.h"
 #include "controller/core/core_private.h"
 #include "controller/core/journal.h"
-#include "controller/core/rollout.h"
 #include "controller/core/scaling_config.h"
+#include "controller/core/scaling_floor.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
-#include "controller/core/traffic.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
 #define EVENT_MS     30000 /* between two events of one movement */
@@ -36,54 +32,6 @@ static struct core_target *target_of(const struct core_load *l)
         t = target_next(l->f, t);
     }
     return t;
-}
-
-/* A candidate takes none yet: what it has is there to prove that it works. Nor does what
- * served before, though it may be called back. */
-static bool takes_calls(const struct core_target *t)
-{
-    const struct core_function *f = t->f;
-
-    return t == f->serving ||
-           (t != f->candidate &&
-            (rollout_share(f, t->number) > 0 || traffic_is_named(&f->record, t->number)));
-}
-
-static uint32_t cap(const struct core_target *t, uint32_t n)
-{
-    n = scaling_config_cap(&t->body->spec, n);
-    return t->most > 0 && n > t->most ? t->most : n;
-}
-
-/* Instances that are kept ready under one of the version's names. */
-static uint32_t provisioned(const struct core_target *t)
-{
-    uint32_t calls = concurrency_provisioned(&t->f->record, t->number);
-
-    return calls > 0 && t->body->spec.reuse
-               ? cap(t, concurrency_instances(&t->body->spec, calls))
-               : 0;
-}
-
-/* What the version has at rest. */
-static uint32_t floor_of(const struct core_target *t)
-{
-    const struct core_function *f = t->f;
-    uint32_t least, share, kept;
-
-    if (t->body == NULL) {
-        return 0;
-    }
-    least = scaling_config_floor(&t->body->spec, &f->core->options.autoscaler);
-    kept = provisioned(t);
-    if (t == f->serving || t == f->candidate) {
-        return max_u32(least, kept);
-    }
-    /* One that is rolled out has its share, and one at least; what is only named, none.
-     */
-    share = rollout_share(f, t->number);
-    least = (uint32_t)(((uint64_t)least * share + ALIAS_WHOLE - 1) / ALIAS_WHOLE);
-    return max_u32(share > 0 && least == 0 ? 1 : least, kept);
 }
 
 /* --- records ---------------------------------------------------------------------- */
@@ -161,14 +109,6 @@ static void rest(struct core_target *t)
     s->scaler = autoscaler_free(s->scaler);
 }
 
-static double least_of(const struct core_target *t,
-                       const struct autoscaler_config *config)
-{
-    return t == t->f->serving || t == t->f->candidate
-               ? fmax(config->min_scale, provisioned(t))
-               : floor_of(t);
-}
-
 /* 0 or -ENOMEM: the next report tries again. n: instances that it begins with. */
 static int wake(struct core_target *t, uint32_t n)
 {
@@ -178,7 +118,7 @@ static int wake(struct core_target *t, uint32_t n)
     int rc;
 
     scaling_config(&t->body->spec, &c->options.autoscaler, &config);
-    config.min_scale = least_of(t, &config);
+    config.min_scale = scaling_least(t, &config);
     rc = autoscaler_new(&s->scaler, &config, core_now_ms(c), n);
     if (rc == 0) {
         c->scaling.scaled++;
@@ -222,8 +162,8 @@ static enum scaling_reason reason_of(const struct core_target *t,
     case AUTOSCALER_BASIS_QUEUE:
         return SCALING_QUEUE;
     default:
-        return d->desired == floor_of(t) && d->stable_wanted == 0 ? SCALING_REST
-                                                                  : SCALING_STABLE;
+        return d->desired == scaling_floor(t) && d->stable_wanted == 0 ? SCALING_REST
+                                                                       : SCALING_STABLE;
     }
 }
 
@@ -239,7 +179,7 @@ static void decide(struct core_target *t)
     s->panicking = d.panicking;
     set_desired(t, d.desired, reason_of(t, &d), &d);
     if (d.valid && s->in_flight + s->queued == 0 && d.stable_value <= 0 && !d.panicking &&
-        d.desired == floor_of(t)) {
+        d.desired == scaling_floor(t)) {
         rest(t);
     } else {
         alarms_set(&c->alarms, &s->tick, core_now_ms(c) + AUTOSCALER_TICK_MS);
@@ -253,7 +193,7 @@ static void tick(struct controller_core *c, struct alarm *a)
 
     (void)observe(t); /* what nodes said last still stands */
     decide(t);
-    if (s->scaler != NULL && takes_calls(t) && scaling_warm(t) != s->placed) {
+    if (s->scaler != NULL && scaling_takes_calls(t) && scaling_warm(t) != s->placed) {
         scheduler_touch(c, t->f); /* squeezed, or no more */
     }
 }
@@ -265,7 +205,7 @@ static void look(struct core_target *t)
     bool woke = false;
 
     if (s->scaler == NULL) {
-        if (s->in_flight + s->queued == 0 || !takes_calls(t) || t->body == NULL ||
+        if (s->in_flight + s->queued == 0 || !scaling_takes_calls(t) || t->body == NULL ||
             !core_placing(t->f->core) || wake(t, 0) < 0) {
             return;
         }
@@ -323,7 +263,7 @@ static struct added added_by(const struct core_load *l, const struct version_loa
 /* Load that came and went between two reports, but is no single short call. */
 static bool wakes(const struct core_target *t, const struct added *a, uint64_t now_ms)
 {
-    return t->body != NULL && t->scaling.scaler == NULL && takes_calls(t) &&
+    return t->body != NULL && t->scaling.scaler == NULL && scaling_takes_calls(t) &&
            core_placing(t->f->core) &&
            (t->body->spec.metric == SPEC_METRIC_RPS
                 ? a->begun > 0
@@ -421,8 +361,8 @@ static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
     struct scaling *s = &t->scaling;
 
     s->counted = true;
-    n = cap(t, n);
-    if (!t->body->spec.reuse || n <= max_u32(1, floor_of(t)) || s->scaler != NULL) {
+    n = scaling_cap(t, n);
+    if (!t->body->spec.reuse || n <= max_u32(1, scaling_floor(t)) || s->scaler != NULL) {
         return;
     }
     if (wake(t, n) == 0) {
@@ -470,7 +410,7 @@ static void follow_calls(struct core_target *t)
 
     if (t->scaling.scaler != NULL) { /* its part may have changed */
         scaling_config(&t->body->spec, &t->f->core->options.autoscaler, &config);
-        autoscaler_set_min_scale(t->scaling.scaler, least_of(t, &config));
+        autoscaler_set_min_scale(t->scaling.scaler, scaling_least(t, &config));
     }
     if (!t->scaling.counted) {
         begin(t, adopted(t), SCALING_ADOPTED);
@@ -479,7 +419,7 @@ static void follow_calls(struct core_target *t)
         look(t);
     }
     if (t->scaling.scaler == NULL) {
-        set_desired(t, floor_of(t), SCALING_REST, NULL);
+        set_desired(t, scaling_floor(t), SCALING_REST, NULL);
     }
 }
 
@@ -488,7 +428,7 @@ void scaling_follow(struct controller_core *c, struct core_function *f)
     struct core_target *t;
 
     for (t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
-        if (t->body != NULL && takes_calls(t)) {
+        if (t->body != NULL && scaling_takes_calls(t)) {
             follow_calls(t);
         } else if (t != f->candidate) {
             follow_none(t);
@@ -513,7 +453,7 @@ uint32_t scaling_warm(const struct core_target *t)
 {
     const struct controller_core *c = t->f->core;
     const struct function_spec *spec = &t->body->spec;
-    uint32_t n = cap(t, t->scaling.desired), least = floor_of(t);
+    uint32_t n = scaling_cap(t, t->scaling.desired), least = scaling_floor(t);
     bool last =
         n == 1 && least == 0 && !scaling_config_retains(spec, &c->options.autoscaler);
 
@@ -543,7 +483,7 @@ void scaling_squeeze(struct controller_core *c)
 void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
 {
     bool news = missing > 0 && t->scaling.no_room == 0;
-    uint32_t least = floor_of(t);
+    uint32_t least = scaling_floor(t);
 
     t->scaling.placed = warm;
     t->scaling.no_room = count_of(missing);
