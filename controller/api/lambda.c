@@ -170,6 +170,17 @@ static bool names_function(enum lambda_op op)
     }
 }
 
+bool lambda_account_check(struct lambda *l)
+{
+    if (l->ref.account[0] == '\0' ||
+        strcmp(l->ref.account, l->r->api->options.lambda_account) == 0) {
+        return true;
+    }
+    lambda_fail(l, LAMBDA_E_DENIED, "The account %s is not this cluster's, which is %s.",
+                l->ref.account, l->r->api->options.lambda_account);
+    return false;
+}
+
 static bool read_function(struct lambda *l)
 {
     bool tags = l->path.op == LAMBDA_ListTags || l->path.op == LAMBDA_TagResource ||
@@ -186,11 +197,7 @@ static bool read_function(struct lambda *l)
                          LAMBDA_NAME_PATTERN);
         return lambda_checks_end(&c, l);
     }
-    if (l->ref.account[0] != '\0' &&
-        strcmp(l->ref.account, l->r->api->options.lambda_account) != 0) {
-        lambda_fail(l, LAMBDA_E_DENIED,
-                    "The account %s is not this cluster's, which is %s.", l->ref.account,
-                    l->r->api->options.lambda_account);
+    if (!lambda_account_check(l)) {
         return false;
     }
     qualifier = lambda_query(l, "Qualifier");

@@ -192,6 +192,9 @@ static bool read_name(struct lambda *l)
                          LAMBDA_NAME_PATTERN);
         return lambda_checks_end(&c, l);
     }
+    if (!lambda_account_check(l)) {
+        return false;
+    }
     if (lambda_name_to_native(l->native, l->ref.name) < 0) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
                     "The function name %s is too long here: capitals, '_' and '-' count "

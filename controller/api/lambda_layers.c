@@ -36,10 +36,7 @@ static bool read_layer(struct lambda *l, const char *text, uint64_t *ret_version
         return refuse_name(l, text, "layerName",
                            "(" LAYER_ARN_PATTERN ")|[a-zA-Z0-9-_]+");
     }
-    if (!is_ours(l, &l->ref)) {
-        lambda_fail(l, LAMBDA_E_DENIED,
-                    "The account %s is not this cluster's, which is %s.", l->ref.account,
-                    l->r->api->options.lambda_account);
+    if (!lambda_account_check(l)) {
         return false;
     }
     if (lambda_name_to_native(l->native, l->ref.name) < 0) {

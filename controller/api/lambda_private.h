@@ -123,6 +123,8 @@ void lambda_reply_page(struct lambda *l, const char *member, json_t *items,
 json_t *lambda_get(struct lambda *l);
 /* The same of operations that know no qualifier but $LATEST. */
 json_t *lambda_get_latest(struct lambda *l);
+/* Whether what was named is of the cluster's account; false: answered. */
+bool lambda_account_check(struct lambda *l);
 /* A version's configuration, from its native view. The qualifier by which it was asked
  * for stands in its ARN; with "" or $LATEST it is the function's. NULL: out of memory. */
 json_t *lambda_configuration(const struct lambda *l, const json_t *function,

@@ -11,8 +11,9 @@
 static const char *const auth_types[] = {"NONE", "AWS_IAM", NULL};
 static const char *const invoke_modes[] = {"BUFFERED", "RESPONSE_STREAM", NULL};
 
-#define URLS_BYTES_MAX (60 * 1024) /* of a function: nodes are told all in one message \
-                                    */
+#define URLS_BYTES_MAX                                              \
+    (60 * 1024) /* of a function: nodes are told all in one message \
+                 */
 
 /* A function has one URL, and each of its aliases may have one. */
 static const json_t *url_of(const struct lambda *l, const json_t *function)

@@ -41,19 +41,21 @@ def create(aws, name, code, *more):
 
 
 @pytest.fixture
-def f(aws, zips):
+def f(aws):
     """A function whose versions 1 and 2 are published; its latest one is not."""
-    create(aws, "Ver_1", zips("red"), "--environment", "Variables={COLOUR=red}")
-    aws.cli("wait", "function-active-v2", "--function-name", "Ver_1")
-    aws.json("publish-version", "--function-name", "Ver_1")
+    base = "/2015-03-31/functions/Ver_1"
+    assert aws.create("Ver_1", Environment={"Variables": {"COLOUR": "red"}}).status == 201
+    aws.wait_active("Ver_1")
+    assert aws.request("POST", base + "/versions", b"{}").status == 201
     for colour in ("green", "blue"):
-        aws.cli("update-function-configuration", "--function-name", "Ver_1", "--environment",
-                f"Variables={{COLOUR={colour}}}")
-        aws.cli("wait", "function-updated-v2", "--function-name", "Ver_1")
+        change = json.dumps({"Environment": {"Variables": {"COLOUR": colour}}}).encode()
+        assert aws.request("PUT", base + "/configuration", change).status == 200
+        aws.wait_active("Ver_1")
         if colour == "green":
-            aws.json("publish-version", "--function-name", "Ver_1", "--description", "the green one")
+            described = aws.request("POST", base + "/versions", b'{"Description":"the green one"}')
+            assert described.json()["Version"] == "2"
     yield "Ver_1"
-    aws.cli("delete-function", "--function-name", "Ver_1", check=False)
+    aws.request("DELETE", base)
 
 
 def failure(reply):
@@ -309,6 +311,60 @@ def test_qualified_settings(aws, f):
     aws.cli("create-alias", "--function-name", f, "--name", "live", "--function-version", "2")
     assert aws.cli("get-policy", "--function-name", f, "--qualifier", "live", check=False).returncode == 254
     wait_for("the URL to be gone", lambda: aws.request("GET", path, sign=False).status == 404)
+
+
+FORMS = ["{}", "000000000000:function:{}", "function:{}", "arn:aws:lambda:us-east-1:000000000000:function:{}"]
+
+
+# However a function is named, its operations know it; with a qualifier, in the name or beside it.
+@pytest.mark.parametrize("form", FORMS)
+def test_names_everywhere(aws, f, form):
+    name = form.format(f)
+    path = name.replace(":", "%3A")
+
+    def status(method, target, body=None):
+        return aws.request(method, target, json.dumps(body).encode() if body is not None else b"").status
+
+    old = "/2015-03-31/functions/" + path
+    assert status("GET", old) == status("GET", old + "%3A1") == status("GET", old + "?Qualifier=1") == 200
+    assert status("GET", old + "%3A1?Qualifier=2") == 400
+    assert status("GET", old + "%3A9") == status("GET", old + "?Qualifier=nosuch") == 404
+    assert status("GET", old + "/versions") == status("GET", old + "/aliases") == 200
+    assert status("POST", old + "/aliases", {"Name": "live", "FunctionVersion": "1"}) == 201
+    assert status("GET", old + "%3Alive/configuration") == status("GET", old + "/aliases/live") == 200
+    assert status("GET", f"/2019-09-30/functions/{path}/concurrency") == 200
+    assert status("GET", f"/2019-09-25/functions/{path}/event-invoke-config/list") == 200
+    assert status("GET", f"/2021-10-31/functions/{path}/urls") == 200
+    assert status("GET", f"/2019-09-30/functions/{path}/provisioned-concurrency?List=ALL") == 200
+    assert status("DELETE", old + "/aliases/live") == 204
+    # What is the function's own knows no qualifier.
+    assert status("PUT", f"/2017-10-31/functions/{path}%3A1/concurrency", {"ReservedConcurrentExecutions": 1}) == 400
+    assert status("PUT", old + "%3A1/configuration", {"Timeout": 3}) == 400
+
+
+# What is made natively is there for AWS's tools, and the other way round.
+def test_one_registry(dev, aws, package, tmp_path):
+    source = package("n", {"bootstrap": BOOTSTRAP})
+    dev.deploy(source, "n", "--runtime", "provided", "-e", "COLOUR=red")
+    dev.mayfly("publish", "n")
+    dev.deploy(source, "n", "--runtime", "provided", "-e", "COLOUR=green")
+    dev.mayfly("alias", "set", "n", "live", "v1=75,v2=25")
+    alias = aws.json("get-alias", "--function-name", "n", "--name", "live")
+    assert alias["FunctionVersion"] == "1"
+    assert alias["RoutingConfig"]["AdditionalVersionWeights"] == {"$LATEST": 0.25}
+    assert aws.json("publish-version", "--function-name", "n")["Version"] == "2"
+    assert aws.json("get-alias", "--function-name", "n", "--name", "live")["RoutingConfig"] == {
+        "AdditionalVersionWeights": {"2": 0.25}}
+    aws.cli("create-alias", "--function-name", "n", "--name", "beta", "--function-version", "2")
+    assert "beta" in dev.mayfly("alias", "list", "n").stdout
+    (tmp_path / "l.zip").write_bytes(zipped({"a": "b"}))
+    aws.cli("publish-layer-version", "--layer-name", "Lay_er", "--zip-file", f"fileb://{tmp_path}/l.zip")
+    assert "l---lay-0er" in dev.mayfly("layer", "list").stdout
+    aws.cli("delete-layer-version", "--layer-name", "Lay_er", "--version-number", "1")
+    aws.cli("put-function-concurrency", "--function-name", "n", "--reserved-concurrent-executions", "2")
+    grants = dev.json("describe", "n")["grants"]
+    assert {g["version"]: g["max"] for g in grants} == {1: 2, 2: 2} and sum(g["reserved"] for g in grants) == 2
+    dev.mayfly("delete", "n")
 
 
 # A layer's whole life, and a function that has it at /opt.
