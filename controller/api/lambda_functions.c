@@ -66,10 +66,17 @@ const json_t *lambda_attribute(const json_t *function, const char *what,
                            lambda_attribute_of(what, qualifier, name));
 }
 
+static bool wants_publish(const struct lambda *l)
+{
+    return (l->path.op == LAMBDA_CreateFunction ||
+            l->path.op == LAMBDA_UpdateFunctionCode) &&
+           json_is_true(json_object_get(l->json, "Publish"));
+}
+
 void lambda_put(struct lambda *l)
 {
     l->r->asked_core = true;
-    if (json_is_true(json_object_get(l->json, "Publish"))) {
+    if (wants_publish(l)) {
         controller_core_put_published(l->r->api->core, l->namespace_, l->native, &l->spec,
                                       &l->package, NULL, l->if_revision,
                                       lambda_was_changed, l->r);
@@ -137,7 +144,7 @@ static void reply_published(struct lambda *l, bool qualified)
 
 static void reply_changed(struct lambda *l)
 {
-    if (json_is_true(json_object_get(l->json, "Publish"))) {
+    if (wants_publish(l)) {
         reply_published(l, true);
     } else {
         reply_configuration(l);
@@ -148,7 +155,7 @@ static void reply_changed(struct lambda *l)
 
 static void created_with_tags(struct lambda *l)
 {
-    if (json_is_true(json_object_get(l->json, "Publish"))) {
+    if (wants_publish(l)) {
         l->number = 1; /* the tags were not the last change of a version */
         reply_published(l, false);
     } else {

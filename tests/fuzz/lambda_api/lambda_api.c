@@ -13,32 +13,35 @@
 
 #define PARAMS LAMBDA_PARAMS_MAX
 
-static lambda_handler *const handlers[] = {
-    lambda_create_function,
-    lambda_update_configuration,
-    lambda_publish_version,
-    lambda_list_versions,
-    lambda_list_functions,
-    lambda_create_alias,
-    lambda_update_alias,
-    lambda_list_aliases,
-    lambda_delete_alias,
-    lambda_put_concurrency,
-    lambda_put_provisioned,
-    lambda_get_provisioned,
-    lambda_tag,
-    lambda_put_event_invoke,
-    lambda_list_event_invoke,
-    lambda_add_permission,
-    lambda_get_policy,
-    lambda_publish_layer,
-    lambda_list_layers,
-    lambda_list_layer_versions,
-    lambda_add_layer_permission,
-    lambda_get_layer_policy,
-    lambda_remove_layer_permission,
-    lambda_delete_function,
-    lambda_account_settings,
+static const struct {
+    lambda_handler *handler;
+    enum lambda_op op;
+} operations[] = {
+    {lambda_create_function, LAMBDA_CreateFunction},
+    {lambda_update_configuration, LAMBDA_UpdateFunctionConfiguration},
+    {lambda_publish_version, LAMBDA_PublishVersion},
+    {lambda_list_versions, LAMBDA_ListVersionsByFunction},
+    {lambda_list_functions, LAMBDA_ListFunctions},
+    {lambda_create_alias, LAMBDA_CreateAlias},
+    {lambda_update_alias, LAMBDA_UpdateAlias},
+    {lambda_list_aliases, LAMBDA_ListAliases},
+    {lambda_delete_alias, LAMBDA_DeleteAlias},
+    {lambda_put_concurrency, LAMBDA_PutFunctionConcurrency},
+    {lambda_put_provisioned, LAMBDA_PutProvisionedConcurrencyConfig},
+    {lambda_get_provisioned, LAMBDA_GetProvisionedConcurrencyConfig},
+    {lambda_tag, LAMBDA_TagResource},
+    {lambda_put_event_invoke, LAMBDA_PutFunctionEventInvokeConfig},
+    {lambda_list_event_invoke, LAMBDA_ListFunctionEventInvokeConfigs},
+    {lambda_add_permission, LAMBDA_AddPermission},
+    {lambda_get_policy, LAMBDA_GetPolicy},
+    {lambda_publish_layer, LAMBDA_PublishLayerVersion},
+    {lambda_list_layers, LAMBDA_ListLayers},
+    {lambda_list_layer_versions, LAMBDA_ListLayerVersions},
+    {lambda_add_layer_permission, LAMBDA_AddLayerVersionPermission},
+    {lambda_get_layer_policy, LAMBDA_GetLayerVersionPolicy},
+    {lambda_remove_layer_permission, LAMBDA_RemoveLayerVersionPermission},
+    {lambda_delete_function, LAMBDA_DeleteFunction},
+    {lambda_account_settings, LAMBDA_GetAccountSettings},
 };
 
 static void cluster_open(struct world *w, struct store_model *s)
@@ -145,10 +148,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct lambda l = {.r = &r, .namespace_ = "default", .region = "us-east-1"};
     char *path, *query;
     struct error err;
+    size_t at_op;
 
     if (size < 1) {
         return 0;
     }
+    at_op = data[0] % (sizeof(operations) / sizeof(operations[0]));
     path = take_line(&at, &len);
     query = take_line(&at, &len);
     if (input_json(at, len, true, &l.json, &err) == 0) {
@@ -158,7 +163,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         r.state = &l;
         set_path(&l, path);
         set_query(&l, query);
-        run(&w, handlers[data[0] % (sizeof(handlers) / sizeof(handlers[0]))], &l);
+        l.path.op = operations[at_op].op;
+        run(&w, operations[at_op].handler, &l);
         if (l.has_spec) {
             function_spec_free(&l.spec);
         }
