@@ -24,9 +24,9 @@ static void serves_events(void **state)
                  "\"AWS_REGION\": \"us-east-1\"",
                  "\"AWS_LAMBDA_FUNCTION_NAME\": \"tried\"",
                  "\"AWS_LAMBDA_FUNCTION_MEMORY_SIZE\": \"64\"",
-                 "\"AWS_LAMBDA_FUNCTION_VERSION\": \"$LATEST\"", "\"_HANDLER\": \"bootstrap\"",
-                 "\"LAMBDA_TASK_ROOT\": \"/var/task\"", "\"event\": \"event \\\"x\\\"\"",
-                 NULL};
+                 "\"AWS_LAMBDA_FUNCTION_VERSION\": \"$LATEST\"",
+                 "\"_HANDLER\": \"bootstrap\"", "\"LAMBDA_TASK_ROOT\": \"/var/task\"",
+                 "\"event\": \"event \\\"x\\\"\"", NULL};
          *want != NULL; want++) {
         if (strstr(c.body.data, *want) == NULL) {
             print_error("%s is not in\n%s\n", *want, c.body.data);

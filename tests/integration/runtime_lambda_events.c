@@ -146,7 +146,8 @@ static void reports_calls(void **state)
     (void)state;
 
     bench_call_do(&bench, &instance, &c, "once");
-    (void)snprintf(line, sizeof(line), "system START RequestId: %s Version: $LATEST\n", c.id);
+    (void)snprintf(line, sizeof(line), "system START RequestId: %s Version: $LATEST\n",
+                   c.id);
     bench_log_has(&bench, line);
     (void)snprintf(line, sizeof(line), "system END RequestId: %s\n", c.id);
     bench_log_has(&bench, line);
