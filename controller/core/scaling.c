@@ -2,14 +2,13 @@
 
 #include "common/check.h"
 #include "controller/core/core_private.h"
-#include "controller/core/journal.h"
 #include "controller/core/scaling_config.h"
+#include "controller/core/scaling_desired.h"
 #include "controller/core/scaling_floor.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
-#define EVENT_MS     30000 /* between two events of one movement */
 #define BEAT_MS      1000  /* agents report what changed in this time */
 #define SQUEEZE_MS   10000
 #define AWAY_MS      2000 /* heard of before that: nothing changed, until just now */
@@ -32,68 +31,6 @@ static struct core_target *target_of(const struct core_load *l)
         t = target_next(l->f, t);
     }
     return t;
-}
-
-/* --- records ---------------------------------------------------------------------- */
-
-static void note(struct core_target *t, uint32_t to, enum scaling_reason reason,
-                 const struct autoscaler_decision *d)
-{
-    const struct controller_core *c = t->f->core;
-    struct scaling *s = &t->scaling;
-    struct scaling_record r = {.at_ms = core_now_ms(c),
-                               .wall_ms = c->io.wall_ms(c->io.ctx),
-                               .from = s->desired,
-                               .to = to,
-                               .reason = reason,
-                               .ready = count_of(s->ready),
-                               .queued = count_of(s->queued),
-                               .no_room = reason == SCALING_NO_ROOM ? s->no_room : 0};
-
-    if (d != NULL) {
-        r.metric = d->metric;
-        r.value = d->basis == AUTOSCALER_BASIS_PANIC ? d->panic_value : d->stable_value;
-        r.target = d->target;
-        r.panicking = d->panicking;
-        r.clamps = d->clamps;
-    }
-    scaling_records_add(&s->records, &r);
-}
-
-/* Steps of one movement are one event: there is room for some thousands in the cluster.
- */
-static void tell(struct core_target *t, uint32_t to, enum scaling_reason reason)
-{
-    struct controller_core *c = t->f->core;
-    struct scaling *s = &t->scaling;
-    bool up = to > s->desired;
-
-    if (up == s->told_up && s->told_ms != 0 && to != 0 &&
-        core_now_ms(c) - s->told_ms < EVENT_MS) {
-        return;
-    }
-    s->told_ms = core_now_ms(c) > 0 ? core_now_ms(c) : 1;
-    s->told_up = up;
-    journal_function(c, EVENT_SCALED, t->f, t->number,
-                     "scales from %u to %u instances: %s", s->desired, to,
-                     scaling_reason_text(reason));
-}
-
-static void set_desired(struct core_target *t, uint32_t to, enum scaling_reason reason,
-                        const struct autoscaler_decision *d)
-{
-    struct controller_core *c = t->f->core;
-    struct scaling *s = &t->scaling;
-
-    if (to == s->desired) {
-        return;
-    }
-    note(t, to, reason, d);
-    tell(t, to, reason);
-    *(to > s->desired ? &c->scaling.ups : &c->scaling.downs) += 1;
-    c->scaling.desired = c->scaling.desired - s->desired + to;
-    s->desired = to;
-    scheduler_touch(c, t->f);
 }
 
 /* --- deciding --------------------------------------------------------------------- */
@@ -177,7 +114,7 @@ static void decide(struct core_target *t)
     c->scaling.decisions++;
     c->scaling.panics += d.panicking && !s->panicking;
     s->panicking = d.panicking;
-    set_desired(t, d.desired, reason_of(t, &d), &d);
+    scaling_set_desired(t, d.desired, reason_of(t, &d), &d);
     if (d.valid && s->in_flight + s->queued == 0 && d.stable_value <= 0 && !d.panicking &&
         d.desired == scaling_floor(t)) {
         rest(t);
@@ -366,7 +303,7 @@ static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
         return;
     }
     if (wake(t, n) == 0) {
-        set_desired(t, n, reason, NULL);
+        scaling_set_desired(t, n, reason, NULL);
     }
 }
 
@@ -401,7 +338,7 @@ static uint32_t adopted(const struct core_target *t)
 static void follow_none(struct core_target *t)
 {
     rest(t);
-    set_desired(t, 0, SCALING_REST, NULL);
+    scaling_set_desired(t, 0, SCALING_REST, NULL);
 }
 
 static void follow_calls(struct core_target *t)
@@ -419,7 +356,7 @@ static void follow_calls(struct core_target *t)
         look(t);
     }
     if (t->scaling.scaler == NULL) {
-        set_desired(t, scaling_floor(t), SCALING_REST, NULL);
+        scaling_set_desired(t, scaling_floor(t), SCALING_REST, NULL);
     }
 }
 
@@ -488,7 +425,7 @@ void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
     t->scaling.placed = warm;
     t->scaling.no_room = count_of(missing);
     if (news) {
-        note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
+        scaling_note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
     }
     if (warm < missing + least) {
         scaling_squeeze(t->f->core); /* not even min-scale has room */
