@@ -319,6 +319,7 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
         .logs = a->logs,
         .packages_dir = packages,
         .region = a->config->region,
+        .account = a->config->lambda_account,
         .on_ready = agent_io_instance_ready,
         .on_failed = agent_io_instance_failed,
         .on_gone = agent_io_instance_gone,

@@ -31,6 +31,7 @@ static void instance_start(void *ctx, struct instance *in)
         .namespace_ = function_namespace(f),
         .name = function_name(f),
         .version = version_number(in->version),
+        .published = version_published(in->version),
         .namespace_index = function_namespace_index(f),
         .spec = version_spec(in->version),
         .package = version_package(in->version),

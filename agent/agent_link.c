@@ -140,10 +140,10 @@ static void on_function(struct agent *a, const Mayfly__V1__FunctionState *m)
     if (f.deleted) {
         agent_reports_retire(a, f.namespace_, f.name, NULL, 0);
         agent_core_function_deleted(a->core, f.namespace_, f.name, f.revision);
-        gateway_function_url(a->gateway, f.namespace_, f.name, NULL);
+        gateway_function_urls(a->gateway, f.namespace_, f.name, NULL);
     } else {
         agent_reports_retire(a, f.namespace_, f.name, f.versions, f.n_versions);
-        gateway_function_url(a->gateway, f.namespace_, f.name, f.url);
+        gateway_function_urls(a->gateway, f.namespace_, f.name, f.urls);
         if (agent_core_function(a->core, &f) < 0) {
             (void)error_set(&err, -1, "out of memory");
             refuse("function", f.name, &err);

@@ -25,6 +25,11 @@ extern const struct archive_limits archive_limits_default;
 int archive_verify(const char *path, enum spec_format format, const char *file_name,
                    const struct archive_limits *limits, struct error *err);
 
+/* What an archive that was verified takes unpacked: of a zip as its directory says,
+ * without reading all of it; of a tar at least the archive's own size. */
+int archive_unpacked(const char *path, enum spec_format format, uint64_t *ret_bytes,
+                     struct error *err);
+
 /* Unpacks into `dest`, which must not exist; it is made as dest.tmp-PID-RANDOM, fsynced
  * and renamed: dest is whole or absent. Blocking: run it on a worker thread.
  * SPEC_FORMAT_FILE puts one executable file file_name there.

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "common/archive.h"
 #include "common/cleanup.h"
 
 #define IO_SIZE (64 * 1024)
@@ -223,24 +224,83 @@ static int check_zip(const unsigned char *zip, size_t size, uint32_t entries_max
     return check_directory(zip + offset, eocd, n, spans, err);
 }
 
-int archive_check_zip(const char *path, uint32_t entries_max, struct error *err)
+/* The file, read-only in memory; *ret NULL: it is empty. */
+static int map_file(const char *path, void **ret, size_t *ret_size, struct error *err)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
-    void *map;
-    int rc;
 
+    *ret = NULL;
+    *ret_size = 0;
     if (fd < 0 || fstat(fd, &st) < 0) {
         return error_set_errno(err, -errno, "open %s", path);
     }
-    if (st.st_size < EOCD_SIZE) {
-        return error_set(err, -EBADMSG, "the zip is truncated");
+    if (st.st_size == 0) {
+        return 0;
     }
-    map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED) {
+    *ret = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (*ret == MAP_FAILED) {
+        *ret = NULL;
         return error_set_errno(err, -errno, "map %s", path);
     }
-    rc = check_zip(map, (size_t)st.st_size, entries_max, err);
-    (void)munmap(map, (size_t)st.st_size);
+    *ret_size = (size_t)st.st_size;
+    return 0;
+}
+
+int archive_check_zip(const char *path, uint32_t entries_max, struct error *err)
+{
+    void *map;
+    size_t size;
+    int rc = map_file(path, &map, &size, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = size < EOCD_SIZE ? error_set(err, -EBADMSG, "the zip is truncated")
+                          : check_zip(map, size, entries_max, err);
+    if (map != NULL) {
+        (void)munmap(map, size);
+    }
     return rc;
+}
+
+/* Of a zip that was checked: what is not as it was ends the sum. */
+static uint64_t sum_directory(const unsigned char *zip, size_t size)
+{
+    const unsigned char *eocd = size >= EOCD_SIZE ? end_record(zip, size) : NULL;
+    const unsigned char *at = zip;
+    uint64_t sum = 0;
+
+    if (eocd == NULL || u32(eocd + 16) > (size_t)(eocd - zip)) {
+        return 0;
+    }
+    at += u32(eocd + 16);
+    while ((size_t)(eocd - at) >= CENTRAL_SIZE && u32(at) == CENTRAL_MAGIC) {
+        size_t len = CENTRAL_SIZE + (size_t)u16(at + 28) + u16(at + 30) + u16(at + 32);
+
+        sum += u32(at + 24);
+        if ((size_t)(eocd - at) < len) {
+            break;
+        }
+        at += len;
+    }
+    return sum;
+}
+
+int archive_unpacked(const char *path, enum spec_format format, uint64_t *ret_bytes,
+                     struct error *err)
+{
+    void *map;
+    size_t size;
+    int rc = map_file(path, &map, &size, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    *ret_bytes =
+        format == SPEC_FORMAT_ZIP && map != NULL ? sum_directory(map, size) : size;
+    if (map != NULL) {
+        (void)munmap(map, size);
+    }
+    return 0;
 }

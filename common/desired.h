@@ -53,7 +53,8 @@ struct function_state {
     uint64_t serving; /* number of the version that takes the calls; 0: none yet */
     /* Serving, candidate and all that may be named; others are retired. */
     const struct version_state *versions;
-    const char *url; /* JSON of its URL's configuration; NULL: it has no URL */
+    bool stopped;     /* takes no calls: its reserved concurrency is 0 */
+    const char *urls; /* JSON: a list of its URLs' configurations; NULL: it has none */
     size_t n_versions;
     const struct alias_state *aliases;
     size_t n_aliases;

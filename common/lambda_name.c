@@ -114,6 +114,64 @@ void lambda_arn(char ret[LAMBDA_ARN_SIZE], const char *region, const char *accou
                    name, qualified ? ":" : "", qualified ? qualifier : "");
 }
 
+/* --- layers ----------------------------------------------------------------------- */
+
+static int read_version(uint64_t *ret, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len > 15 || strspn(text, DIGITS) != len) {
+        return -EINVAL;
+    }
+    *ret = strtoull(text, NULL, 10);
+    return *ret > 0 ? 0 : -EINVAL;
+}
+
+int lambda_layer_parse(struct lambda_ref *ret, uint64_t *ret_version, const char *text)
+{
+    char copy[LAMBDA_REF_MAX + 1], *parts[PARTS_MAX];
+    struct lambda_ref r = {.name = ""};
+    uint64_t version = 0;
+    size_t n;
+
+    if (strlen(text) > LAMBDA_REF_MAX) {
+        return -EINVAL;
+    }
+    memcpy(copy, text, strlen(text) + 1);
+    n = split(copy, parts);
+    if (n == 7 || n == 8) {
+        if (strcmp(parts[0], "arn") != 0 || strncmp(parts[1], "aws", 3) != 0 ||
+            strcmp(parts[2], "lambda") != 0 || !is_region(parts[3]) ||
+            !is_account(parts[4]) || strcmp(parts[5], "layer") != 0 ||
+            (n == 8 && read_version(&version, parts[7]) < 0)) {
+            return -EINVAL;
+        }
+        (void)stpcpy(r.region, parts[3]);
+        (void)stpcpy(r.account, parts[4]);
+    } else if (n != 1) {
+        return -EINVAL;
+    }
+    if (!lambda_name_valid(parts[n == 1 ? 0 : 6])) {
+        return -EINVAL;
+    }
+    (void)stpcpy(r.name, parts[n == 1 ? 0 : 6]);
+    *ret = r;
+    *ret_version = version;
+    return 0;
+}
+
+void lambda_layer_arn(char ret[LAMBDA_ARN_SIZE], const char *region, const char *account,
+                      const char *name, uint64_t version)
+{
+    int n = snprintf(ret, LAMBDA_ARN_SIZE, "arn:aws:lambda:%.32s:%.12s:layer:%.64s",
+                     region, account, name);
+
+    if (version > 0) {
+        (void)snprintf(ret + n, LAMBDA_ARN_SIZE - (size_t)n, ":%llu",
+                       (unsigned long long)version);
+    }
+}
+
 /* --- native names ----------------------------------------------------------------- */
 
 int lambda_name_to_native(char ret[SPEC_NAME_MAX + 1], const char *name)

@@ -50,4 +50,11 @@ void lambda_name_from_native(char ret[LAMBDA_NAME_MAX + 1], const char *native);
 void lambda_arn(char ret[LAMBDA_ARN_SIZE], const char *region, const char *account,
                 const char *name, const char *qualifier);
 
+/* A layer: "tools", an ARN "arn:aws:lambda:REGION:ACCOUNT:layer:tools", or (*ret_version
+ * not 0) one of its versions, "…:layer:tools:3". -EINVAL: none of these. */
+int lambda_layer_parse(struct lambda_ref *ret, uint64_t *ret_version, const char *text);
+/* version 0: of the layer itself. */
+void lambda_layer_arn(char ret[LAMBDA_ARN_SIZE], const char *region, const char *account,
+                      const char *name, uint64_t version);
+
 #endif /* COMMON_LAMBDA_NAME_H */

@@ -1,5 +1,7 @@
 /* AWS Lambda's HTTP paths: which operation a request is. Pure.
  *
+ * Two operations have the path of another one and a query: ListLayers is also
+ * GetLayerVersionByArn, GetProvisionedConcurrencyConfig also the list of them.
  * The dates in the paths differ from one operation to the next; a trailing slash makes no
  * difference; what stands for a function or an ARN is percent-decoded. */
 #ifndef COMMON_LAMBDA_PATH_H
@@ -63,7 +65,17 @@
     X(AddPermission, "POST", "/2015-03-31/functions/{}/policy", 201)                     \
     X(GetPolicy, "GET", "/2015-03-31/functions/{}/policy", 200)                          \
     X(RemovePermission, "DELETE", "/2015-03-31/functions/{}/policy/{}", 204)             \
-    X(GetAccountSettings, "GET", "/2016-08-19/account-settings", 200)
+    X(GetAccountSettings, "GET", "/2016-08-19/account-settings", 200)                    \
+    X(ListLayers, "GET", "/2018-10-31/layers", 200)                                      \
+    X(PublishLayerVersion, "POST", "/2018-10-31/layers/{}/versions", 201)                \
+    X(ListLayerVersions, "GET", "/2018-10-31/layers/{}/versions", 200)                   \
+    X(GetLayerVersion, "GET", "/2018-10-31/layers/{}/versions/{}", 200)                  \
+    X(DeleteLayerVersion, "DELETE", "/2018-10-31/layers/{}/versions/{}", 204)            \
+    X(AddLayerVersionPermission, "POST", "/2018-10-31/layers/{}/versions/{}/policy",     \
+      201)                                                                               \
+    X(GetLayerVersionPolicy, "GET", "/2018-10-31/layers/{}/versions/{}/policy", 200)     \
+    X(RemoveLayerVersionPermission, "DELETE",                                            \
+      "/2018-10-31/layers/{}/versions/{}/policy/{}", 204)
 
 enum lambda_op {
     LAMBDA_OP_NONE, /* no operation has this path, or not with this method */
@@ -73,7 +85,7 @@ enum lambda_op {
         LAMBDA_OP_COUNT
 };
 
-#define LAMBDA_PARAMS_MAX 2
+#define LAMBDA_PARAMS_MAX 3
 #define LAMBDA_PARAM_SIZE 512
 
 struct lambda_path {

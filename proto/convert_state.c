@@ -121,7 +121,8 @@ int convert_function_to_wire(Mayfly__V1__FunctionState *ret,
         convert_function_free(ret);
         return -ENOMEM;
     }
-    ret->url = text(from->url);
+    ret->urls = text(from->urls);
+    ret->stopped = from->stopped;
     if (from->n_versions == 0) {
         return 0;
     }
@@ -223,12 +224,13 @@ int convert_function_from_wire(struct function_state *ret,
     }
     ret->namespace_index = from->namespace_index;
     ret->serving = from->serving;
-    if (strlen(from->url) > URL_MAX) {
+    if (strlen(from->urls) > URL_MAX) {
         return error_set(err, -ERANGE,
-                         "function %s: its URL's configuration is over %d bytes",
+                         "function %s: its URLs' configurations are over %d bytes",
                          from->name, URL_MAX);
     }
-    ret->url = *from->url != '\0' ? from->url : NULL;
+    ret->urls = *from->urls != '\0' ? from->urls : NULL;
+    ret->stopped = from->stopped;
     if (from->n_versions > VERSIONS_MAX) {
         return error_set(err, -ERANGE, "function %s has too many versions", from->name);
     }

@@ -285,12 +285,15 @@ struct agent_core_counts { /* since its start */
 };
 struct agent_core_counts agent_core_counts(const struct agent_core *a);
 
+bool agent_core_has_alias(const struct agent_core *a, const char *namespace_,
+                          const char *name, const char *alias);
 bool agent_core_has_function(const struct agent_core *a, const char *namespace_,
                              const char *name);
 const char *function_namespace(const struct function *f);
 const char *function_name(const struct function *f);
 uint32_t function_namespace_index(const struct function *f);
 uint64_t version_number(const struct version *v);
+uint64_t version_published(const struct version *v); /* 0: it is not */
 struct function *version_function(const struct version *v);
 const struct function_spec *version_spec(const struct version *v);
 const struct package_ref *version_package(const struct version *v);

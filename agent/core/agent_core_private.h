@@ -221,6 +221,7 @@ struct function {
     uint64_t revision;
     uint64_t snapshot; /* the last that named it */
     bool deleted;
+    bool stopped;           /* new calls are refused */
     struct list versions;   /* wanted ones and those that drain; oldest first */
     struct version *target; /* takes the calls that name no version; NULL: none yet */
     /* What is reserved here; of it or beyond it in use; the rest that nobody else gets.

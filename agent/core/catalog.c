@@ -263,6 +263,7 @@ static void commit(struct function *f, const struct function_state *s, struct pl
     }
     f->revision = s->revision;
     f->namespace_index = s->namespace_index;
+    f->stopped = s->stopped;
     LIST_FOREACH(it, &f->versions)
     {
         struct version *v = container_of(it, struct version, link);
@@ -460,6 +461,11 @@ uint32_t function_namespace_index(const struct function *f)
 uint64_t version_number(const struct version *v)
 {
     return v->number;
+}
+
+uint64_t version_published(const struct version *v)
+{
+    return v->published;
 }
 
 struct function *version_function(const struct version *v)

@@ -108,3 +108,11 @@ uint64_t agent_core_published_as(const struct agent_core *a, const char *namespa
 
     return v != NULL ? v->published : 0;
 }
+
+bool agent_core_has_alias(const struct agent_core *a, const char *namespace_,
+                          const char *name, const char *alias)
+{
+    const struct function *f = catalog_find(a, namespace_, name);
+
+    return f != NULL && !f->deleted && catalog_alias(f, alias) != NULL;
+}

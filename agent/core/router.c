@@ -303,6 +303,12 @@ static void take(struct function *f, struct call *c, uint64_t picked)
                       f->name);
         return;
     }
+    if (f->stopped) {
+        router_reject(a, c, CAUSE_THROTTLED,
+                      "function %s/%s takes no calls: its reserved concurrency is 0",
+                      f->namespace_, f->name);
+        return;
+    }
     v = choose(f, c, picked, &wait);
     if (v != NULL && c->n_hops > 0 && a->now_us >= queue_end_us(v, c)) {
         router_give_up(v, c);

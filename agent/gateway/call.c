@@ -7,6 +7,7 @@
 
 #include "agent/gateway/gateway_private.h"
 #include "common/check.h"
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -77,6 +78,7 @@ void call_maybe_free(struct gateway_call *c)
     list_remove(&c->due);
     list_remove(&c->link);
     buf_free(&c->prefix);
+    buf_free(&c->log);
     if (c->face != NULL) {
         c->face->free(c->face_data);
     }
@@ -192,9 +194,17 @@ static void fail(struct gateway_call *c)
     } else if (c->replied) {
         http_exchange_abort(c->exchange);
     } else {
-        reply_error(c->exchange, c->gateway->node, c->request_id, c->cause, c->text,
-                    c->retry_after_s, c->dispatched_us > 0 ? &c->timing : NULL,
-                    c->trust == MARK_TRUSTED ? &c->said : NULL);
+        _cleanup_free_ char *tail = reply_tail(c);
+
+        reply_error(c->exchange, &(struct reply_error){
+                                     .node = c->gateway->node,
+                                     .request_id = c->request_id,
+                                     .text = c->text,
+                                     .cause = c->cause,
+                                     .retry_after_s = c->retry_after_s,
+                                     .timing = c->dispatched_us > 0 ? &c->timing : NULL,
+                                     .said = c->trust == MARK_TRUSTED ? &c->said : NULL,
+                                     .tail = tail});
     }
     log_failure(c);
     call_over(c, cause_name(c->cause));

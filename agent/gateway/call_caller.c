@@ -110,6 +110,16 @@ static void read_picked(struct gateway_call *c)
     c->picked = n;
 }
 
+/* What a caller of Lambda's API has told the other agent. */
+static void read_lambda(struct gateway_call *c)
+{
+    struct http_headers h = http_exchange_headers(c->exchange);
+    const struct http_header *arn = http_headers_find(h, HEADER_ARN);
+
+    c->tail = http_headers_find(h, HEADER_TAIL) != NULL;
+    c->arn = arn != NULL ? arn->value : HTTP_STR("");
+}
+
 static void read_mark(struct gateway_call *c)
 {
     struct http_exchange *x = c->exchange;
@@ -124,6 +134,7 @@ static void read_mark(struct gateway_call *c)
         memcpy(c->request_id, c->mark.request_id, sizeof(c->request_id));
         c->route.n = 1; /* another agent names the function whole */
         read_picked(c);
+        read_lambda(c);
     } else {
         random_uuid(c->request_id);
         c->mark = (struct mark){.left_ms = MARK_LEFT_NONE, .wait_ms = MARK_LEFT_NONE};
@@ -137,7 +148,9 @@ static void refuse(struct gateway *g, struct http_exchange *x, enum cause cause,
     char request_id[RANDOM_UUID_SIZE];
 
     random_uuid(request_id);
-    reply_error(x, g->node, request_id, cause, text, 0, NULL, NULL);
+    reply_error(
+        x, &(struct reply_error){
+               .node = g->node, .request_id = request_id, .text = text, .cause = cause});
 }
 
 static struct gateway_call *call_new(struct gateway *g, struct http_exchange *x)
@@ -177,6 +190,8 @@ int call_begin_as(struct gateway *g, struct http_exchange *x,
     (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
     c->face = input->face;
     c->face_data = input->data;
+    c->arn = http_str(input->arn);
+    c->tail = input->tail;
     c->method = input->method;
     c->query = HTTP_STR("");
     c->headers = input->headers;

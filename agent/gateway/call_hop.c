@@ -1,11 +1,14 @@
 /* A call on another agent: its gateway is asked in this one's place, and its answer,
  * which names the node, the timing and the cause already, is passed on as it is. */
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/gateway/gateway_private.h"
 #include "common/clock.h"
+
+#define LOG_BASE64_MAX (RUNTIME_LOG_TAIL * 4 / 3 + 8)
 
 /* --- the reply
  * -------------------------------------------------------------------------- */
@@ -43,6 +46,26 @@ static bool is_given_back(struct gateway_call *c, struct http_headers headers)
     return true;
 }
 
+/* The log's tail that the other agent gives, in a header or a trailer. */
+static void take_tail(struct gateway_call *c, struct http_headers from)
+{
+    const struct http_header *h = c->tail ? http_headers_find(from, HEADER_TAIL) : NULL;
+    unsigned char out[LOG_BASE64_MAX];
+    int n;
+
+    if (h == NULL || h->value.len == 0 || h->value.len >= sizeof(out)) {
+        return;
+    }
+    n = EVP_DecodeBlock(out, (const unsigned char *)h->value.at, (int)h->value.len);
+    for (size_t i = h->value.len; n > 0 && i > 0 && h->value.at[i - 1] == '='; i--) {
+        n--;
+    }
+    c->log.len = 0;
+    if (n > 0) {
+        (void)buf_append(&c->log, out, (size_t)n);
+    }
+}
+
 static void on_response(struct http_call *hop, int status, struct http_headers headers,
                         uint64_t content_length)
 {
@@ -57,6 +80,7 @@ static void on_response(struct http_call *hop, int status, struct http_headers h
         }
         return;
     }
+    take_tail(c, headers);
     if (c->face != NULL) {
         c->face->head(c, status, headers);
         c->replied = true;
@@ -92,6 +116,7 @@ static void on_end(struct http_call *hop, struct http_headers trailers)
 
     if (c->phase == PHASE_HOP && c->todo != TODO_FAIL && c->replied) {
         c->reply_whole = true;
+        take_tail(c, trailers);
         if (c->face != NULL) {
             c->face->end(c);
         } else {
@@ -272,6 +297,12 @@ static int start(struct gateway_call *c, struct http_client *client)
             (void)snprintf(picked, sizeof(picked), "%llu",
                            (unsigned long long)version_number(c->call.version));
             headers_add(&pass, HEADER_PICKED, picked);
+        }
+        if (c->arn.len > 0) {
+            pass.list[pass.n++] = (struct http_header){HTTP_STR(HEADER_ARN), c->arn};
+        }
+        if (c->tail) {
+            headers_add(&pass, HEADER_TAIL, "1");
         }
         rc = http_call_start(
             client, &c->hop, c->method, (struct http_str){target.data, target.len},

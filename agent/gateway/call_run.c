@@ -1,8 +1,10 @@
 /* A call on an instance of this node. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "agent/gateway/gateway_private.h"
 #include "common/clock.h"
+#include "common/lambda_name.h"
 
 /* --- the reply
  * -------------------------------------------------------------------------- */
@@ -62,6 +64,15 @@ static void on_drain(struct runtime_call *run)
     http_exchange_resume(c->exchange);
 }
 
+static void end_reply(struct gateway_call *c)
+{
+    if (c->face != NULL) {
+        c->face->end(c);
+    } else {
+        reply_end(c);
+    }
+}
+
 /* The caller has all of it. The call's slot is free when on_close comes; should that take
  * past the call's time, the core ends it. */
 static void on_replied(struct runtime_call *run)
@@ -71,7 +82,7 @@ static void on_replied(struct runtime_call *run)
     if (c->todo == TODO_FAIL || !c->replied) {
         return; /* on_close tells */
     }
-    (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
+    end_reply(c);
     call_over(c, "ok");
 }
 
@@ -94,11 +105,7 @@ static void on_close(struct runtime_call *run, enum cause cause, const char *tex
         return;
     }
     if (c->todo != TODO_FAIL && cause == c->reply_cause && c->replied) {
-        if (c->face != NULL) {
-            c->face->end(c);
-        } else {
-            (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
-        }
+        end_reply(c);
         call_over(c, cause == CAUSE_NONE ? "ok" : cause_name(cause));
         call_done(c, cause, cpu_us);
         return;
@@ -166,11 +173,18 @@ void call_run_start(struct gateway_call *c)
         .deadline_wall_ms = deadline_wall_ms(c),
     };
     struct headers pass;
+    char arn[LAMBDA_ARN_SIZE];
     int rc;
 
     if (!call_admit(c)) {
         return;
     }
+    if (c->arn.len > 0 && c->arn.len < sizeof(arn)) {
+        (void)snprintf(arn, sizeof(arn), "%.*s", (int)c->arn.len, c->arn.at);
+        r.invoked_arn = arn;
+    }
+    r.log = c->tail ? &c->log : NULL;
+    c->log.len = 0;
     rc = headers_pass(&pass, c->headers, HEADERS_TO_FUNCTION, 0);
     if (rc < 0) {
         call_fail_later(c, CAUSE_INTERNAL, "out of memory");

@@ -21,7 +21,7 @@ struct gateway_options {
     uint16_t port;      /* 0: a free one */
     const char *secret; /* the cluster's join token; NULL: there is none */
     struct metrics *metrics;
-    uint32_t upgrade_idle_ms; /* http_server.h; 0: its default */
+    uint32_t upgrade_idle_ms;   /* http_server.h; 0: its default */
     bool lambda_auth_off;       /* AWS's API takes requests without a signature */
     const char *lambda_account; /* in its ARNs */
     /* Another agent's gateway could not be connected to. May come from within the core's
@@ -47,10 +47,10 @@ size_t gateway_active(const struct gateway *g);
 void gateway_close(struct gateway *g, void (*on_closed)(void *data), void *data);
 
 /* What the controller tells. A key or URL that no message names between snapshot_begin
- * and _end is gone. config: JSON, or NULL. */
+ * and _end is gone. configs: JSON, a list; or NULL. */
 void gateway_key(struct gateway *g, const struct key_state *k);
-void gateway_function_url(struct gateway *g, const char *namespace_, const char *name,
-                          const char *config);
+void gateway_function_urls(struct gateway *g, const char *namespace_, const char *name,
+                           const char *configs);
 void gateway_snapshot(struct gateway *g, bool end);
 /* Where a controller's REST is: "http://host:8090". */
 void gateway_controller(struct gateway *g, const char *url);

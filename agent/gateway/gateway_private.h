@@ -67,6 +67,8 @@ struct call_face {
 struct call_input {
     const char *namespace_, *name;
     const char *qualifier; /* as of a path: an alias, a version's number, or "" */
+    const char *arn;       /* of the function as the caller named it; in `data` */
+    bool tail;             /* the log's tail is wanted */
     struct http_str method;
     struct http_headers headers; /* outlive the call: in `data` */
     struct buf *body;            /* taken over */
@@ -124,6 +126,10 @@ struct gateway_call {
     struct http_str query;
     struct http_headers headers;
     struct http_str upgrade; /* protocols that the caller would switch to, or empty */
+
+    struct http_str arn; /* as a caller of Lambda's API named it; len 0: it did not */
+    bool tail;           /* it wants the log's tail … */
+    struct buf log;      /* … which is this, once the call has ended */
 
     enum cause reply_cause; /* of a reply that tells of the function's own failure */
     enum cause cause;       /* TODO_FAIL's */
@@ -229,9 +235,20 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
 /* Head of another agent's reply. */
 int reply_relay(struct gateway_call *c, int status, struct http_headers headers,
                 uint64_t content_length);
-/* said: to the agent that forwarded the call; NULL: it comes from a client. */
-void reply_error(struct http_exchange *x, const char *node, const char *request_id,
-                 enum cause cause, const char *text, uint32_t retry_after_s,
-                 const struct timing *timing, const struct mark_reply *said);
+struct reply_error {
+    const char *node, *request_id, *text;
+    enum cause cause;
+    uint32_t retry_after_s;
+    const struct timing *timing;   /* NULL: it never ran */
+    const struct mark_reply *said; /* to the agent that forwarded the call; NULL: it comes
+                                      from a client */
+    const char *tail;              /* of the log, for that agent; or NULL */
+};
+void reply_error(struct http_exchange *x, const struct reply_error *e);
+/* The log's tail in base64, the caller's to free; NULL: it is not wanted, or there is
+ * none. */
+char *reply_tail(const struct gateway_call *c);
+/* Ends a reply that is passed on as it is. */
+void reply_end(struct gateway_call *c);
 
 #endif /* AGENT_GATEWAY_GATEWAY_PRIVATE_H */

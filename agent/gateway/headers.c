@@ -35,7 +35,8 @@ int headers_pass(struct headers *ret, struct http_headers from,
             stays = direction != HEADERS_BETWEEN_AGENTS ||
                     http_str_ieq(name, MARK_HEADER) ||
                     http_str_ieq(name, MARK_REPLY_HEADER) ||
-                    http_str_ieq(name, HEADER_PICKED);
+                    http_str_ieq(name, HEADER_PICKED) || http_str_ieq(name, HEADER_ARN) ||
+                    http_str_ieq(name, HEADER_TAIL);
         } else if (http_str_ieq(name, "Date") && direction != HEADERS_TO_FUNCTION) {
             stays = true; /* the server adds its own */
         }

@@ -17,6 +17,11 @@ struct headers {
  * beside a trusted mark. */
 #define HEADER_PICKED "X-Mayfly-Picked"
 
+/* Between agents, beside a trusted mark: how a caller of Lambda's API named the function,
+ * and that it wants the log's tail, which comes back in a header or trailer in base64. */
+#define HEADER_ARN  "X-Mayfly-Invoked-Arn"
+#define HEADER_TAIL "X-Mayfly-Log-Tail"
+
 enum headers_direction {
     HEADERS_TO_FUNCTION,   /* nothing that begins with X-Mayfly-: those are ours to say */
     HEADERS_FROM_FUNCTION, /* neither */

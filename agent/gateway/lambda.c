@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "agent/gateway/lambda_private.h"
-#include "common/clock.h"
-#include "common/http/http_signed.h"
+#include "common/hex.h"
 #include "common/log.h"
 
 /* --- errors ----------------------------------------------------------------------- */
@@ -36,68 +35,6 @@ void invoke_error(struct invoke *i, enum lambda_error e, const char *fmt, ...)
                               (struct http_headers){list, 3}, body != NULL ? body : "{}",
                               body != NULL ? strlen(body) : 2);
     free(body);
-}
-
-/* --- the signature ---------------------------------------------------------------- */
-
-bool invoke_claim(struct invoke *i)
-{
-    bool off = i->gateway->lambda.auth_off;
-    const struct lambda_key *k = NULL;
-    struct sigv4_header list[HTTP_SIGNED_HEADERS_MAX];
-    struct sigv4_request r;
-    char text[SIGV4_TEXT_MAX];
-    enum sigv4_outcome o;
-
-    http_signed_request(&r, list, i->exchange);
-    o = sigv4_claim(&i->claim, &r, text);
-    if (o == SIGV4_GOOD) {
-        (void)stpcpy(i->region, i->claim.region);
-        k = lambda_key_find(i->gateway, i->claim.key);
-    }
-    if (k != NULL) {
-        (void)stpcpy(i->namespace_, lambda_key_namespace(k));
-    } else if (!off && o != SIGV4_GOOD) {
-        invoke_error(i, lambda_error_of_signature(o), "%s", text);
-    } else if (!off && !i->gateway->informed) {
-        invoke_error(i, LAMBDA_E_UNAVAILABLE,
-                     "The node has started and does not know the "
-                     "access keys yet.");
-    } else if (!off) {
-        invoke_error(i, LAMBDA_E_CLIENT,
-                     "The security token included in the request is invalid.");
-    }
-    return k != NULL || off;
-}
-
-bool invoke_verify(struct invoke *i)
-{
-    const struct lambda_key *k = lambda_key_find(i->gateway, i->claim.key);
-    struct sigv4_header list[HTTP_SIGNED_HEADERS_MAX];
-    struct sigv4_request r;
-    char text[SIGV4_TEXT_MAX], hash[SIGV4_HASH_SIZE];
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    enum sigv4_outcome o;
-
-    if (i->gateway->lambda.auth_off) {
-        return true;
-    }
-    if (k == NULL) {
-        invoke_error(i, LAMBDA_E_CLIENT,
-                     "The security token included in the request is invalid.");
-        return false;
-    }
-    (void)EVP_DigestFinal_ex(i->hash, sum, NULL);
-    for (size_t n = 0; n < 32; n++) {
-        (void)snprintf(hash + 2 * n, 3, "%02x", sum[n]);
-    }
-    http_signed_request(&r, list, i->exchange);
-    o = sigv4_verify(&i->claim, &r, "lambda", lambda_key_secret(k), hash,
-                     clock_wall_ms() / 1000, text);
-    if (o != SIGV4_GOOD) {
-        invoke_error(i, lambda_error_of_signature(o), "%s", text);
-    }
-    return o == SIGV4_GOOD;
 }
 
 /* --- the request ------------------------------------------------------------------ */
@@ -159,6 +96,8 @@ void invoke_call(struct invoke *i, const struct call_face *face)
         .namespace_ = i->namespace_,
         .name = i->native,
         .qualifier = i->qualifier,
+        .arn = i->arn,
+        .tail = i->tail,
         .method = HTTP_STR("POST"),
         .headers = {i->headers, i->n_headers},
         .body = &i->body,
@@ -258,7 +197,10 @@ static void not_found(struct invoke *i)
 /* DryRun: it would be allowed, and the function is there. */
 static void dry_run(struct invoke *i)
 {
-    if (!agent_core_has_function(i->gateway->core, i->namespace_, i->native)) {
+    if (!agent_core_has_function(i->gateway->core, i->namespace_, i->native) ||
+        (i->qualifier[0] != '\0' && strspn(i->qualifier, "0123456789") == 0 &&
+         !agent_core_has_alias(i->gateway->core, i->namespace_, i->native,
+                               i->qualifier))) {
         not_found(i);
         return;
     }
@@ -368,12 +310,67 @@ static bool read_qualifier(struct invoke *i)
     return number > 0;
 }
 
+/* The value of a parameter, decoded: cut where it is too long, which no value that is
+ * good can be. False: it is not there. */
+static bool query_value(struct http_str query, const char *name, char *ret, size_t size)
+{
+    size_t name_len = strlen(name), n = 0;
+
+    for (size_t at = 0; at < query.len;) {
+        const char *amp = memchr(query.at + at, '&', query.len - at);
+        size_t end = amp != NULL ? (size_t)(amp - query.at) : query.len;
+        size_t from = at + name_len + 1;
+
+        if (from <= end && memcmp(query.at + at, name, name_len) == 0 &&
+            query.at[from - 1] == '=') {
+            for (; from < end && n + 1 < size; from++, n++) {
+                int high = query.at[from] == '%' && from + 2 < end
+                               ? hex_digit(query.at[from + 1])
+                               : -1;
+                int low = high >= 0 ? hex_digit(query.at[from + 2]) : -1;
+
+                ret[n] = low >= 0 ? (char)(high * 16 + low) : query.at[from];
+                from += low >= 0 ? 2 : 0;
+            }
+            ret[n] = '\0';
+            return true;
+        }
+        at = end + 1;
+    }
+    return false;
+}
+
+/* Qualifier, which may stand in the function's name as well. False: answered. */
+static bool read_query(struct invoke *i)
+{
+    char value[LAMBDA_QUALIFIER_MAX + 2];
+
+    if (!query_value(http_exchange_query(i->exchange), "Qualifier", value,
+                     sizeof(value))) {
+        return true;
+    }
+    if (!lambda_qualifier_valid(value)) {
+        invoke_error(i, LAMBDA_E_VALIDATION,
+                     "1 validation error detected: Value '%s' at 'qualifier' failed to "
+                     "satisfy constraint: Member must satisfy regular expression "
+                     "pattern: (|[a-zA-Z0-9$_-]+)",
+                     value);
+        return false;
+    }
+    if (i->ref.qualifier[0] != '\0' && strcmp(i->ref.qualifier, value) != 0) {
+        invoke_error(i, LAMBDA_E_INVALID_PARAMETER,
+                     "The derived qualifier from the function name does not match the "
+                     "specified qualifier.");
+        return false;
+    }
+    (void)stpcpy(i->ref.qualifier, value);
+    return true;
+}
+
 /* Which function, for whom. False: answered. */
 static bool admit(struct invoke *i)
 {
     uint64_t len = http_exchange_content_length(i->exchange);
-    char q[LAMBDA_QUALIFIER_MAX + 8];
-    struct http_str query = http_exchange_query(i->exchange);
 
     if (!invoke_claim(i)) {
         return false;
@@ -387,20 +384,22 @@ static bool admit(struct invoke *i)
             i->path.params[0], LAMBDA_NAME_PATTERN);
         return false;
     }
-    (void)snprintf(q, sizeof(q), "%.*s", (int)(query.len < sizeof(q) ? query.len : 0),
-                   query.at != NULL ? query.at : "");
-    if (strncmp(q, "Qualifier=", 10) == 0) {
-        const char *value = q + 10;
-
-        (void)snprintf(i->ref.qualifier, sizeof(i->ref.qualifier), "%s",
-                       strcmp(value, "%24LATEST") == 0 ? LAMBDA_LATEST : value);
+    if (i->ref.account[0] != '\0' &&
+        strcmp(i->ref.account, i->gateway->lambda.account) != 0) {
+        invoke_error(i, LAMBDA_E_DENIED,
+                     "The account %s is not this cluster's, which is %s.", i->ref.account,
+                     i->gateway->lambda.account);
+        return false;
     }
-    if ((i->ref.account[0] != '\0' &&
-         strcmp(i->ref.account, i->gateway->lambda.account) != 0) ||
-        lambda_name_to_native(i->native, i->ref.name) < 0 || !read_qualifier(i)) {
+    if (!read_query(i)) {
+        return false;
+    }
+    if (lambda_name_to_native(i->native, i->ref.name) < 0 || !read_qualifier(i)) {
         not_found(i);
         return false;
     }
+    lambda_arn(i->arn, i->region, i->gateway->lambda.account, i->ref.name,
+               i->ref.qualifier);
     if (len != HTTP_BODY_CHUNKED && len > LAMBDA_REQUEST_MAX) {
         too_large(i);
         return false;

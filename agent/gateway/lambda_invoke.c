@@ -1,12 +1,11 @@
 /* Invoke: the answer is gathered, since its headers tell how it ended. */
 #include <errno.h>
-#include <openssl/evp.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/gateway/lambda_private.h"
-#include "common/clock.h"
 
 /* --- gathering -------------------------------------------------------------------- */
 
@@ -62,34 +61,35 @@ void invoke_executed_version(char ret[24], const struct gateway_call *c)
 
 /* --- the log's tail --------------------------------------------------------------- */
 
-/* START, END and REPORT, as AWS's log has them. */
-static char *log_result(const struct gateway_call *c)
+/* What a runtime without the Runtime API has no lines for, or a call that reached none:
+ * START, END and REPORT of what is known here. */
+static void make_lines(struct gateway_call *c)
 {
-    char text[LAMBDA_TAIL_BYTES], executed[24];
-    double ms = (double)(clock_mono_us() - c->arrived_us) / 1000.0;
+    char executed[24];
+    double ms = (double)c->timing.run_us / 1000.0;
     const struct version *v = c->core_open ? c->call.version : NULL;
-    unsigned char *out;
-    int n;
 
     invoke_executed_version(executed, c);
-    n = snprintf(text, sizeof(text),
-                 "START RequestId: %s Version: %s\nEND RequestId: %s\nREPORT RequestId: "
-                 "%s\tDuration: %.2f ms\tBilled Duration: %.0f ms",
-                 c->request_id, executed, c->request_id, c->request_id, ms, ms + 0.5);
+    (void)buf_printf(&c->log,
+                     "START RequestId: %s Version: %s\nEND RequestId: %s\nREPORT "
+                     "RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f ms",
+                     c->request_id, executed, c->request_id, c->request_id, ms, ceil(ms));
     if (v != NULL) {
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "\tMemory Size: %u MB",
-                      version_spec(v)->memory_mib);
+        (void)buf_printf(&c->log, "\tMemory Size: %u MB", version_spec(v)->memory_mib);
     }
     if (c->timing.cold) {
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "\tInit Duration: %.2f ms",
-                      (double)c->timing.init_us / 1000.0);
+        (void)buf_printf(&c->log, "\tInit Duration: %.2f ms",
+                         (double)c->timing.init_us / 1000.0);
     }
-    n += snprintf(text + n, sizeof(text) - (size_t)n, "\t\n");
-    out = malloc((size_t)n / 3 * 4 + 8);
-    if (out != NULL) {
-        (void)EVP_EncodeBlock(out, (const unsigned char *)text, n);
+    (void)buf_append_str(&c->log, "\t\n");
+}
+
+char *invoke_log_result(struct gateway_call *c)
+{
+    if (c->tail && c->log.len == 0) {
+        make_lines(c);
     }
-    return (char *)out;
+    return reply_tail(c);
 }
 
 /* --- the answer ------------------------------------------------------------------- */
@@ -97,8 +97,7 @@ static char *log_result(const struct gateway_call *c)
 static void answer(struct gateway_call *c, bool function_error, const char *data,
                    size_t len)
 {
-    struct invoke *i = c->face_data;
-    char *tail = i->tail ? log_result(c) : NULL, executed[24];
+    char *tail = invoke_log_result(c), executed[24];
     struct http_header list[5] = {
         {HTTP_STR("x-amzn-RequestId"), http_str(c->request_id)},
         {HTTP_STR("Content-Type"), HTTP_STR("application/json")},

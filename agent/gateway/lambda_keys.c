@@ -122,59 +122,59 @@ struct lambda_url_entry *lambda_url_find(struct gateway *g, const char *id, size
     return NULL;
 }
 
-/* A function has one URL: by its name it is looked for only when something changes. */
-static struct lambda_url_entry *url_of(struct gateway *g, const char *namespace_,
-                                       const char *name)
+/* By their function they are looked for only when something changes. */
+static void urls_drop(struct gateway *g, const char *namespace_, const char *name)
 {
     for (size_t i = 0; i < LAMBDA_BUCKETS; i++) {
-        LIST_FOREACH(it, &g->lambda.urls[i])
+        LIST_FOREACH_SAFE(it, &g->lambda.urls[i])
         {
             struct lambda_url_entry *u = container_of(it, struct lambda_url_entry, link);
 
             if (strcmp(u->native, name) == 0 && strcmp(u->namespace_, namespace_) == 0) {
-                return u;
+                url_drop(u);
             }
         }
     }
-    return NULL;
 }
 
 static void url_add(struct gateway *g, const char *namespace_, const char *name,
                     json_t *config)
 {
     const char *id = json_string_value(json_object_get(config, "id"));
+    const char *q = json_string_value(json_object_get(config, "qualifier"));
     struct lambda_url_entry *u = calloc(1, sizeof(*u));
 
-    if (u == NULL || id == NULL || strlen(id) >= sizeof(u->id)) {
+    if (u == NULL || id == NULL || strlen(id) >= sizeof(u->id) ||
+        (q != NULL && strlen(q) >= sizeof(u->qualifier))) {
         log_error("a function's URL cannot be served", LOG_STR("namespace", namespace_),
                   LOG_STR("function", name));
-        json_decref(config);
         free(u);
         return;
     }
     u->refs = 1;
     u->snapshot = g->lambda.snapshot;
-    u->config = config;
+    u->config = json_incref(config);
     (void)stpcpy(u->id, id);
     (void)stpcpy(u->namespace_, namespace_);
     (void)stpcpy(u->native, name);
+    (void)stpcpy(u->qualifier, q != NULL ? q : "");
     list_push_back(&g->lambda.urls[bucket(id, strlen(id))], &u->link);
 }
 
-void gateway_function_url(struct gateway *g, const char *namespace_, const char *name,
-                          const char *config)
+void gateway_function_urls(struct gateway *g, const char *namespace_, const char *name,
+                           const char *configs)
 {
-    struct lambda_url_entry *u;
-    json_t *json;
+    json_t *list =
+        configs != NULL ? json_loads(configs, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *one;
+    size_t i;
 
-    u = url_of(g, namespace_, name);
-    if (u != NULL) {
-        url_drop(u);
+    urls_drop(g, namespace_, name);
+    json_array_foreach(list, i, one)
+    {
+        url_add(g, namespace_, name, one);
     }
-    json = config != NULL ? json_loads(config, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    if (json != NULL) {
-        url_add(g, namespace_, name, json);
-    }
+    json_decref(list);
 }
 
 /* --- the whole -------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* AWS Lambda's API on the gateway: what its files share.
  *
  *   lambda.c         a request: its body, its signature, where it goes
+ *   lambda_sign.c    whose it is, and whether that is true
  *   lambda_keys.c    access keys and function URLs, as the controller tells them
  *   lambda_relay.c   control operations: passed on to a controller
  *   lambda_invoke.c  Invoke                lambda_stream.c  InvokeWithResponseStream
@@ -25,7 +26,6 @@
 #define LAMBDA_REQUEST_MAX  6291456 /* bytes of an event */
 #define LAMBDA_RESPONSE_MAX 6291556 /* and of an answer that is not streamed */
 #define LAMBDA_HELD_MAX     (256ull * 1024 * 1024) /* of all bodies that are held */
-#define LAMBDA_TAIL_BYTES   4096
 
 enum lambda_mode { LAMBDA_MODE_INVOKE, LAMBDA_MODE_STREAM, LAMBDA_MODE_URL };
 
@@ -40,6 +40,7 @@ struct invoke {
     char native[SPEC_NAME_MAX + 1];
     char qualifier[LAMBDA_QUALIFIER_MAX + 1]; /* as native calls have it */
     char region[LAMBDA_REGION_MAX + 1];
+    char arn[LAMBDA_ARN_SIZE]; /* of the function, as it is named */
     struct sigv4_claim claim;
     EVP_MD_CTX *hash;
     struct buf body;
@@ -70,6 +71,7 @@ struct lambda_url_entry {
     char id[64];
     char namespace_[SPEC_NAME_MAX + 1];
     char native[SPEC_NAME_MAX + 1];
+    char qualifier[ALIAS_NAME_MAX + 1]; /* an alias; "": the function itself */
     json_t *config;
 };
 
@@ -77,11 +79,6 @@ struct lambda_url_entry {
 void invoke_error(struct invoke *i, enum lambda_error e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void invoke_free(void *data);
-/* Verifies the signature over the whole body. False: answered. */
-bool invoke_verify(struct invoke *i);
-/* Whose request it says to be; also without a signature if that is allowed. False:
- * answered. */
-bool invoke_claim(struct invoke *i);
 int invoke_hold(struct invoke *i, struct buf *b, const char *data, size_t len);
 void invoke_add_header(struct invoke *i, struct http_str name, struct http_str value);
 /* Becomes a call with its body as the event. */
@@ -89,6 +86,13 @@ void invoke_call(struct invoke *i, const struct call_face *face);
 /* From now on the request's body is taken; then lambda_url_call(). */
 void lambda_collect_url(struct invoke *i);
 struct invoke *invoke_new(struct gateway *g, struct http_exchange *x);
+
+/* --- lambda_sign.c */
+/* Verifies the signature over the whole body. False: answered. */
+bool invoke_verify(struct invoke *i);
+/* Whose request it says to be; also without a signature if that is allowed. False:
+ * answered. */
+bool invoke_claim(struct invoke *i);
 
 /* --- lambda_keys.c */
 const struct lambda_key *lambda_key_find(const struct gateway *g, const char *id);
@@ -108,6 +112,8 @@ void invoke_head_common(struct invoke *i, const struct gateway_call *c,
 /* The published number of the version that ran, if the caller named one or an alias; else
  * "$LATEST". */
 void invoke_executed_version(char ret[24], const struct gateway_call *c);
+/* The log's tail in base64, the caller's to free; NULL: it is not wanted. */
+char *invoke_log_result(struct gateway_call *c);
 /* What was gathered is mayfly's own word about a failure (of another agent)? Then it
  * becomes the call's cause and text. */
 bool invoke_reply_is_failure(struct invoke *i, struct gateway_call *c);

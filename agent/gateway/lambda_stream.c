@@ -40,15 +40,19 @@ static void put(struct gateway_call *c, const char *kind, const char *type,
 static void complete(struct gateway_call *c, const char *code, const char *details)
 {
     json_t *json = json_object();
-    char *text;
+    char *text, *tail = invoke_log_result(c);
 
     if (code != NULL) {
         (void)json_object_set_new(json, "ErrorCode", json_string(code));
         (void)json_object_set_new(json, "ErrorDetails",
                                   json_string(details != NULL ? details : ""));
     }
+    if (tail != NULL) {
+        (void)json_object_set_new(json, "LogResult", json_string(tail));
+    }
     text = json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(json);
+    free(tail);
     begin(c);
     put(c, "InvokeComplete", "application/json", text != NULL ? text : "{}",
         text != NULL ? strlen(text) : 2);

@@ -272,7 +272,7 @@ static bool is_signed(const struct invoke *i)
 
 void lambda_url_call(struct invoke *i)
 {
-    char id[RANDOM_UUID_SIZE];
+    char id[RANDOM_UUID_SIZE], name[LAMBDA_NAME_MAX + 1];
     struct lambda_http_event e = {
         .id = i->url->id,
         .account = is_signed(i) ? i->gateway->lambda.account : NULL,
@@ -300,6 +300,8 @@ void lambda_url_call(struct invoke *i)
     }
     buf_free(&i->body);
     i->body = event;
+    lambda_name_from_native(name, i->native);
+    lambda_arn(i->arn, i->region, i->gateway->lambda.account, name, i->qualifier);
     invoke_add_header(i, HTTP_STR("Content-Type"), HTTP_STR("application/json"));
     invoke_call(i, &lambda_url_face);
 }
@@ -362,5 +364,6 @@ void lambda_url_begin(struct gateway *g, struct http_exchange *x)
         return;
     }
     (void)stpcpy(i->native, i->url->native);
+    (void)stpcpy(i->qualifier, i->url->qualifier);
     admit(i);
 }

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@ static uint64_t framing(const struct gateway_call *c, int status, uint64_t conte
     bool none = status == 204 || status == 304 ||
                 http_str_eq(http_exchange_method(c->exchange), "HEAD");
 
-    return none ? HTTP_BODY_CHUNKED : content_length;
+    return none || c->tail ? HTTP_BODY_CHUNKED : content_length; /* the tail follows */
 }
 
 static int respond(struct gateway_call *c, int status, const struct headers *h,
@@ -96,33 +97,55 @@ static char *error_body(enum cause cause, const char *text, const char *request_
     return body;
 }
 
-void reply_error(struct http_exchange *x, const char *node, const char *request_id,
-                 enum cause cause, const char *text, uint32_t retry_after_s,
-                 const struct timing *timing, const struct mark_reply *said)
+char *reply_tail(const struct gateway_call *c)
 {
-    int status = cause_http_status(cause);
+    char *out = c->tail && c->log.len > 0 ? malloc(c->log.len / 3 * 4 + 8) : NULL;
+
+    if (out != NULL) {
+        (void)EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)c->log.data,
+                              (int)c->log.len);
+    }
+    return out;
+}
+
+void reply_end(struct gateway_call *c)
+{
+    _cleanup_free_ char *tail = reply_tail(c);
+    struct http_header trailer = {HTTP_STR(HEADER_TAIL), http_str(tail)};
+
+    (void)http_exchange_end(c->exchange,
+                            (struct http_headers){&trailer, tail != NULL ? 1 : 0});
+}
+
+void reply_error(struct http_exchange *x, const struct reply_error *e)
+{
+    int status = cause_http_status(e->cause);
     char retry[16], times[TIMING_SIZE], said_text[MARK_REPLY_SIZE];
-    struct http_header list[7];
-    struct headers h = {.list = list, .capacity = 7};
-    _cleanup_free_ char *body = error_body(cause, text, request_id);
+    struct http_header list[8];
+    struct headers h = {.list = list, .capacity = 8};
+    _cleanup_free_ char *body = error_body(e->cause, e->text, e->request_id);
 
     if (body == NULL) {
-        body = error_body(cause, cause_what(cause), request_id);
+        body = error_body(e->cause, cause_what(e->cause), e->request_id);
     }
     headers_add(&h, "Content-Type", "application/json");
-    headers_add(&h, "X-Mayfly-Error", cause_name(cause));
-    headers_add(&h, "X-Mayfly-Request-Id", request_id);
-    headers_add(&h, "X-Mayfly-Node", node);
-    if (timing != NULL) {
-        timing_format(times, timing);
+    headers_add(&h, "X-Mayfly-Error", cause_name(e->cause));
+    headers_add(&h, "X-Mayfly-Request-Id", e->request_id);
+    headers_add(&h, "X-Mayfly-Node", e->node);
+    if (e->timing != NULL) {
+        timing_format(times, e->timing);
         headers_add(&h, "Server-Timing", times);
     }
-    if (said != NULL) {
-        mark_reply_write(said_text, said);
+    if (e->said != NULL) {
+        mark_reply_write(said_text, e->said);
         headers_add(&h, MARK_REPLY_HEADER, said_text);
     }
+    if (e->tail != NULL) {
+        headers_add(&h, HEADER_TAIL, e->tail);
+    }
     if (status == 429 || status == 503) {
-        (void)snprintf(retry, sizeof(retry), "%u", retry_after_s > 0 ? retry_after_s : 1);
+        (void)snprintf(retry, sizeof(retry), "%u",
+                       e->retry_after_s > 0 ? e->retry_after_s : 1);
         headers_add(&h, "Retry-After", retry);
     }
     (void)http_exchange_reply(x, status, headers_get(&h), body, http_str(body).len);

@@ -36,6 +36,10 @@ struct log_sink {
     size_t second_bytes;
     uint64_t dropped_bytes;
     struct buf out; /* lines not yet written; empty between calls */
+    /* The last lines, for those who hold a mark. */
+    char *tail; /* a ring of LOG_TAIL, made with the first mark; or NULL */
+    uint64_t tail_end;
+    unsigned n_marks;
 };
 
 static const char *const stream_names[N_STREAMS] = {"stdout", "stderr", "system"};
@@ -276,6 +280,44 @@ static void flush_out(struct log_sink *s)
     s->out.len = 0;
 }
 
+/* --- the tail ------------------------------------------------------------------- */
+
+static void add_to_tail(struct log_sink *s, const char *text, size_t len)
+{
+    for (size_t i = len > LOG_TAIL ? len - LOG_TAIL : 0; s->tail != NULL && i < len;
+         i++) {
+        s->tail[(s->tail_end + i) % LOG_TAIL] = text[i];
+    }
+    s->tail_end += len;
+}
+
+uint64_t log_sink_mark(struct log_sink *s)
+{
+    if (s->tail == NULL) {
+        s->tail = malloc(LOG_TAIL); /* without memory there is none to show */
+    }
+    s->n_marks++;
+    return s->tail_end;
+}
+
+size_t log_sink_tail(struct log_sink *s, uint64_t mark, char *ret)
+{
+    uint64_t len = s->tail_end - mark;
+
+    CHECK(s->n_marks > 0 && mark <= s->tail_end);
+    s->n_marks--;
+    if (ret == NULL || s->tail == NULL) {
+        return 0;
+    }
+    len = len < LOG_TAIL ? len : LOG_TAIL;
+    for (uint64_t i = 0; i < len; i++) {
+        ret[i] = s->tail[(s->tail_end - len + i) % LOG_TAIL];
+    }
+    return (size_t)len;
+}
+
+/* --- writing -------------------------------------------------------------------- */
+
 /* Returns what it takes in the file. */
 static size_t store(struct log_sink *s, enum log_stream stream, const char *text,
                     size_t len)
@@ -291,6 +333,10 @@ static size_t store(struct log_sink *s, enum log_stream stream, const char *text
 
     (void)snprintf(line.instance, sizeof(line.instance), "%" PRIu64, s->instance);
     log_readers_push(s->logs, s->namespace_, s->name, &line);
+    if (s->n_marks > 0) {
+        add_to_tail(s, text, len);
+        add_to_tail(s, "\n", 1);
+    }
     if (buf_printf(&s->out, "{\"ts\":%" PRIu64 ",\"stream\":\"%s\",\"text\":\"",
                    line.wall_ms, stream_names[stream]) < 0 ||
         append_json(&s->out, text, len) < 0 || buf_append_str(&s->out, "\"}\n") < 0) {
@@ -436,6 +482,7 @@ struct log_sink *log_sink_free(struct log_sink *s)
         }
         free(s->folder);
         free(s->path);
+        free(s->tail);
         free(s);
     }
     return NULL;

@@ -38,6 +38,14 @@ struct log_sink *log_sink_free(struct log_sink *s); /* flushes a partial line */
 void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data,
                     size_t len);
 
+/* From here on what is written is kept in memory, up to LOG_TAIL bytes; each mark is
+ * given back once. */
+#define LOG_TAIL 4096
+uint64_t log_sink_mark(struct log_sink *s);
+/* The lines since the mark, each with its newline, or the last LOG_TAIL bytes of them.
+ * ret NULL: nobody wants them. Returns their length. */
+size_t log_sink_tail(struct log_sink *s, uint64_t mark, char *ret);
+
 /* Reads what is kept, oldest first by time, then follows if asked. on_lines is called
  * with up to 32 KiB; the next call comes only after log_reader_next(). n = 0 with end =
  * true is the last call. version 0: all. tail 0: all that is kept. */

@@ -110,13 +110,15 @@ int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
         return -ENOMEM;
     }
     h->region = strdup(options->region != NULL ? options->region : "us-east-1");
+    h->account = strdup(options->account != NULL ? options->account : "000000000000");
     h->scratch = malloc(RUNTIME_SCRATCH);
     h->packages_dir =
         options->packages_dir != NULL ? strdup(options->packages_dir) : NULL;
-    if (h->region == NULL || h->scratch == NULL ||
+    if (h->region == NULL || h->account == NULL || h->scratch == NULL ||
         (options->packages_dir != NULL && h->packages_dir == NULL)) {
         free(h->packages_dir);
         free(h->region);
+        free(h->account);
         free(h->scratch);
         free(h);
         return -ENOMEM;
@@ -150,6 +152,7 @@ static void timer_closed(uv_handle_t *handle)
     }
     free(h->packages_dir);
     free(h->region);
+    free(h->account);
     free(h->scratch);
     free(h);
     if (on_closed != NULL) {

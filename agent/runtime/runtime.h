@@ -26,6 +26,7 @@ struct runtime_host_options {
     struct warden_client *warden; /* the host sets itself up as its user */
     struct logs *logs;            /* agent/runtime/logs.h */
     const char *region;           /* AWS_REGION for functions; default "us-east-1" */
+    const char *account;          /* in their ARNs; default "000000000000" */
     const char *packages_dir;     /* unpacked packages; NULL: no extensions of layers */
     /* Each started instance gets on_ready or on_failed, later on_failed if it crashes,
      * and last on_gone, after which it is freed. text is for people: "exit status 3",
@@ -52,6 +53,7 @@ struct runtime_instance_config {
     const char *namespace_;
     const char *name;
     uint64_t version;
+    uint64_t published; /* its number as a published version, so far; 0: none */
     uint32_t namespace_index;
     const struct function_spec *spec; /* these two outlive the instance */
     const struct package_ref *package;
@@ -78,6 +80,8 @@ int runtime_instance_thaw(struct runtime_instance *in);
 void *runtime_instance_data(const struct runtime_instance *in);
 const struct runtime_phases *runtime_instance_phases(const struct runtime_instance *in);
 
+#define RUNTIME_LOG_TAIL 4096
+
 struct runtime_request {
     const char *request_id; /* UUID */
     struct http_str method;
@@ -91,6 +95,10 @@ struct runtime_request {
     const char
         *invoked_arn; /* `provided`: as the caller named it; NULL: the function's */
     bool verbatim;    /* `provided`: status and headers within a reply stay in its body */
+    /* `provided`: gets what the instance's log says from the call's START to its REPORT,
+     * the last RUNTIME_LOG_TAIL bytes of it, before on_replied or on_close, or within
+     * runtime_call_cancel(); lives until then. NULL: not wanted. */
+    struct buf *log;
 };
 
 struct runtime_call_ops {

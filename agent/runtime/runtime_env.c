@@ -70,14 +70,29 @@ static int add_http(struct strings *env, const struct runtime_instance *in)
     return rc < 0 ? rc : add_default(env, spec, "K_REVISION", revision);
 }
 
+void runtime_lambda_name(char ret[LAMBDA_NAME_MAX + 1], const struct runtime_instance *in)
+{
+    lambda_name_from_native(ret, in->config.name);
+}
+
+void runtime_lambda_version(char ret[24], const struct runtime_instance *in)
+{
+    if (in->config.published > 0) {
+        (void)snprintf(ret, 24, "%" PRIu64, in->config.published);
+    } else {
+        (void)stpcpy(ret, LAMBDA_LATEST);
+    }
+}
+
 /* "2026/01/31/[3]0000000000000000000000000000002a": day, version, instance. */
 static int add_log_stream(struct strings *env, const struct runtime_instance *in)
 {
-    char when[CLOCK_RFC3339_SIZE], text[96];
+    char when[CLOCK_RFC3339_SIZE], text[96], version[24];
 
     clock_rfc3339(clock_wall_ms(), when);
-    (void)snprintf(text, sizeof(text), "%.4s/%.2s/%.2s/[%" PRIu64 "]%032" PRIx64, when,
-                   when + 5, when + 8, in->config.version, in->config.id);
+    runtime_lambda_version(version, in);
+    (void)snprintf(text, sizeof(text), "%.4s/%.2s/%.2s/[%s]%032" PRIx64, when, when + 5,
+                   when + 8, version, in->config.id);
     return add_default(env, in->config.spec, "AWS_LAMBDA_LOG_STREAM_NAME", text);
 }
 
@@ -86,14 +101,15 @@ static int add_log_stream(struct strings *env, const struct runtime_instance *in
 static int add_lambda(struct strings *env, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
-    char memory[16], version[24], most[16], group[SPEC_NAME_MAX + 16];
+    char memory[16], version[24], most[16], name[LAMBDA_NAME_MAX + 1];
+    char group[LAMBDA_NAME_MAX + 16];
     const struct {
         const char *name;
         const char *value; /* NULL: not set */
     } defaults[] = {
         {"AWS_REGION", in->host->region},
         {"AWS_DEFAULT_REGION", in->host->region},
-        {"AWS_LAMBDA_FUNCTION_NAME", in->config.name},
+        {"AWS_LAMBDA_FUNCTION_NAME", name},
         {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory},
         {"AWS_LAMBDA_FUNCTION_VERSION", version},
         /* runtimes then ask for several at once */
@@ -108,9 +124,10 @@ static int add_lambda(struct strings *env, const struct runtime_instance *in)
     int rc = strings_add(env, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001");
 
     (void)snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
-    (void)snprintf(version, sizeof(version), "%" PRIu64, in->config.version);
+    runtime_lambda_name(name, in);
+    runtime_lambda_version(version, in);
     (void)snprintf(most, sizeof(most), "%u", spec->concurrency);
-    (void)snprintf(group, sizeof(group), "/aws/lambda/%s", in->config.name);
+    (void)snprintf(group, sizeof(group), "/aws/lambda/%s", name);
     rc = rc < 0
              ? rc
              : strings_add(env, "_HANDLER=%s",

@@ -257,6 +257,7 @@ static int lambda_call_start(struct runtime_call *c, const struct runtime_reques
     (void)snprintf(l->id, sizeof(l->id), "%s", r->request_id);
     l->deadline_wall_ms = r->deadline_wall_ms;
     l->verbatim = r->verbatim;
+    l->log = r->log;
     if (r->content_length != HTTP_BODY_CHUNKED && r->content_length > body_max(c)) {
         too_large(c);
     }
@@ -345,6 +346,7 @@ static bool lambda_call_drop(struct runtime_call *c)
         s->cut = true;
         report_cut(l);
     } else {
+        l->log = NULL;
         c->untaken = true;
         c->unused = l->body;
         l->body = (struct buf){0};

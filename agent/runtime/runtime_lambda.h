@@ -44,7 +44,9 @@ struct lambda_call {
     uint64_t deadline_wall_ms;
     uint64_t started_us; /* handed out, for the first time; 0: not yet */
     bool verbatim;
-    bool reports; /* its START is in the log, its END and REPORT are not */
+    struct buf *log;   /* gets the log's tail; or NULL */
+    uint64_t log_mark; /* where that begins, once it was handed out */
+    bool reports;      /* its START is in the log, its END and REPORT are not */
     struct buf body;
     struct lambda_exchange *carrier; /* takes the event out, or brings the reply in */
 };

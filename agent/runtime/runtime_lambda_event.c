@@ -151,8 +151,11 @@ void lambda_event_free(struct lambda_call *l)
 
 void lambda_instance_arn(const struct runtime_instance *in, char ret[256])
 {
-    (void)snprintf(ret, 256, "arn:aws:lambda:%s:%012u:function:%s", in->host->region,
-                   in->config.namespace_index, in->config.name);
+    char name[LAMBDA_NAME_MAX + 1];
+
+    runtime_lambda_name(name, in);
+    (void)snprintf(ret, 256, "arn:aws:lambda:%s:%s:function:%s", in->host->region,
+                   in->host->account, name);
 }
 
 const char *lambda_event_arn(const struct lambda_call *l)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/runtime/lambda_document.h"
 #include "agent/runtime/runtime_lambda.h"
 
 #define PREFIX     "/2020-01-01/extension/"
@@ -24,32 +25,24 @@ static struct lambda_state *state_of(const struct runtime_instance *in)
 
 static bool read_events(struct lambda_exchange *x, struct lambda_extension *e)
 {
-    json_t *json =
-        x->body.len > 0 ? json_loadb(x->body.data, x->body.len, 0, NULL) : NULL;
-    const json_t *events = json_object_get(json, "events");
-    bool ok = json_is_object(json) && (events == NULL || json_is_array(events));
-
-    if (!ok) {
+    switch (lambda_events_read(&e->invoke, &e->shutdown, e->run == 0, x->body.data,
+                               x->body.len)) {
+    case LAMBDA_EVENTS_GOOD:
+        return true;
+    case LAMBDA_EVENTS_NO_LIST:
         lambda_refuse(x->x, 403, "InvalidRequestFormat",
                       "The body is not a JSON object with the list events");
+        break;
+    case LAMBDA_EVENTS_NO_SHUTDOWN:
+        lambda_refuse(x->x, 403, "Extension.InvalidEventType",
+                      "SHUTDOWN: not for internal extensions");
+        break;
+    case LAMBDA_EVENTS_UNKNOWN:
+        lambda_refuse(x->x, 403, "Extension.InvalidEventType",
+                      "The events are INVOKE and SHUTDOWN");
+        break;
     }
-    for (size_t i = 0; ok && i < json_array_size(events); i++) {
-        const char *name = json_string_value(json_array_get(events, i));
-
-        if (name != NULL && strcmp(name, "INVOKE") == 0) {
-            e->invoke = true;
-        } else if (name != NULL && strcmp(name, "SHUTDOWN") == 0 && e->run != 0) {
-            e->shutdown = true;
-        } else {
-            ok = false;
-            lambda_refuse(x->x, 403, "Extension.InvalidEventType",
-                          name != NULL && strcmp(name, "SHUTDOWN") == 0
-                              ? "SHUTDOWN: not for internal extensions"
-                              : "The events are INVOKE and SHUTDOWN");
-        }
-    }
-    json_decref(json);
-    return ok;
+    return false;
 }
 
 static void welcome(struct lambda_exchange *x, const struct lambda_extension *e)
@@ -62,17 +55,16 @@ static void welcome(struct lambda_exchange *x, const struct lambda_extension *e)
     struct http_str features =
         lambda_header(http_exchange_headers(x->x), "Lambda-Extension-Accept-Feature");
     const char *handler = in->config.spec->handler;
-    char version[24], account[16];
+    char version[24], name[LAMBDA_NAME_MAX + 1];
     json_t *json;
     char *text;
 
-    (void)snprintf(version, sizeof(version), "%" PRIu64, in->config.version);
-    (void)snprintf(account, sizeof(account), "%012u", in->config.namespace_index);
-    json =
-        json_pack("{s:s, s:s, s:s}", "functionName", in->config.name, "functionVersion",
-                  version, "handler", handler != NULL ? handler : "bootstrap");
+    runtime_lambda_name(name, in);
+    runtime_lambda_version(version, in);
+    json = json_pack("{s:s, s:s, s:s}", "functionName", name, "functionVersion", version,
+                     "handler", handler != NULL ? handler : "bootstrap");
     if (memmem(features.at, features.len, "accountId", strlen("accountId")) != NULL) {
-        (void)json_object_set_new(json, "accountId", json_string(account));
+        (void)json_object_set_new(json, "accountId", json_string(in->host->account));
     }
     text = json != NULL ? json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     json_decref(json);
@@ -131,7 +123,6 @@ static void end_register(struct lambda_exchange *x)
         return;
     }
     if (!read_events(x, e)) {
-        e->invoke = e->shutdown = false;
         if (e->run == 0) {
             s->n_extensions--;
             list_remove(&e->link);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/runtime/lambda_document.h"
 #include "agent/runtime/runtime_lambda.h"
 
 #define ERROR_HEADER "Lambda-Runtime-Function-Error-Type"
@@ -16,11 +17,8 @@
 #define TOO_LARGE \
     "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
 
-/* Status and headers before a body: JSON, eight NULs, then the body. */
-#define INTEGRATION     "application/vnd.awslambda.http-integration-response"
-#define PRELUDE_END     8
-#define PRELUDE_MAX     (64 * 1024)
-#define PRELUDE_HEADERS 128
+#define INTEGRATION "application/vnd.awslambda.http-integration-response"
+#define PRELUDE_MAX (64 * 1024)
 
 /* --- the function's errors ------------------------------------------------------------
  */
@@ -140,87 +138,19 @@ static void too_large(struct lambda_exchange *e)
 /* --- the prelude ----------------------------------------------------------------------
  */
 
-struct head {
-    int status;
-    struct http_header list[PRELUDE_HEADERS + 1]; /* and the trace's */
-    size_t n;
-};
-
-static bool put(struct head *h, const char *name, const json_t *value)
-{
-    const char *text = json_string_value(value);
-
-    if (h->n == PRELUDE_HEADERS || text == NULL || *name == '\0' ||
-        strpbrk(text, "\r\n") != NULL || strpbrk(name, "\r\n: ") != NULL) {
-        return false;
-    }
-    if (strcasecmp(name, "Content-Length") != 0 &&
-        strcasecmp(name, "Transfer-Encoding") != 0) {
-        h->list[h->n++] = (struct http_header){http_str(name), http_str(text)};
-    }
-    return true;
-}
-
-static bool put_headers(struct head *h, json_t *headers)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach(headers, name, value)
-    {
-        if (json_is_array(value)) {
-            for (size_t i = 0; i < json_array_size(value); i++) {
-                if (!put(h, name, json_array_get(value, i))) {
-                    return false;
-                }
-            }
-        } else if (!put(h, name, value)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool read_prelude(struct head *h, json_t *json)
-{
-    const json_t *status = json_object_get(json, "statusCode");
-    json_t *cookies = json_object_get(json, "cookies");
-
-    if (!json_is_object(json) || (status != NULL && !json_is_integer(status))) {
-        return false;
-    }
-    h->status = status != NULL ? (int)json_integer_value(status) : 200;
-    if (h->status < 200 || h->status > 599 ||
-        !put_headers(h, json_object_get(json, "headers")) ||
-        !put_headers(h, json_object_get(json, "multiValueHeaders"))) {
-        return false;
-    }
-    for (size_t i = 0; i < json_array_size(cookies); i++) {
-        if (!put(h, "Set-Cookie", json_array_get(cookies, i))) {
-            return false;
-        }
-    }
-    if (http_headers_find((struct http_headers){h->list, h->n}, "Content-Type") == NULL &&
-        h->n < PRELUDE_HEADERS) {
-        h->list[h->n++] = (struct http_header){HTTP_STR("Content-Type"),
-                                               HTTP_STR("application/octet-stream")};
-    }
-    return true;
-}
-
 /* What was gathered begins with a whole prelude of `len` bytes. `rest` bytes of the body
  * are all there is (not HTTP_BODY_CHUNKED) or follow it. */
 static bool begin_with_prelude(struct lambda_exchange *e, size_t len, bool whole)
 {
-    json_t *json = json_loadb(e->body.data, len, 0, NULL);
-    struct head h = {0};
-    bool ok = read_prelude(&h, json);
+    struct lambda_prelude h;
+    bool ok = lambda_prelude_read(&h, e->body.data, len) == 0;
     bool goes_on = false;
 
     if (ok) {
         e->prelude = false;
-        goes_on = respond(e, h.status, h.list, h.n,
-                          whole ? e->body.len - len - PRELUDE_END : HTTP_BODY_CHUNKED);
+        goes_on =
+            respond(e, h.status, h.list, h.n,
+                    whole ? e->body.len - len - LAMBDA_PRELUDE_END : HTTP_BODY_CHUNKED);
     } else {
         refuse_reply(e, 400, "InvalidResponse",
                      "The status and headers before the body are not valid",
@@ -228,9 +158,9 @@ static bool begin_with_prelude(struct lambda_exchange *e, size_t len, bool whole
                      "valid: {statusCode, headers, cookies} of strings without line "
                      "breaks are expected");
     }
-    json_decref(json);
+    lambda_prelude_free(&h);
     if (goes_on) {
-        buf_consume(&e->body, len + PRELUDE_END);
+        buf_consume(&e->body, len + LAMBDA_PRELUDE_END);
     }
     return goes_on;
 }
@@ -261,7 +191,7 @@ void lambda_reply_begin(struct lambda_exchange *e, struct http_str mode)
 /* Of a stream: what came last, and what was held of it. */
 static void stream(struct lambda_exchange *e, const char *data, size_t len)
 {
-    static const char end[PRELUDE_END] = {0};
+    static const char end[LAMBDA_PRELUDE_END] = {0};
     struct lambda_call *l = e->call;
     const char *at;
 
@@ -279,7 +209,7 @@ static void stream(struct lambda_exchange *e, const char *data, size_t len)
         http_exchange_abort(e->x);
         return;
     }
-    at = memmem(e->body.data, e->body.len, end, PRELUDE_END);
+    at = memmem(e->body.data, e->body.len, end, LAMBDA_PRELUDE_END);
     if (at == NULL && e->body.len > PRELUDE_MAX) {
         refuse_reply(e, 400, "InvalidResponse",
                      "The status and headers before the body do not end",
@@ -327,10 +257,10 @@ static void decode_base64(struct http_str text, struct buf *ret)
 /* What was held of a reply goes out whole. False: it does not. */
 static bool send_held(struct lambda_exchange *e)
 {
-    static const char end[PRELUDE_END] = {0};
+    static const char end[LAMBDA_PRELUDE_END] = {0};
     struct lambda_call *l = e->call;
     const char *at = e->prelude && e->body.len > 0
-                         ? memmem(e->body.data, e->body.len, end, PRELUDE_END)
+                         ? memmem(e->body.data, e->body.len, end, LAMBDA_PRELUDE_END)
                          : NULL;
 
     if (l->call.responded) {

@@ -45,16 +45,43 @@ static bool may_report(struct runtime_instance *in)
     return true;
 }
 
+static void known_cb(void *data, int status, const struct sandbox_usage *u)
+{
+    struct runtime_instance *in = data;
+
+    if (status == 0 && u->memory_peak_bytes > in->peak_bytes) {
+        in->peak_bytes = u->memory_peak_bytes;
+    }
+    instance_release(in);
+}
+
+static void ask_usage(struct runtime_instance *in)
+{
+    struct lambda_state *s = in->kind_state;
+    uint64_t now = clock_mono_us();
+
+    if (s->usage_us == 0 || now - s->usage_us >= USAGE_US) {
+        s->usage_us = now;
+        instance_hold(in);
+        warden_usage(in->host->options.warden, in->config.id, known_cb, in);
+    }
+}
+
 void lambda_report_start(struct lambda_call *l)
 {
     struct runtime_instance *in = l->call.instance;
-    char text[128];
+    char text[128], version[24];
 
     l->started_us = clock_mono_us();
-    l->reports = may_report(in);
+    l->reports = may_report(in) || l->log != NULL;
+    if (l->log != NULL) {
+        l->log_mark = log_sink_mark(in->sink);
+        ask_usage(in); /* REPORT will not wait for it */
+    }
     if (l->reports) {
-        (void)snprintf(text, sizeof(text), "START RequestId: %s Version: %" PRIu64 "\n",
-                       l->id, in->config.version);
+        runtime_lambda_version(version, in);
+        (void)snprintf(text, sizeof(text), "START RequestId: %s Version: %s\n", l->id,
+                       version);
         say(in, text);
     }
 }
@@ -91,15 +118,16 @@ static void usage_cb(void *data, int status, const struct sandbox_usage *u)
     instance_release(in);
 }
 
-static void send_report(const struct report *made)
+/* wait: for the peak of memory, unless that was asked for lately. */
+static void send_report(const struct report *made, bool wait)
 {
     struct runtime_instance *in = made->instance;
     struct lambda_state *s = in->kind_state;
     uint64_t now = clock_mono_us();
-    struct report *r =
-        in->sandbox && !in->killed && (s->usage_us == 0 || now - s->usage_us >= USAGE_US)
-            ? malloc(sizeof(*r))
-            : NULL;
+    struct report *r = wait && in->sandbox && !in->killed &&
+                               (s->usage_us == 0 || now - s->usage_us >= USAGE_US)
+                           ? malloc(sizeof(*r))
+                           : NULL;
 
     if (r == NULL) {
         write_report(made);
@@ -109,6 +137,15 @@ static void send_report(const struct report *made)
     s->usage_us = now;
     instance_hold(in);
     warden_usage(in->host->options.warden, in->config.id, usage_cb, r);
+}
+
+static void take_tail(struct lambda_call *l)
+{
+    char text[LOG_TAIL];
+    size_t len = log_sink_tail(l->call.instance->sink, l->log_mark, text);
+
+    (void)buf_append(l->log, text, len); /* without memory: none */
+    l->log = NULL;
 }
 
 /* A line about what the platform did to the call, as Lambda has it. */
@@ -139,7 +176,11 @@ void lambda_report_end(struct lambda_call *l, enum cause cause, const char *text
     char trouble[420], init[64] = "";
 
     if (!l->reports) {
+        l->log = NULL;
         return;
+    }
+    if (l->log != NULL) {
+        outputs_drain(in); /* what the function printed stands before END */
     }
     l->reports = false;
     s->reported = true;
@@ -166,5 +207,8 @@ void lambda_report_end(struct lambda_call *l, enum cause cause, const char *text
     } else {
         (void)snprintf(r.after, sizeof(r.after), "%s\n", init);
     }
-    send_report(&r);
+    send_report(&r, l->log == NULL);
+    if (l->log != NULL) {
+        take_tail(l);
+    }
 }

@@ -11,6 +11,7 @@
  * lost, and what a flood costs the agent stays small: the writer waits. */
 #define TICK_BYTES_MAX (256 * 1024)  /* of one pipe between two ticks: 5 MiB a second */
 #define REST_MAX       (1024 * 1024) /* a pipe's largest size for the unprivileged */
+#define DRAIN_MAX      (64 * 1024)   /* a pipe's usual size */
 
 struct output {
     struct list link;  /* in instance.outputs */
@@ -155,22 +156,38 @@ void output_leave(struct runtime_instance *in, uint32_t run)
     }
 }
 
+/* What is in the pipe by now, at most so much. */
+static void read_rest(struct output *o, size_t left)
+{
+    struct runtime_instance *in = o->instance;
+    char *block = in->host->scratch;
+    uv_os_fd_t fd;
+    ssize_t n;
+
+    if (uv_fileno((uv_handle_t *)&o->pipe, &fd) < 0) {
+        return;
+    }
+    while (left > 0 && (n = read(fd, block, RUNTIME_SCRATCH)) > 0) {
+        log_sink_write(in->sink, o->stream, block, (size_t)n);
+        left -= (size_t)n < left ? (size_t)n : left;
+    }
+}
+
+void outputs_drain(struct runtime_instance *in)
+{
+    LIST_FOREACH(it, &in->outputs)
+    {
+        read_rest(container_of(it, struct output, link), DRAIN_MAX);
+    }
+}
+
 void outputs_end(struct runtime_instance *in)
 {
     LIST_FOREACH_SAFE(it, &in->outputs)
     {
         struct output *o = container_of(it, struct output, link);
-        char *block = in->host->scratch;
-        size_t left = REST_MAX;
-        uv_os_fd_t fd;
-        ssize_t n = 1;
 
-        if (uv_fileno((uv_handle_t *)&o->pipe, &fd) == 0) {
-            while (left > 0 && (n = read(fd, block, RUNTIME_SCRATCH)) > 0) {
-                log_sink_write(in->sink, o->stream, block, (size_t)n);
-                left -= (size_t)n < left ? (size_t)n : left;
-            }
-        }
+        read_rest(o, REST_MAX);
         output_close(o);
     }
 }

@@ -12,6 +12,7 @@
 #include "agent/runtime/runtime.h"
 #include "agent/warden/init_proto.h"
 #include "common/buf.h"
+#include "common/lambda_name.h"
 #include "common/list.h"
 
 #define RUNTIME_PORT       8080
@@ -46,6 +47,10 @@ struct strings { /* NULL-terminated list, each string owned */
 int strings_add(struct strings *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void strings_free(struct strings *s);
+/* As Lambda's clients know function and version: "MyFunc"; "3" or "$LATEST". */
+void runtime_lambda_name(char ret[LAMBDA_NAME_MAX + 1],
+                         const struct runtime_instance *in);
+void runtime_lambda_version(char ret[24], const struct runtime_instance *in);
 int runtime_env(struct strings *env, const struct runtime_instance *in);
 /* runtime_managed.c: the runtimes `python` and `node`. */
 bool managed_is(const struct function_spec *spec);
@@ -153,7 +158,7 @@ struct runtime_instance {
 struct runtime_host {
     uv_loop_t *loop;
     struct runtime_host_options options;
-    char *region;
+    char *region, *account;
     char *packages_dir; /* or NULL */
     struct list instances;
     char *scratch; /* what is being read, for all */
@@ -214,6 +219,8 @@ int output_open(struct runtime_instance *in, enum log_stream stream, uint32_t ru
 #define OUTPUTS_LEFT_MAX 64
 void output_leave(struct runtime_instance *in, uint32_t run);
 void outputs_end(struct runtime_instance *in); /* nobody writes any more: the rest */
+/* What its programs have printed so far is in the log when this returns. */
+void outputs_drain(struct runtime_instance *in);
 void outputs_unthrottle(struct runtime_host *h);
 /* A pipe for a function: our end non-blocking, theirs blocking. */
 int runtime_pipe(int *ret_ours, int *ret_theirs, bool ours_reads);

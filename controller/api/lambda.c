@@ -45,11 +45,30 @@ static lambda_handler *const handlers[LAMBDA_OP_COUNT] = {
     [LAMBDA_DeleteFunctionUrlConfig] = lambda_delete_url,
     [LAMBDA_ListFunctionUrlConfigs] = lambda_list_urls,
     [LAMBDA_ListEventSourceMappings] = lambda_list_mappings,
+    [LAMBDA_PublishVersion] = lambda_publish_version,
+    [LAMBDA_ListVersionsByFunction] = lambda_list_versions,
+    [LAMBDA_CreateAlias] = lambda_create_alias,
+    [LAMBDA_GetAlias] = lambda_get_alias,
+    [LAMBDA_UpdateAlias] = lambda_update_alias,
+    [LAMBDA_DeleteAlias] = lambda_delete_alias,
+    [LAMBDA_ListAliases] = lambda_list_aliases,
+    [LAMBDA_PutProvisionedConcurrencyConfig] = lambda_put_provisioned,
+    [LAMBDA_GetProvisionedConcurrencyConfig] = lambda_get_provisioned,
+    [LAMBDA_DeleteProvisionedConcurrencyConfig] = lambda_delete_provisioned,
+    [LAMBDA_ListLayers] = lambda_list_layers,
+    [LAMBDA_PublishLayerVersion] = lambda_publish_layer,
+    [LAMBDA_ListLayerVersions] = lambda_list_layer_versions,
+    [LAMBDA_GetLayerVersion] = lambda_get_layer_version,
+    [LAMBDA_DeleteLayerVersion] = lambda_delete_layer_version,
+    [LAMBDA_AddLayerVersionPermission] = lambda_add_layer_permission,
+    [LAMBDA_GetLayerVersionPolicy] = lambda_get_layer_policy,
+    [LAMBDA_RemoveLayerVersionPermission] = lambda_remove_layer_permission,
 };
 
 static bool takes_code(enum lambda_op op)
 {
-    return op == LAMBDA_CreateFunction || op == LAMBDA_UpdateFunctionCode;
+    return op == LAMBDA_CreateFunction || op == LAMBDA_UpdateFunctionCode ||
+           op == LAMBDA_PublishLayerVersion;
 }
 
 static bool has_body(const struct lambda *l)
@@ -137,10 +156,29 @@ static bool names_function(enum lambda_op op)
     case LAMBDA_GetEventSourceMapping:
     case LAMBDA_UpdateEventSourceMapping:
     case LAMBDA_DeleteEventSourceMapping:
+    case LAMBDA_ListLayers:
+    case LAMBDA_PublishLayerVersion:
+    case LAMBDA_ListLayerVersions:
+    case LAMBDA_GetLayerVersion:
+    case LAMBDA_DeleteLayerVersion:
+    case LAMBDA_AddLayerVersionPermission:
+    case LAMBDA_GetLayerVersionPolicy:
+    case LAMBDA_RemoveLayerVersionPermission:
         return false;
     default:
         return true;
     }
+}
+
+bool lambda_account_check(struct lambda *l)
+{
+    if (l->ref.account[0] == '\0' ||
+        strcmp(l->ref.account, l->r->api->options.lambda_account) == 0) {
+        return true;
+    }
+    lambda_fail(l, LAMBDA_E_DENIED, "The account %s is not this cluster's, which is %s.",
+                l->ref.account, l->r->api->options.lambda_account);
+    return false;
 }
 
 static bool read_function(struct lambda *l)
@@ -159,11 +197,7 @@ static bool read_function(struct lambda *l)
                          LAMBDA_NAME_PATTERN);
         return lambda_checks_end(&c, l);
     }
-    if (l->ref.account[0] != '\0' &&
-        strcmp(l->ref.account, l->r->api->options.lambda_account) != 0) {
-        lambda_fail(l, LAMBDA_E_DENIED,
-                    "The account %s is not this cluster's, which is %s.", l->ref.account,
-                    l->r->api->options.lambda_account);
+    if (!lambda_account_check(l)) {
         return false;
     }
     qualifier = lambda_query(l, "Qualifier");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/archive.h"
 #include "controller/api/lambda_private.h"
 
 #define PIECE (64 * 1024)
@@ -14,7 +15,9 @@
 static const json_t *code_of(const struct lambda *l)
 {
     return l->path.op == LAMBDA_CreateFunction ? json_object_get(l->json, "Code")
-                                               : l->json;
+           : l->path.op == LAMBDA_PublishLayerVersion
+               ? json_object_get(l->json, "Content")
+               : l->json;
 }
 
 /* Strictly: no white space, padding where it belongs. -EINVAL. */
@@ -57,6 +60,62 @@ void lambda_code_decode(struct lambda *l)
         sigv4_hash(l->package.digest, l->zip, l->zip_len);
     }
     (void)json_object_set_new(code, "ZipFile", json_true()); /* it was there */
+}
+
+/* --- how large it is unpacked ----------------------------------------------------- */
+
+/* Of what is not on this controller's disk nothing is known, which is no refusal. */
+static uint64_t unpacked(const struct lambda *l, const struct package_ref *p)
+{
+    char path[PATH_MAX];
+    uint64_t bytes = 0;
+    struct error err;
+
+    if (!package_store_path(l->r->api->packages, p->digest, path) ||
+        archive_unpacked(path, p->format, &bytes, &err) < 0) {
+        return 0;
+    }
+    return bytes;
+}
+
+bool lambda_size_check(struct lambda *l)
+{
+    uint64_t bytes = unpacked(l, &l->package);
+
+    for (size_t i = 0; i < l->spec.n_layers; i++) {
+        const struct spec_layer *layer = &l->spec.layers[i];
+        json_t *version = controller_core_layer_version(l->r->api->core, l->namespace_,
+                                                        layer->name, layer->version);
+        struct package_ref p;
+        struct error err;
+
+        if (package_ref_from_json(&p, json_object_get(version, "package"), &err) == 0) {
+            bytes += unpacked(l, &p);
+        }
+        json_decref(version);
+    }
+    if (bytes > LAMBDA_UNZIPPED_MAX) {
+        lambda_fail(
+            l, LAMBDA_E_INVALID_PARAMETER,
+            l->spec.n_layers > 0
+                ? "Function code combined with layers exceeds the maximum allowed "
+                  "size of %d bytes. The actual size is %llu bytes."
+                : "Unzipped size must be smaller than %d bytes; it is %llu.",
+            LAMBDA_UNZIPPED_MAX, (unsigned long long)bytes);
+    }
+    return bytes <= LAMBDA_UNZIPPED_MAX;
+}
+
+/* Where the stored file is to be had. */
+json_t *lambda_package_url(const struct lambda *l, const json_t *package)
+{
+    const struct http_header *host =
+        http_headers_find(http_exchange_headers(l->r->x), "Host");
+
+    return json_sprintf("http://%.*s/v1/packages/%s",
+                        host != NULL ? (int)host->value.len : 0,
+                        host != NULL ? host->value.at : "",
+                        json_string_value(json_object_get(package, "digest")));
 }
 
 void lambda_code_drop(struct lambda *l)

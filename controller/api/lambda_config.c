@@ -143,15 +143,27 @@ static bool has_items(const json_t *value)
     return false;
 }
 
+bool lambda_architecture_check(struct lambda *l)
+{
+    const char *arch =
+        json_string_value(json_array_get(json_object_get(l->json, "Architectures"), 0));
+
+    if (arch != NULL && strcmp(arch, ARCHITECTURE) != 0) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "Architecture %s is not that of this cluster, which is %s.", arch,
+                    ARCHITECTURE);
+        return false;
+    }
+    return true;
+}
+
 static bool check_supported(struct lambda *l)
 {
-    static const char *const none[] = {
-        "Layers",      "VpcConfig",     "DeadLetterConfig",      "FileSystemConfigs",
-        "ImageConfig", "DurableConfig", "CapacityProviderConfig"};
+    static const char *const none[] = {"VpcConfig",         "DeadLetterConfig",
+                                       "FileSystemConfigs", "ImageConfig",
+                                       "DurableConfig",     "CapacityProviderConfig"};
     const json_t *b = l->json;
     const char *type = json_string_value(json_object_get(b, "PackageType"));
-    const char *arch =
-        json_string_value(json_array_get(json_object_get(b, "Architectures"), 0));
     const char *snap =
         json_string_value(json_object_get(json_object_get(b, "SnapStart"), "ApplyOn"));
 
@@ -167,20 +179,12 @@ static bool check_supported(struct lambda *l)
                     "PackageType Image is not supported by this cluster; use Zip.");
         return false;
     }
-    if (arch != NULL && strcmp(arch, ARCHITECTURE) != 0) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
-                    "Architecture %s is not that of this cluster, which is %s.", arch,
-                    ARCHITECTURE);
+    if (!lambda_architecture_check(l)) {
         return false;
     }
     if (snap != NULL && strcmp(snap, "None") != 0) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
                     "SnapStart is not supported by this cluster.");
-        return false;
-    }
-    if (json_is_true(json_object_get(b, "Publish"))) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
-                    "Publish is not supported by this cluster.");
         return false;
     }
     return true;
@@ -254,6 +258,9 @@ static json_t *spec_json(struct lambda *l, const json_t *latest)
     if (json_is_object(json_object_get(b, "Environment"))) {
         (void)json_object_set_new(s, "env",
                                   env != NULL ? json_deep_copy(env) : json_object());
+    }
+    if (json_is_array(json_object_get(b, "Layers"))) {
+        (void)json_object_set_new(s, "layers", lambda_layers_spec(b));
     }
     (void)json_object_set_new(s, "annotations", annotations(l, latest));
     return s;
@@ -346,7 +353,8 @@ bool lambda_config_read(struct lambda *l, const json_t *function)
     int rc;
 
     if (!check(l, function == NULL) || !check_supported(l) ||
-        !check_runtime(l, function == NULL) || !check_reserved(l)) {
+        !check_runtime(l, function == NULL) || !check_reserved(l) ||
+        !lambda_layers_check(l)) {
         return false;
     }
     if (l->has_spec) {

@@ -8,12 +8,13 @@
 
 /* --- changes ---------------------------------------------------------------------- */
 
-static void was_changed(void *data, const struct core_reply *reply)
+void lambda_was_changed(void *data, const struct core_reply *reply)
 {
     struct api_request *r = data;
     struct lambda *l = r->state;
 
     r->asked_core = false;
+    l->number = reply->version;
     if (reply->cause == CAUSE_CONFLICT && l->again != NULL &&
         ++l->attempts < LAMBDA_ATTEMPTS) {
         l->again(l);
@@ -24,18 +25,65 @@ static void was_changed(void *data, const struct core_reply *reply)
     }
 }
 
-void lambda_set_attribute(struct lambda *l)
+void lambda_change_attribute(struct lambda *l, const char *name, json_t *value,
+                             void (*changed)(struct lambda *l))
 {
+    json_decref(l->value);
+    l->value = value;
+    l->changed = changed;
+    (void)snprintf(l->attribute, sizeof(l->attribute), "%s", name);
     l->r->asked_core = true;
     controller_core_set_attribute(l->r->api->core, l->namespace_, l->native, l->attribute,
-                                  l->value, l->if_revision, was_changed, l->r);
+                                  l->value, l->if_revision, lambda_was_changed, l->r);
+}
+
+const char *lambda_attribute_of(const char *what, const char *qualifier,
+                                char ret[CORE_ATTRIBUTE_MAX + 1])
+{
+    bool latest = lambda_is_latest(qualifier);
+
+    (void)snprintf(ret, CORE_ATTRIBUTE_MAX + 1, "%s%s%s", what, latest ? "" : ":",
+                   latest ? "" : qualifier);
+    return ret;
+}
+
+const char *lambda_attribute_qualifier(const char *name, const char *what)
+{
+    size_t len = strlen(what);
+
+    if (strncmp(name, what, len) != 0) {
+        return NULL;
+    }
+    return name[len] == ':' ? name + len + 1 : name[len] == '\0' ? name + len : NULL;
+}
+
+const json_t *lambda_attribute(const json_t *function, const char *what,
+                               const char *qualifier)
+{
+    char name[CORE_ATTRIBUTE_MAX + 1];
+
+    return json_object_get(json_object_get(function, "attributes"),
+                           lambda_attribute_of(what, qualifier, name));
+}
+
+static bool wants_publish(const struct lambda *l)
+{
+    return (l->path.op == LAMBDA_CreateFunction ||
+            l->path.op == LAMBDA_UpdateFunctionCode) &&
+           json_is_true(json_object_get(l->json, "Publish"));
 }
 
 void lambda_put(struct lambda *l)
 {
     l->r->asked_core = true;
+    if (wants_publish(l)) {
+        controller_core_put_published(l->r->api->core, l->namespace_, l->native, &l->spec,
+                                      &l->package, NULL, l->if_revision,
+                                      lambda_was_changed, l->r);
+        return;
+    }
     controller_core_put_function(l->r->api->core, l->namespace_, l->native, &l->spec,
-                                 &l->package, l->if_revision, was_changed, l->r);
+                                 &l->package, l->if_revision, lambda_was_changed, l->r);
 }
 
 /* The reply of all that change a function: how it is now. */
@@ -44,33 +92,97 @@ static void reply_configuration(struct lambda *l)
     json_t *f = lambda_get(l);
 
     if (f != NULL) {
-        lambda_reply(l, lambda_configuration(l, f));
-        json_decref(f);
+        lambda_reply(l, lambda_configuration(l, f, lambda_meant(f, l->ref.qualifier),
+                                             l->ref.qualifier));
+    }
+    json_decref(f);
+}
+
+/* What a change with Publish has published: the new version, or the one before that is
+ * the same. */
+static const json_t *find_published(const struct lambda *l, const json_t *function)
+{
+    const json_t *versions = json_object_get(function, "versions"), *v, *last = NULL;
+    json_int_t highest = 0;
+    size_t i;
+
+    json_array_foreach(versions, i, v)
+    {
+        json_int_t published = json_integer_value(json_object_get(v, "published"));
+        json_int_t number = json_integer_value(json_object_get(v, "number"));
+
+        if (published > 0 && (uint64_t)number == l->number) {
+            return v;
+        }
+        if (published > highest) {
+            highest = published;
+            last = v;
+        }
+    }
+    return last;
+}
+
+static void reply_published(struct lambda *l, bool qualified)
+{
+    json_t *f = lambda_get(l), *out;
+    const json_t *version = f != NULL ? find_published(l, f) : NULL;
+    char number[32], arn[LAMBDA_ARN_SIZE];
+
+    if (f != NULL && version == NULL) {
+        lambda_fail(l, LAMBDA_E_CONFLICT, "The version was deleted in the same moment.");
+    } else if (f != NULL) {
+        lambda_version_name(number, version, f);
+        out = lambda_configuration(l, f, version, number);
+        if (!qualified) {
+            lambda_own_arn(l, NULL, arn);
+            (void)json_object_set_new(out, "FunctionArn", json_string(arn));
+        }
+        lambda_reply(l, out);
+    }
+    json_decref(f);
+}
+
+static void reply_changed(struct lambda *l)
+{
+    if (wants_publish(l)) {
+        reply_published(l, true);
+    } else {
+        reply_configuration(l);
     }
 }
 
 /* --- create ----------------------------------------------------------------------- */
+
+static void created_with_tags(struct lambda *l)
+{
+    if (wants_publish(l)) {
+        l->number = 1; /* the tags were not the last change of a version */
+        reply_published(l, false);
+    } else {
+        reply_configuration(l);
+    }
+}
 
 static void created(struct lambda *l)
 {
     const json_t *tags = json_object_get(l->json, "Tags");
 
     l->again = NULL;
-    if (json_object_size(tags) == 0 || l->value != NULL) {
-        reply_configuration(l);
+    if (json_object_size(tags) > 0) {
+        l->if_revision = 0;
+        lambda_change_attribute(l, "tags", json_deep_copy(tags), created_with_tags);
         return;
     }
-    l->attribute = "tags";
-    l->value = json_deep_copy(tags);
-    l->if_revision = 0;
-    lambda_set_attribute(l);
+    created_with_tags(l);
 }
 
 static void create_put(struct lambda *l)
 {
     l->if_revision = CORE_ABSENT;
     l->changed = created;
-    lambda_put(l);
+    if (lambda_size_check(l)) {
+        lambda_put(l);
+    }
 }
 
 static bool read_name(struct lambda *l)
@@ -86,6 +198,9 @@ static bool read_name(struct lambda *l)
                          "Member must satisfy regular expression pattern: %s",
                          LAMBDA_NAME_PATTERN);
         return lambda_checks_end(&c, l);
+    }
+    if (!lambda_account_check(l)) {
+        return false;
     }
     if (lambda_name_to_native(l->native, l->ref.name) < 0) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
@@ -115,39 +230,35 @@ void lambda_create_function(struct lambda *l)
 
 /* --- reading ---------------------------------------------------------------------- */
 
-static json_t *code_view(const struct lambda *l, const json_t *function)
+static json_t *code_view(const struct lambda *l, const json_t *version)
 {
-    const json_t *package = json_object_get(lambda_latest(function), "package");
-    const struct http_header *host =
-        http_headers_find(http_exchange_headers(l->r->x), "Host");
+    const json_t *package = json_object_get(version, "package");
 
     return json_pack("{s:s, s:o}", "RepositoryType", "S3", "Location",
-                     json_sprintf("http://%.*s/v1/packages/%s",
-                                  host != NULL ? (int)host->value.len : 0,
-                                  host != NULL ? host->value.at : "",
-                                  json_string_value(json_object_get(package, "digest"))));
+                     lambda_package_url(l, package));
 }
 
 void lambda_get_function(struct lambda *l)
 {
     json_t *f = lambda_get(l), *out, *tags;
-    const json_t *a, *reserved;
+    const json_t *version, *reserved;
 
     if (f == NULL) {
         return;
     }
-    a = lambda_annotations(lambda_latest(f));
+    version = lambda_meant(f, l->ref.qualifier);
     tags = json_object_get(json_object_get(f, "attributes"), "tags");
-    reserved = json_object_get(a, "lambda.reserved");
-    out = json_pack("{s:o, s:o}", "Configuration", lambda_configuration(l, f), "Code",
-                    code_view(l, f));
+    reserved = lambda_reserved(f);
+    out = json_pack("{s:o, s:o}", "Configuration",
+                    lambda_configuration(l, f, version, l->ref.qualifier), "Code",
+                    code_view(l, version));
     if (json_object_size(tags) > 0) {
         (void)json_object_set(out, "Tags", tags);
     }
     if (reserved != NULL) {
-        (void)json_object_set_new(out, "Concurrency",
-                                  json_pack("{s:i}", "ReservedConcurrentExecutions",
-                                            atoi(json_string_value(reserved))));
+        (void)json_object_set_new(
+            out, "Concurrency",
+            json_pack("{s:O}", "ReservedConcurrentExecutions", reserved));
     }
     lambda_reply(l, out);
     json_decref(f);
@@ -156,56 +267,6 @@ void lambda_get_function(struct lambda *l)
 void lambda_get_configuration(struct lambda *l)
 {
     reply_configuration(l);
-}
-
-static int by_name(const void *left, const void *right)
-{
-    const json_t *const *a = left, *const *b = right;
-
-    return strcmp(json_string_value(json_object_get(*a, "name")),
-                  json_string_value(json_object_get(*b, "name")));
-}
-
-void lambda_list_functions(struct lambda *l)
-{
-    json_t *all, *page = json_array(), *out, **sorted;
-    const char *marker, *next = NULL;
-    int64_t max;
-    size_t n;
-
-    if (!lambda_page(l, 50, &max, &marker)) {
-        json_decref(page);
-        return;
-    }
-    all = controller_core_functions(l->r->api->core, l->namespace_);
-    n = json_array_size(all);
-    sorted = calloc(n + 1, sizeof(*sorted));
-    for (size_t i = 0; sorted != NULL && i < n; i++) {
-        sorted[i] = json_array_get(all, i);
-    }
-    if (sorted != NULL) {
-        qsort(sorted, n, sizeof(sorted[0]), by_name);
-    }
-    for (size_t i = 0; sorted != NULL && i < n; i++) {
-        const char *name = json_string_value(json_object_get(sorted[i], "name"));
-
-        if (marker != NULL && strcmp(name, marker) <= 0) {
-            continue;
-        }
-        if ((int64_t)json_array_size(page) == max) {
-            /* the last one of this page */
-            next = json_string_value(json_object_get(sorted[i - 1], "name"));
-            break;
-        }
-        (void)json_array_append_new(page, lambda_configuration(l, sorted[i]));
-    }
-    out = json_pack("{s:o}", "Functions", page);
-    if (next != NULL) {
-        (void)json_object_set_new(out, "NextMarker", json_string(next));
-    }
-    free(sorted);
-    json_decref(all);
-    lambda_reply(l, out);
 }
 
 /* --- update ----------------------------------------------------------------------- */
@@ -243,9 +304,9 @@ static bool keep_package(struct lambda *l, const json_t *function)
                                  &err) == 0;
 }
 
-static json_t *get_settled(struct lambda *l)
+json_t *lambda_get_settled(struct lambda *l)
 {
-    json_t *f = lambda_get(l);
+    json_t *f = lambda_get_latest(l);
 
     if (f != NULL && (!lambda_precondition(l, f) || !settled(l, f))) {
         json_decref(f);
@@ -253,21 +314,21 @@ static json_t *get_settled(struct lambda *l)
     }
     if (f != NULL) {
         l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
-        l->changed = reply_configuration;
+        l->changed = reply_changed;
     }
     return f;
 }
 
 void lambda_update_configuration(struct lambda *l)
 {
-    json_t *f = get_settled(l);
+    json_t *f = lambda_get_settled(l);
 
     l->again = lambda_update_configuration;
     if (f != NULL && lambda_config_read(l, f)) {
-        if (keep_package(l, f)) {
-            lambda_put(l);
-        } else {
+        if (!keep_package(l, f)) {
             lambda_fail(l, LAMBDA_E_SERVICE, "the latest version cannot be read");
+        } else if (lambda_size_check(l)) {
+            lambda_put(l);
         }
     }
     json_decref(f);
@@ -276,7 +337,7 @@ void lambda_update_configuration(struct lambda *l)
 /* The configuration of the latest version stays. */
 static void put_code(struct lambda *l)
 {
-    json_t *f = get_settled(l), *spec;
+    json_t *f = lambda_get_settled(l), *spec;
     struct error err;
 
     l->again = put_code;
@@ -295,8 +356,8 @@ static void put_code(struct lambda *l)
     if (function_spec_from_json(&l->spec, spec, &err) < 0) {
         lambda_fail(l, LAMBDA_E_SERVICE, "%s", err.text);
     } else if (json_is_true(json_object_get(l->json, "DryRun"))) {
-        lambda_reply(l, lambda_configuration(l, f));
-    } else {
+        lambda_reply(l, lambda_configuration(l, f, lambda_latest(f), l->ref.qualifier));
+    } else if (lambda_size_check(l)) {
         lambda_put(l);
     }
     json_decref(f);
@@ -306,12 +367,10 @@ void lambda_update_code(struct lambda *l)
 {
     json_t *f;
 
-    if (json_is_true(json_object_get(l->json, "Publish"))) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
-                    "Publish is not supported by this cluster.");
+    if (!lambda_architecture_check(l)) {
         return;
     }
-    f = get_settled(l); /* before the file is looked at */
+    f = lambda_get_settled(l); /* before the file is looked at */
     if (f != NULL) {
         json_decref(f);
         lambda_code_store(l, put_code);
@@ -320,13 +379,44 @@ void lambda_update_code(struct lambda *l)
 
 /* --- delete ----------------------------------------------------------------------- */
 
+/* A published version. One that is not there is as good as deleted, as AWS has it. */
+static void delete_version(struct lambda *l)
+{
+    json_t *f = controller_core_function(l->r->api->core, l->namespace_, l->native);
+    const json_t *v = f != NULL ? lambda_published(f, l->ref.qualifier) : NULL;
+    uint64_t number = (uint64_t)json_integer_value(json_object_get(v, "number"));
+
+    json_decref(f);
+    if (f == NULL) {
+        lambda_not_found(l);
+    } else if (v == NULL) {
+        lambda_reply_empty(l);
+    } else {
+        l->changed = lambda_reply_empty;
+        l->again = NULL; /* a conflict is an alias that names it */
+        l->r->asked_core = true;
+        controller_core_delete_version(l->r->api->core, l->namespace_, l->native, number,
+                                       lambda_was_changed, l->r);
+    }
+}
+
 void lambda_delete_function(struct lambda *l)
 {
+    const char *q = l->ref.qualifier;
     json_t *f;
 
-    if (strcmp(l->ref.qualifier, LAMBDA_LATEST) == 0) {
+    if (strcmp(q, LAMBDA_LATEST) == 0) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
                     "$LATEST version cannot be deleted without deleting the function.");
+        return;
+    }
+    if (*q != '\0' && strspn(q, "0123456789") == strlen(q)) {
+        delete_version(l);
+        return;
+    }
+    if (*q != '\0') {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "Deletion of aliases is not currently supported.");
         return;
     }
     f = lambda_get(l);
@@ -337,5 +427,5 @@ void lambda_delete_function(struct lambda *l)
     l->changed = lambda_reply_empty;
     l->r->asked_core = true;
     controller_core_delete_function(l->r->api->core, l->namespace_, l->native, 0,
-                                    was_changed, l->r);
+                                    lambda_was_changed, l->r);
 }

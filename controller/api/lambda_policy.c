@@ -9,9 +9,10 @@
 #define POLICY_BYTES_MAX 20480
 #define SID_CHARS        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-static const json_t *statements(const json_t *function)
+/* A function, and each of its aliases and published versions, has a policy of its own. */
+static const json_t *statements(const struct lambda *l, const json_t *function)
 {
-    return json_object_get(json_object_get(function, "attributes"), "policy");
+    return lambda_attribute(function, "policy", l->ref.qualifier);
 }
 
 static size_t find(const json_t *list, const char *sid)
@@ -144,12 +145,12 @@ static json_t *get_based(struct lambda *l)
 
 static void change(struct lambda *l, json_t *list, void (*changed)(struct lambda *l))
 {
-    json_decref(l->value);
-    l->value = json_array_size(list) > 0 ? json_incref(list) : NULL;
+    json_t *value = json_array_size(list) > 0 ? json_incref(list) : NULL;
+    char name[CORE_ATTRIBUTE_MAX + 1];
+
     json_decref(list);
-    l->attribute = "policy";
-    l->changed = changed;
-    lambda_set_attribute(l);
+    lambda_change_attribute(l, lambda_attribute_of("policy", l->ref.qualifier, name),
+                            value, changed);
 }
 
 static void added(struct lambda *l)
@@ -168,10 +169,15 @@ void lambda_add_permission(struct lambda *l)
     const json_t *now;
     json_t *f, *list;
 
+    if (strcmp(l->ref.qualifier, LAMBDA_LATEST) == 0) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "We currently do not support adding policies for $LATEST.");
+        return;
+    }
     if (!check(l) || (f = get_based(l)) == NULL) {
         return;
     }
-    now = statements(f);
+    now = statements(l, f);
     if (find(now, sid) < json_array_size(now)) {
         lambda_fail(l, LAMBDA_E_CONFLICT,
                     "The statement id (%s) provided already exists. Please provide a new "
@@ -197,7 +203,7 @@ void lambda_add_permission(struct lambda *l)
 void lambda_get_policy(struct lambda *l)
 {
     json_t *f = lambda_get(l), *document;
-    const json_t *list = statements(f);
+    const json_t *list = statements(l, f);
     char revision[40], *text;
 
     if (f == NULL) {
@@ -222,7 +228,7 @@ void lambda_get_policy(struct lambda *l)
 void lambda_remove_permission(struct lambda *l)
 {
     json_t *f = get_based(l), *list;
-    const json_t *now = statements(f);
+    const json_t *now = statements(l, f);
     size_t at = find(now, l->path.params[1]);
 
     if (f == NULL) {

@@ -11,9 +11,14 @@
 static const char *const auth_types[] = {"NONE", "AWS_IAM", NULL};
 static const char *const invoke_modes[] = {"BUFFERED", "RESPONSE_STREAM", NULL};
 
-static const json_t *url_of(const json_t *function)
+#define URLS_BYTES_MAX                                              \
+    (60 * 1024) /* of a function: nodes are told all in one message \
+                 */
+
+/* A function has one URL, and each of its aliases may have one. */
+static const json_t *url_of(const struct lambda *l, const json_t *function)
 {
-    return json_object_get(json_object_get(function, "attributes"), "url");
+    return lambda_attribute(function, "url", l->ref.qualifier);
 }
 
 /* Where callers reach a gateway: the host that was asked, when a gateway passed the
@@ -44,13 +49,14 @@ static json_t *address(const struct lambda *l, const char *id)
     return url;
 }
 
-static json_t *view(const struct lambda *l, const json_t *kept, bool create)
+static json_t *view(const struct lambda *l, const json_t *kept, const char *qualifier,
+                    bool create)
 {
     char arn[LAMBDA_ARN_SIZE];
     json_t *out = json_object();
     const json_t *cors = json_object_get(kept, "cors");
 
-    lambda_own_arn(l, NULL, arn);
+    lambda_own_arn(l, qualifier, arn);
     (void)json_object_set_new(out, "FunctionUrl",
                               address(l, json_string_value(json_object_get(kept, "id"))));
     (void)json_object_set_new(out, "FunctionArn", json_string(arn));
@@ -137,6 +143,22 @@ static bool check(struct lambda *l, bool create)
     return lambda_checks_end(&c, l);
 }
 
+/* The function itself or an alias can have a URL. NULL: answered. */
+static json_t *get_named(struct lambda *l)
+{
+    const char *q = l->ref.qualifier;
+    struct lambda_checks c = {0};
+
+    if (*q != '\0' && !alias_name_valid(q, strlen(q))) {
+        lambda_check_add(&c, q, "qualifier",
+                         "Member must satisfy regular expression pattern: "
+                         "((?!^\\d+$)^[0-9a-zA-Z-_]+$)");
+        (void)lambda_checks_end(&c, l);
+        return NULL;
+    }
+    return lambda_get(l);
+}
+
 static void merge(json_t *kept, const json_t *body)
 {
     static const char *const keys[][2] = {
@@ -151,25 +173,59 @@ static void merge(json_t *kept, const json_t *body)
     }
 }
 
+static size_t bytes_of(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+    size_t len = text != NULL ? strlen(text) : 0;
+
+    free(text);
+    return len;
+}
+
+/* With value in the place of the URL that the qualifier names. */
+static size_t bytes_with(const struct lambda *l, const json_t *f, const json_t *value)
+{
+    const json_t *attributes = json_object_get(f, "attributes"), *one;
+    size_t sum = bytes_of(value);
+    const char *key;
+
+    json_object_foreach((json_t *)(uintptr_t)attributes, key, one)
+    {
+        const char *qualifier = lambda_attribute_qualifier(key, "url");
+
+        if (qualifier != NULL && strcmp(qualifier, l->ref.qualifier) != 0) {
+            sum += bytes_of(one);
+        }
+    }
+    return sum;
+}
+
 static void change(struct lambda *l, const json_t *f, json_t *value,
                    void (*changed)(struct lambda *l))
 {
-    json_decref(l->value);
-    l->value = value;
-    l->attribute = "url";
-    l->changed = changed;
+    char name[CORE_ATTRIBUTE_MAX + 1];
+
+    if (value != NULL && bytes_with(l, f, value) > URLS_BYTES_MAX) {
+        json_decref(value);
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "The configurations of the function's URLs would take over %d bytes; "
+                    "make the CORS lists shorter.",
+                    URLS_BYTES_MAX);
+        return;
+    }
     l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
-    lambda_set_attribute(l);
+    lambda_change_attribute(l, lambda_attribute_of("url", l->ref.qualifier, name), value,
+                            changed);
 }
 
 static void created(struct lambda *l)
 {
-    lambda_reply(l, view(l, l->value, true));
+    lambda_reply(l, view(l, l->value, l->ref.qualifier, true));
 }
 
 static void updated(struct lambda *l)
 {
-    lambda_reply(l, view(l, l->value, false));
+    lambda_reply(l, view(l, l->value, l->ref.qualifier, false));
 }
 
 static void missing(struct lambda *l)
@@ -191,13 +247,13 @@ void lambda_create_url(struct lambda *l)
     json_t *f, *kept;
     size_t n = 0;
 
-    if (!check(l, true) || (f = lambda_get(l)) == NULL) {
+    if (!check(l, true) || (f = get_named(l)) == NULL) {
         return;
     }
-    if (url_of(f) != NULL) {
+    if (url_of(l, f) != NULL) {
         char arn[LAMBDA_ARN_SIZE];
 
-        lambda_own_arn(l, NULL, arn);
+        lambda_own_arn(l, l->ref.qualifier, arn);
         lambda_fail(l, LAMBDA_E_CONFLICT,
                     "Failed to create function url config for [functionArn = %s]. Error "
                     "message:  FunctionUrlConfig exists for this Lambda function",
@@ -222,12 +278,12 @@ void lambda_create_url(struct lambda *l)
 
 void lambda_get_url(struct lambda *l)
 {
-    json_t *f = lambda_get(l);
+    json_t *f = get_named(l);
 
-    if (f != NULL && url_of(f) == NULL) {
+    if (f != NULL && url_of(l, f) == NULL) {
         missing(l);
     } else if (f != NULL) {
-        lambda_reply(l, view(l, url_of(f), false));
+        lambda_reply(l, view(l, url_of(l, f), l->ref.qualifier, false));
     }
     json_decref(f);
 }
@@ -236,14 +292,14 @@ void lambda_update_url(struct lambda *l)
 {
     json_t *f, *kept;
 
-    if (!check(l, false) || (f = lambda_get(l)) == NULL) {
+    if (!check(l, false) || (f = get_named(l)) == NULL) {
         return;
     }
     l->again = lambda_update_url;
-    if (url_of(f) == NULL) {
+    if (url_of(l, f) == NULL) {
         missing(l);
     } else {
-        kept = json_deep_copy(url_of(f));
+        kept = json_deep_copy(url_of(l, f));
         merge(kept, l->json);
         (void)json_object_set_new(kept, "modified", now_json());
         change(l, f, kept, updated);
@@ -253,10 +309,10 @@ void lambda_update_url(struct lambda *l)
 
 void lambda_delete_url(struct lambda *l)
 {
-    json_t *f = lambda_get(l);
+    json_t *f = get_named(l);
 
     l->again = lambda_delete_url;
-    if (f != NULL && url_of(f) == NULL) {
+    if (f != NULL && url_of(l, f) == NULL) {
         missing(l);
     } else if (f != NULL) {
         change(l, f, NULL, lambda_reply_empty);
@@ -266,14 +322,22 @@ void lambda_delete_url(struct lambda *l)
 
 void lambda_list_urls(struct lambda *l)
 {
-    json_t *f = lambda_get(l), *list;
+    json_t *f = lambda_get_latest(l), *list;
+    const json_t *attributes = json_object_get(f, "attributes"), *one;
+    const char *key;
 
-    if (f != NULL) {
-        list = json_array();
-        if (url_of(f) != NULL) {
-            (void)json_array_append_new(list, view(l, url_of(f), false));
+    if (f == NULL) {
+        return;
+    }
+    list = json_array();
+    json_object_foreach((json_t *)(uintptr_t)attributes, key, one)
+    {
+        const char *qualifier = lambda_attribute_qualifier(key, "url");
+
+        if (qualifier != NULL) {
+            (void)json_array_append_new(list, view(l, one, qualifier, false));
         }
-        lambda_reply(l, json_pack("{s:o}", "FunctionUrlConfigs", list));
     }
     json_decref(f);
+    lambda_reply_page(l, "FunctionUrlConfigs", list, "FunctionArn", LAMBDA_BY_TEXT, 50);
 }

@@ -159,6 +159,6 @@ void api_publish_layer(struct api_request *r)
     r->state = p;
     r->ops = &publish_ops;
     r->asked_core = true;
-    controller_core_publish_layer(r->api->core, ns, name, &package, description,
+    controller_core_publish_layer(r->api->core, ns, name, &package, description, NULL,
                                   published, r);
 }

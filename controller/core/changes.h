@@ -37,7 +37,8 @@ struct change_kind {
 
 extern const struct change_kind change_epoch, change_put_namespace,
     change_delete_namespace, change_order_node, change_put_function,
-    change_delete_function, change_decide, change_publish_layer, change_delete_layer;
+    change_delete_function, change_decide, change_publish_layer, change_delete_layer,
+    change_layer_attribute;
 /* edits.c: what changes a function's record only */
 extern const struct change_kind change_publish, change_delete_version, change_put_alias,
     change_delete_alias, change_rollback, change_rollout;

@@ -1,5 +1,6 @@
 /* Changes that are not of versions: access keys, and a function's attributes. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller/core/access_keys.h"
@@ -107,7 +108,7 @@ static int build_attribute(struct controller_core *c, struct core_request *r)
 {
     const struct core_function *f = r->f;
     struct record next = {0};
-    char key[KEYS_MAX];
+    char key[KEYS_MAX], *text;
 
     if (!f->present) {
         return request_refuse(r, CAUSE_NOT_FOUND, "there is no function %s/%s",
@@ -127,8 +128,16 @@ static int build_attribute(struct controller_core *c, struct core_request *r)
     r->based_on = f->mod_revision;
     keys_function(f, key);
     change_compare(&r->change, key, r->based_on);
-    change_put(&r->change, key, record_format(&next));
+    text = record_format(&next);
     record_free(&next);
+    if (text != NULL && strlen(text) > RECORD_VALUE_MAX) {
+        free(text);
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "function %s/%s would have more kept with it than there is "
+                              "room for, %d bytes",
+                              f->ns->name, f->name, RECORD_VALUE_MAX);
+    }
+    change_put(&r->change, key, text);
     return change_built(r);
 }
 

@@ -1,4 +1,5 @@
 /* Changes of layers (changes.h). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/check.h"
@@ -45,10 +46,25 @@ static int check_publish(struct controller_core *c, struct core_request *r)
     return 0;
 }
 
+/* A record has a limit, as the store has. */
+static int put(struct core_request *r, const char *key, char *text)
+{
+    if (text != NULL && strlen(text) > RECORD_VALUE_MAX) {
+        free(text);
+        return request_refuse(r, CAUSE_CONFLICT,
+                              "layer %s would have a record of over %d bytes; delete "
+                              "versions of it",
+                              r->name, RECORD_VALUE_MAX);
+    }
+    change_put(&r->change, key, text);
+    return 0;
+}
+
 static int build_publish(struct controller_core *c, struct core_request *r)
 {
     const struct core_layer *l = layers_find(c, r->layer_namespace, r->name);
-    struct core_layer_version v = {.description = r->description, .package = r->package};
+    struct core_layer_version v = {
+        .description = r->description, .package = r->package, .attributes = r->ordered};
     char key[KEYS_MAX];
 
     if (check_publish(c, r) < 0) {
@@ -61,7 +77,9 @@ static int build_publish(struct controller_core *c, struct core_request *r)
     r->based_on = layer_revision(c, r);
     keys_layer(r->layer_namespace, r->name, key);
     change_compare(&r->change, key, r->based_on);
-    change_put(&r->change, key, layers_changed(l, &v, 0));
+    if (put(r, key, layers_changed(l, &v, 0)) < 0) {
+        return -1;
+    }
     keys_namespace(r->layer_namespace, key);
     change_compare(&r->change, key, r->namespace_based_on);
     return change_built(r);
@@ -121,4 +139,57 @@ const struct change_kind change_delete_layer = {
     .what = "delete the layer's version",
     .build = build_delete,
     .look = look_delete,
+};
+
+/* --- attributes ------------------------------------------------------------------- */
+
+static int build_attribute(struct controller_core *c, struct core_request *r)
+{
+    const struct core_layer *l = layers_find(c, r->layer_namespace, r->name);
+    const struct core_layer_version *v = l != NULL ? layers_version(l, r->number) : NULL;
+    json_t *next;
+    char key[KEYS_MAX];
+    int rc;
+
+    if (v == NULL || r->number == 0) {
+        return request_refuse(r, CAUSE_NOT_FOUND, "there is no version %llu of layer %s",
+                              (unsigned long long)r->number, r->name);
+    }
+    if (r->if_revision != 0 && r->if_revision != (uint64_t)l->mod_revision) {
+        return request_refuse(r, CAUSE_CONFLICT, "layer %s was changed meanwhile",
+                              r->name);
+    }
+    next = v->attributes != NULL ? json_copy(v->attributes) : json_object();
+    if (r->ordered != NULL) {
+        (void)json_object_set(next, r->attribute, r->ordered);
+    } else {
+        (void)json_object_del(next, r->attribute);
+    }
+    r->based_on = l->mod_revision;
+    keys_layer(r->layer_namespace, r->name, key);
+    change_compare(&r->change, key, r->based_on);
+    rc = put(r, key, layers_edited(l, r->number, next));
+    json_decref(next);
+    return rc < 0 ? rc : change_built(r);
+}
+
+static enum change_seen look_attribute(const struct controller_core *c,
+                                       const struct core_request *r)
+{
+    const struct core_layer *l = layers_find(c, r->layer_namespace, r->name);
+    const struct core_layer_version *v = l != NULL ? layers_version(l, r->number) : NULL;
+    const json_t *now = v != NULL ? json_object_get(v->attributes, r->attribute) : NULL;
+
+    if (l != NULL && l->mod_revision == r->based_on) {
+        return CHANGE_SAME;
+    }
+    return v != NULL && (r->ordered == NULL ? now == NULL : json_equal(now, r->ordered))
+               ? CHANGE_SHOWN
+               : CHANGE_MOVED;
+}
+
+const struct change_kind change_layer_attribute = {
+    .what = "change the layer's version",
+    .build = build_attribute,
+    .look = look_attribute,
 };

@@ -251,9 +251,22 @@ void controller_core_put_function(struct controller_core *c, const char *namespa
 
 void controller_core_publish_layer(struct controller_core *c, const char *namespace_,
                                    const char *name, const struct package_ref *package,
-                                   const char *description, core_reply_cb cb, void *data)
+                                   const char *description, const json_t *attributes,
+                                   core_reply_cb cb, void *data)
 {
-    requests_publish_layer(c, namespace_, name, package, description, cb, data);
+    requests_publish_layer(c, namespace_, name, package, description, attributes, cb,
+                           data);
+    core_leave(c);
+}
+
+void controller_core_set_layer_attribute(struct controller_core *c,
+                                         const char *namespace_, const char *name,
+                                         uint64_t number, const char *attribute,
+                                         const json_t *value, uint64_t if_revision,
+                                         core_reply_cb cb, void *data)
+{
+    requests_set_layer_attribute(c, namespace_, name, number, attribute, value,
+                                 if_revision, cb, data);
     core_leave(c);
 }
 
@@ -280,6 +293,17 @@ void controller_core_roll_out(struct controller_core *c, const char *namespace_,
                               core_reply_cb cb, void *data)
 {
     requests_roll_out(c, namespace_, name, spec, package, plan, if_revision, cb, data);
+    core_leave(c);
+}
+
+void controller_core_put_published(struct controller_core *c, const char *namespace_,
+                                   const char *name, const struct function_spec *spec,
+                                   const struct package_ref *package,
+                                   const char *description, uint64_t if_revision,
+                                   core_reply_cb cb, void *data)
+{
+    requests_put_published(c, namespace_, name, spec, package, description, if_revision,
+                           cb, data);
     core_leave(c);
 }
 

@@ -24,7 +24,7 @@
  * "aliases": [{"name", "description", "updated_at", "weights"}], "rollout": {…}}
  *   /mayfly/versions/<ns>/<name>/<number>  {"spec", "package"}: never changed
  *   /mayfly/layers/<ns>/<name>             {"latest", "versions": [{"number",
- * "created_at", "description", "package"}]}
+ * "created_at", "description", "package", "attributes"}]}
  *   /mayfly/nodes/<node>                   {"state", "labels"}: what an operator said of
  * it
  *   /mayfly/keys/<access key id>           {"namespace", "secret", "created_at"}
@@ -203,9 +203,15 @@ void controller_core_put_key(struct controller_core *c, const char *namespace_,
 void controller_core_delete_key(struct controller_core *c, const char *namespace_,
                                 const char *id, core_reply_cb cb, void *data);
 
+/* Attributes that the core goes by (concurrency.h). What belongs to an alias or a
+ * published version has ":<its name>" at the end of its own, and goes with it. */
+#define CORE_RESERVED      "reserved"    /* {"calls"}: of the function */
+#define CORE_PROVISIONED   "provisioned" /* {"calls"}: of an alias or published version */
+#define CORE_ATTRIBUTE_MAX 160           /* bytes of an attribute's name */
+
 /* Sets one of a function's attributes: what is kept with it across its versions, under a
- * name, and means nothing to the core (but "url", which nodes are told). value NULL
- * removes it. Copies. */
+ * name, and means nothing to the core but those above and "url", which nodes are told.
+ * value NULL removes it. Copies. */
 void controller_core_set_attribute(struct controller_core *c, const char *namespace_,
                                    const char *name, const char *attribute,
                                    const json_t *value, uint64_t if_revision,
@@ -236,10 +242,19 @@ void controller_core_delete_function(struct controller_core *c, const char *name
                                      const char *name, uint64_t if_revision,
                                      core_reply_cb cb, void *data);
 /* Makes the layer's next version (core_reply.version). The package is stored;
- * description: at most 256 bytes. Copies. */
+ * description: at most 256 bytes. attributes: an object of what is kept with the version
+ * and means nothing to the core; or NULL. Copies. */
 void controller_core_publish_layer(struct controller_core *c, const char *namespace_,
                                    const char *name, const struct package_ref *package,
-                                   const char *description, core_reply_cb cb, void *data);
+                                   const char *description, const json_t *attributes,
+                                   core_reply_cb cb, void *data);
+/* One of them becomes value; NULL removes it. if_revision: the layer's; 0: any. Copies.
+ */
+void controller_core_set_layer_attribute(struct controller_core *c,
+                                         const char *namespace_, const char *name,
+                                         uint64_t number, const char *attribute,
+                                         const json_t *value, uint64_t if_revision,
+                                         core_reply_cb cb, void *data);
 /* Versions of functions that have it keep it; its number is never given again. */
 void controller_core_delete_layer(struct controller_core *c, const char *namespace_,
                                   const char *name, uint64_t number, core_reply_cb cb,
@@ -255,6 +270,13 @@ void controller_core_wait_version(struct controller_core *c, const char *namespa
 void controller_core_publish(struct controller_core *c, const char *namespace_,
                              const char *name, uint64_t number, const char *description,
                              uint64_t if_revision, core_reply_cb cb, void *data);
+/* Deploys, and publishes the new version in the same moment, before it is known whether
+ * it works; unless it is what was published last, which goes on under its number. */
+void controller_core_put_published(struct controller_core *c, const char *namespace_,
+                                   const char *name, const struct function_spec *spec,
+                                   const struct package_ref *package,
+                                   const char *description, uint64_t if_revision,
+                                   core_reply_cb cb, void *data);
 /* Of the serving or latest version only the publication is deleted. */
 void controller_core_delete_version(struct controller_core *c, const char *namespace_,
                                     const char *name, uint64_t number, core_reply_cb cb,
@@ -363,6 +385,16 @@ json_t *controller_core_access_keys(const struct controller_core *c,
 /* False: there is none. *ret is valid until the next call of the core. */
 bool controller_core_access_key(const struct controller_core *c, const char *id,
                                 struct key_state *ret);
+
+/* How far a version's instances are what they should be. False: there is no such version,
+ * or none that may run. */
+struct core_readiness {
+    uint64_t desired, ready; /* instances */
+    uint64_t no_room;        /* of those desired: find no memory on any node */
+};
+bool controller_core_readiness(const struct controller_core *c, const char *namespace_,
+                               const char *name, uint64_t number,
+                               struct core_readiness *ret);
 
 struct core_counts {
     uint64_t namespaces, functions, versions, instances;

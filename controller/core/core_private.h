@@ -91,6 +91,8 @@ struct core_target {
     struct list link; /* core_function.others, if it is one of those */
     uint64_t number;
     const struct core_body *body;
+    uint32_t most, reserved; /* instances; 0: no limit, none. The function's, or its own:
+                                set by follow.c, since the nodes' books go by them */
     struct list grants;
     size_t n_grants;
     bool leaving; /* some of its grants are (target_leave.h) */
@@ -165,6 +167,7 @@ struct core_function {
     bool deciding;       /* the request that writes the outcome is under way */
     uint64_t decide_retry_ms;
     struct backoff decide_backoff;
+    bool stopped;          /* 0 is reserved: no calls */
     bool recreated;        /* it went and came back between two looks */
     bool published;        /* nodes know it */
     uint64_t content;      /* hashes of what was last sent: to all, */

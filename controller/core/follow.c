@@ -1,5 +1,6 @@
 #include "controller/core/follow.h"
 
+#include "controller/core/concurrency.h"
 #include "controller/core/holds.h"
 #include "controller/core/registry.h"
 #include "controller/core/rollout.h"
@@ -69,10 +70,69 @@ static void note_recent(const struct controller_core *c, struct core_function *f
     }
 }
 
+/* How many instances there may be, and how many always find room: the function's word,
+ * or its version's own. */
+static void limit(struct core_target *t)
+{
+    const struct function_spec *spec = t->body != NULL ? &t->body->spec : NULL;
+    uint32_t calls;
+
+    t->most = t->reserved = 0;
+    if (spec != NULL && concurrency_reserved(&t->f->record, &calls) && calls > 0) {
+        t->most = t->reserved = concurrency_instances(spec, calls);
+    } else if (spec != NULL) {
+        t->most = function_spec_instances_max(spec);
+        t->reserved = function_spec_reserved_instances(spec);
+    }
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What it has beyond its limit goes at once; it is placed anew next. */
+static void clip(struct core_target *t)
+{
+    uint32_t left = t->most;
+
+    if (left == 0) {
+        return;
+    }
+    LIST_FOREACH_SAFE(it, &t->grants)
+    {
+        struct core_grant *g = container_of(it, struct core_grant, of_target);
+        uint32_t max = smaller(g->max, left);
+
+        if (max == 0) {
+            target_drop_grant(g);
+            continue;
+        }
+        left -= max;
+        if (max < g->max) {
+            target_book(g, max, smaller(g->warm, max), smaller(g->reserved, max));
+        }
+    }
+}
+
+static void each_target(struct core_function *f, void (*each)(struct core_target *t))
+{
+    for (struct core_target *t = target_next(f, NULL); t != NULL; t = target_next(f, t)) {
+        each(t);
+    }
+}
+
 static bool may_be_named(const struct core_function *f, const struct record_version *v)
 {
     return v->was_ready && (v->number == f->recent || rollout_share(f, v->number) > 0 ||
                             traffic_is_named(&f->record, v->number));
+}
+
+static bool is_stopped(const struct core_function *f)
+{
+    uint32_t calls;
+
+    return concurrency_reserved(&f->record, &calls) && calls == 0;
 }
 
 static void claim_others(struct core_function *f, struct list *pool)
@@ -130,7 +190,11 @@ void follow_record(const struct controller_core *c, struct core_function *f)
     }
     f->candidate = claim(f, &pool, v != NULL ? v->number : 0);
     claim_others(f, &pool);
+    each_target(f, limit);
+    each_target(f, holds_limit);
+    f->stopped = f->present && is_stopped(f);
     target_books_open(f);
+    each_target(f, clip);
     LIST_FOREACH_SAFE(it, &pool)
     {
         struct core_target *t = container_of(it, struct core_target, link);

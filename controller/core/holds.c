@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/check.h"
+#include "controller/core/concurrency.h"
 #include "controller/core/core_private.h"
 #include "controller/core/registry.h"
 #include "controller/core/scheduler.h"
@@ -23,7 +24,7 @@ static uint32_t larger(uint32_t a, uint32_t b)
 /* 0: it has none. */
 static uint32_t limit_of(const struct core_target *t)
 {
-    return t->body != NULL ? function_spec_instances_max(&t->body->spec) : 0;
+    return t->most;
 }
 
 static struct core_hold *find(const struct core_function *f, uint64_t version,
@@ -114,6 +115,50 @@ void holds_adopt(struct core_grant *g, uint32_t told)
 uint32_t holds_told(const struct core_grant *g)
 {
     return list_empty(&g->hold.of_function) ? g->max : g->hold.told;
+}
+
+/* Without a limit nodes were told what was decided. */
+static void limit_came(struct core_target *t)
+{
+    LIST_FOREACH(it, &t->grants)
+    {
+        struct core_grant *g = container_of(it, struct core_grant, of_target);
+
+        if (list_empty(&g->hold.of_function)) {
+            g->hold.told = g->max;
+            g->hold.most = 0;
+            g->hold.revision = 0;
+            link_hold(&g->hold);
+        }
+    }
+}
+
+static void limit_went(struct core_target *t)
+{
+    LIST_FOREACH_SAFE(it, &t->f->holds)
+    {
+        struct core_hold *h = container_of(it, struct core_hold, of_function);
+
+        if (h->version != t->number) {
+            continue;
+        }
+        if (h->grant == NULL) {
+            free_hold(h);
+        } else {
+            unlink_hold(h);
+            h->told = 0;
+            set_most(h, 0, 0);
+        }
+    }
+}
+
+void holds_limit(struct core_target *t)
+{
+    if (limit_of(t) > 0) {
+        limit_came(t);
+    } else {
+        limit_went(t);
+    }
 }
 
 /* --- what may be told ----------------------------------------------------------------
@@ -243,8 +288,10 @@ static void confirm(struct controller_core *c, struct core_hold *h, uint32_t has
 static bool is_limited(const struct core_function *f, uint64_t version)
 {
     const struct core_body *b = registry_body(f, version);
+    uint32_t calls;
 
-    return b != NULL && function_spec_instances_max(&b->spec) > 0;
+    return b != NULL && ((concurrency_reserved(&f->record, &calls) && calls > 0) ||
+                         function_spec_instances_max(&b->spec) > 0);
 }
 
 /* It has more than this controller ever gave it: it was away. Without memory for it, it

@@ -52,6 +52,11 @@ void holds_end(struct core_grant *g);   /* it is unlinked: frees it, now or late
 void holds_adopt(struct core_grant *g, uint32_t told);
 uint32_t holds_told(const struct core_grant *g);
 
+/* --- from follow -------------------------------------------------------------------- */
+
+/* The target's limit (core_target.most) has been looked up: it may have come, or gone. */
+void holds_limit(struct core_target *t);
+
 /* --- from publish ------------------------------------------------------------------- */
 
 /* Sets what may be told now. */

@@ -28,6 +28,7 @@ static void free_versions(struct controller_core *c, struct core_layer_version *
 {
     for (size_t i = 0; i < n; i++) {
         free(list[i].description);
+        json_decref(list[i].attributes);
         if (list[i].counted != NULL) {
             registry_uncount_package(c, list[i].counted);
         }
@@ -116,6 +117,7 @@ static int parse_version(struct controller_core *c, struct core_layer_version *r
     if (ret->description == NULL) {
         return -ENOMEM;
     }
+    ret->attributes = json_incref(json_object_get(json, "attributes"));
     ret->counted = registry_count_package(c, ret->package.digest);
     return ret->counted != NULL ? 0 : -ENOMEM;
 }
@@ -196,17 +198,26 @@ void layers_keep(struct controller_core *c,
 
 static json_t *version_json(const struct core_layer_version *v)
 {
-    return json_pack("{s:I, s:s, s:s, s:o}", "number", (json_int_t)v->number,
+    return json_pack("{s:I, s:s, s:s, s:o, s:O*}", "number", (json_int_t)v->number,
                      "created_at", v->created_at, "description", v->description,
-                     "package", package_ref_to_json(&v->package));
+                     "package", package_ref_to_json(&v->package), "attributes",
+                     v->attributes);
+}
+
+static char *record_text(uint64_t latest, json_t *versions)
+{
+    json_t *json =
+        json_pack("{s:I, s:o}", "latest", (json_int_t)latest, "versions", versions);
+    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    return text;
 }
 
 char *layers_changed(const struct core_layer *l, const struct core_layer_version *add,
                      uint64_t gone)
 {
     json_t *versions = json_array();
-    json_t *json;
-    char *text;
     int rc = 0;
 
     for (size_t i = 0; l != NULL && i < l->n_versions; i++) {
@@ -217,25 +228,62 @@ char *layers_changed(const struct core_layer *l, const struct core_layer_version
     if (add != NULL) {
         rc |= json_array_append_new(versions, version_json(add));
     }
-    json = json_pack("{s:I, s:o}", "latest",
-                     (json_int_t)(add != NULL ? add->number : l->latest), "versions",
-                     versions);
-    text = rc == 0 && json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    return text;
+    if (rc != 0) {
+        json_decref(versions);
+        return NULL;
+    }
+    return record_text(add != NULL ? add->number : l->latest, versions);
+}
+
+char *layers_edited(const struct core_layer *l, uint64_t number, json_t *attributes)
+{
+    json_t *versions = json_array();
+    int rc = 0;
+
+    for (size_t i = 0; i < l->n_versions; i++) {
+        struct core_layer_version v = l->versions[i];
+
+        if (v.number == number) {
+            v.attributes = attributes;
+        }
+        rc |= json_array_append_new(versions, version_json(&v));
+    }
+    if (rc != 0) {
+        json_decref(versions);
+        return NULL;
+    }
+    return record_text(l->latest, versions);
 }
 
 /* --- looking up --------------------------------------------------------------------- */
 
+static const struct spec_layer *had(const struct function_spec *was,
+                                    const struct spec_layer *wanted)
+{
+    for (size_t i = 0; was != NULL && i < was->n_layers; i++) {
+        if (was->layers[i].version == wanted->version &&
+            strcmp(was->layers[i].name, wanted->name) == 0) {
+            return &was->layers[i];
+        }
+    }
+    return NULL;
+}
+
 int layers_resolve(const struct controller_core *c, const char *namespace_,
-                   struct function_spec *spec, struct error *err)
+                   struct function_spec *spec, const struct function_spec *was,
+                   struct error *err)
 {
     for (size_t i = 0; i < spec->n_layers; i++) {
         struct spec_layer *wanted = &spec->layers[i];
         const struct core_layer *l = layers_find(c, namespace_, wanted->name);
         const struct core_layer_version *v =
             l != NULL ? layers_version(l, wanted->version) : NULL;
+        const struct spec_layer *before = v == NULL ? had(was, wanted) : NULL;
 
+        if (before != NULL) {
+            wanted->package = before->package;
+            continue;
+        }
         if (v == NULL && (l == NULL || wanted->version == 0)) {
             return error_set(err, -ENOENT, "there is no layer %s in namespace %s",
                              wanted->name, namespace_);
@@ -266,9 +314,10 @@ static json_t *view(const struct core_layer *l)
         json_decref(versions);
         return NULL;
     }
-    return json_pack("{s:s, s:s, s:I, s:o}", "namespace", l->namespace_, "name", l->name,
-                     "latest_version", (json_int_t)(newest != NULL ? newest->number : 0),
-                     "versions", versions);
+    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "namespace", l->namespace_, "name",
+                     l->name, "revision", (json_int_t)l->mod_revision, "latest_version",
+                     (json_int_t)(newest != NULL ? newest->number : 0), "versions",
+                     versions);
 }
 
 json_t *controller_core_layers(const struct controller_core *c, const char *namespace_)

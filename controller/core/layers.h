@@ -2,7 +2,7 @@
  * have at /opt. One record a layer:
  *
  *   /mayfly/layers/<ns>/<name>   {"latest", "versions": [{"number", "created_at",
- *                                 "description", "package"}]}
+ *                                 "description", "package", "attributes"}]}
  *
  * A number is never given twice: the record stays when its last version is deleted. A
  * version of a function keeps what its layers stood for when it was made. */
@@ -18,6 +18,7 @@ struct core_layer_version {
     char created_at[CLOCK_RFC3339_SIZE];
     char *description; /* never NULL */
     struct package_ref package;
+    json_t *attributes; /* object, never changed in place; NULL: none */
     struct core_package *counted;
 };
 
@@ -55,9 +56,14 @@ void layers_keep(struct controller_core *c,
  * memory. */
 char *layers_changed(const struct core_layer *l, const struct core_layer_version *add,
                      uint64_t gone);
+/* The record in which one version has these attributes. NULL: out of memory. */
+char *layers_edited(const struct core_layer *l, uint64_t number, json_t *attributes);
 
-/* Looks the spec's layers up. -ENOENT: err names the one that is not there. */
+/* Looks the spec's layers up. was: the spec of the version before, which keeps what its
+ * layers stood for though they are deleted; or NULL. -ENOENT: err names the one that is
+ * not there. */
 int layers_resolve(const struct controller_core *c, const char *namespace_,
-                   struct function_spec *spec, struct error *err);
+                   struct function_spec *spec, const struct function_spec *was,
+                   struct error *err);
 
 #endif /* CONTROLLER_CORE_LAYERS_H */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "controller/core/holds.h"
@@ -76,23 +77,60 @@ static uint64_t hash_aliases(uint64_t h, const struct record *r)
                      : h;
 }
 
-/* The one attribute that nodes need. */
-static const json_t *url_of(const struct core_function *f)
+/* The one attribute that nodes need: the function's URL, and those of its aliases, which
+ * stand under "url:<alias>". */
+static json_t *list_urls(const struct core_function *f)
 {
-    return json_object_get(f->record.attributes, "url");
+    json_t *list = json_array(), *value;
+    const char *key;
+
+    json_object_foreach(f->record.attributes, key, value)
+    {
+        if (strcmp(key, "url") == 0) {
+            (void)json_array_append(list, value);
+        } else if (strncmp(key, "url:", 4) == 0) {
+            json_t *one = json_copy(value);
+
+            (void)json_object_set_new(one, "qualifier", json_string(key + 4));
+            (void)json_array_append_new(list, one);
+        }
+    }
+    return list;
+}
+
+/* JSON of a list; *ret NULL: there is none. -ENOMEM. */
+static int urls_text(const struct core_function *f, char **ret)
+{
+    json_t *list;
+    size_t n;
+
+    *ret = NULL;
+    if (f->record.attributes == NULL) {
+        return 0;
+    }
+    list = list_urls(f);
+    n = json_array_size(list);
+    if (n > 0) {
+        *ret = json_dumps(list, URL_FORMAT);
+    }
+    json_decref(list);
+    return n > 0 && *ret == NULL ? -ENOMEM : 0;
 }
 
 /* 64 bits under a secret seed instead of a copy of all that was sent: that two different
  * contents look the same is less likely than a broken memory. */
 static uint64_t content(const struct controller_core *c, const struct core_function *f)
 {
-    const json_t *url = url_of(f);
     uint64_t h = hash_number(c->seed, f->ns->index);
-    char *text = url != NULL ? json_dumps(url, URL_FORMAT) : NULL;
+    char *text;
 
     h = hash_number(h, f->serving != NULL && is_told(f, f->serving) ? f->serving->number
                                                                     : 0);
+    if (urls_text(f, &text) < 0) { /* told, and looked at again */
+        h = hash_number(h, c->io.random(c->io.ctx));
+    }
     h = text != NULL ? keymap_hash_str(h, text) : h;
+    h = f->stopped ? hash_number(h, UINT64_MAX) : h;
     free(text);
     for (const struct core_target *t = target_next(f, NULL); t != NULL;
          t = target_next(f, t)) {
@@ -177,9 +215,9 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
     struct function_state state = {.namespace_ = f->ns->name,
                                    .name = f->name,
                                    .revision = f->revision,
-                                   .namespace_index = f->ns->index};
-    _cleanup_free_ char *url =
-        url_of(f) != NULL ? json_dumps(url_of(f), URL_FORMAT) : NULL;
+                                   .namespace_index = f->ns->index,
+                                   .stopped = f->stopped};
+    _cleanup_free_ char *urls = NULL;
 
     for (const struct core_target *t = target_next(f, NULL); t != NULL;
          t = target_next(f, t)) {
@@ -194,7 +232,7 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
     versions = calloc(n_versions + 1, sizeof(*versions));
     aliases = calloc(f->record.n_aliases + 1, sizeof(*aliases));
     if (grants == NULL || versions == NULL || aliases == NULL ||
-        (url == NULL && url_of(f) != NULL)) {
+        urls_text(f, &urls) < 0) {
         return -ENOMEM;
     }
     for (const struct core_target *t = target_next(f, NULL); t != NULL;
@@ -203,8 +241,8 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
             used += fill_version(&versions[state.n_versions++], grants + used, t);
             state.serving = t == f->serving ? t->number : state.serving;
         }
-        state.url = url;
     }
+    state.urls = urls;
     state.versions = versions;
     state.n_aliases = fill_aliases(aliases, rollout, &f->record);
     state.aliases = aliases;

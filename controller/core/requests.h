@@ -36,6 +36,7 @@ struct core_edit {
     struct alias_weight weights[ALIAS_SPLIT_MAX];
     size_t n_weights;
     char *description;                 /* or NULL */
+    bool publish;                      /* the version that is deployed */
     struct rollout_plan plan;          /* of a version that is deployed */
     uint32_t step;                     /* of the running rollout of r->number … */
     bool back;                         /* … which goes back, or on */
@@ -59,7 +60,7 @@ struct core_request {
     int order_state; /* of the node: enum node_order_state, or -1 */
     json_t *order_labels;
     json_t *ordered; /* what was built of them; or an attribute's value */
-    char attribute[32];
+    char attribute[CORE_ATTRIBUTE_MAX + 1];
     char key_id[ACCESS_KEY_ID_MAX + 1]; /* of an access key */
     char key_namespace[SPEC_NAME_MAX + 1];
     char key_secret[ACCESS_KEY_SECRET_MAX + 1];
@@ -112,7 +113,12 @@ void requests_put_function(struct controller_core *c, const char *namespace_,
                            core_reply_cb cb, void *data);
 void requests_publish_layer(struct controller_core *c, const char *namespace_,
                             const char *name, const struct package_ref *package,
-                            const char *description, core_reply_cb cb, void *data);
+                            const char *description, const json_t *attributes,
+                            core_reply_cb cb, void *data);
+void requests_set_layer_attribute(struct controller_core *c, const char *namespace_,
+                                  const char *name, uint64_t number,
+                                  const char *attribute, const json_t *value,
+                                  uint64_t if_revision, core_reply_cb cb, void *data);
 void requests_delete_layer(struct controller_core *c, const char *namespace_,
                            const char *name, uint64_t number, core_reply_cb cb,
                            void *data);
@@ -128,6 +134,12 @@ void requests_roll_out(struct controller_core *c, const char *namespace_,
                        const char *name, const struct function_spec *spec,
                        const struct package_ref *package, const struct rollout_plan *plan,
                        uint64_t if_revision, core_reply_cb cb, void *data);
+/* The new version is published in the same moment, unless it is what was published last.
+ */
+void requests_put_published(struct controller_core *c, const char *namespace_,
+                            const char *name, const struct function_spec *spec,
+                            const struct package_ref *package, const char *description,
+                            uint64_t if_revision, core_reply_cb cb, void *data);
 void requests_wait_version(struct controller_core *c, const char *namespace_,
                            const char *name, uint64_t number, uint64_t wait_ms,
                            core_reply_cb cb, void *data);
@@ -153,8 +165,9 @@ void requests_deliver(struct controller_core *c);
 bool requests_use_package(const struct controller_core *c, const char *digest);
 void requests_invariant(const struct controller_core *c);
 
-/* For requests_ask.c. A new request is nobody's until it is admitted (it is counted, and
- * its time begins) or enqueued (that, and it waits for its turn to change something). */
+/* For requests_ask.c and requests_layers.c. A new request is nobody's until it is
+ * admitted (it is counted, and its time begins) or enqueued (that, and it waits for its
+ * turn to change something). */
 struct core_request *core_request_new(const struct change_kind *kind, core_reply_cb cb,
                                       void *data); /* NULL: out of memory */
 void core_request_free(struct core_request *r);
@@ -164,6 +177,13 @@ void core_request_enqueue(struct controller_core *c, struct core_request *r);
 /* It is over, as r->cause and r->text say; who waits hears of it when the door is left.
  */
 void core_request_answer(struct controller_core *c, struct core_request *r);
+
+/* For the doors. */
+void request_reply_now(core_reply_cb cb, void *data, enum cause cause, const char *text,
+                       const char *field);
+/* What keeps any request from being taken up; false after it was answered. */
+bool request_may_ask(struct controller_core *c, core_reply_cb cb, void *data);
+bool request_name_ok(const char *name, const char *field, core_reply_cb cb, void *data);
 
 /* For changes.c: the request ends here. Returns -1, for its callers to return. */
 int request_refuse(struct core_request *r, enum cause cause, const char *fmt, ...)

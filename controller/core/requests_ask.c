@@ -15,8 +15,8 @@
 
 /* --- asking ----------------------------------------------------------------------- */
 
-static void reply_now(core_reply_cb cb, void *data, enum cause cause, const char *text,
-                      const char *field)
+void request_reply_now(core_reply_cb cb, void *data, enum cause cause, const char *text,
+                       const char *field)
 {
     struct core_reply reply = {.cause = cause, .text = text, .field = field};
 
@@ -24,28 +24,31 @@ static void reply_now(core_reply_cb cb, void *data, enum cause cause, const char
 }
 
 /* What keeps any request from being taken up; false after it was answered. */
-static bool may_ask(struct controller_core *c, core_reply_cb cb, void *data)
+bool request_may_ask(struct controller_core *c, core_reply_cb cb, void *data)
 {
     if (c->epoch == 0) {
-        reply_now(cb, data, CAUSE_STORE_UNAVAILABLE,
-                  "the controller is starting: it has not read the store yet", NULL);
+        request_reply_now(cb, data, CAUSE_STORE_UNAVAILABLE,
+                          "the controller is starting: it has not read the store yet",
+                          NULL);
         return false;
     }
     if (c->n_requests >= REQUESTS_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many requests are waiting", NULL);
+        request_reply_now(cb, data, CAUSE_THROTTLED, "too many requests are waiting",
+                          NULL);
         return false;
     }
     return true;
 }
 
-static bool name_ok(const char *name, const char *field, core_reply_cb cb, void *data)
+bool request_name_ok(const char *name, const char *field, core_reply_cb cb, void *data)
 {
     if (spec_name_valid(name)) {
         return true;
     }
-    reply_now(cb, data, CAUSE_BAD_REQUEST,
-              "a name has 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -",
-              field);
+    request_reply_now(
+        cb, data, CAUSE_BAD_REQUEST,
+        "a name has 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -",
+        field);
     return false;
 }
 
@@ -54,16 +57,17 @@ static void ask_namespace(struct controller_core *c, const struct change_kind *k
 {
     struct core_request *r;
 
-    if (!may_ask(c, cb, data) || !name_ok(name, "namespace", cb, data)) {
+    if (!request_may_ask(c, cb, data) || !request_name_ok(name, "namespace", cb, data)) {
         return;
     }
     if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many changes of namespaces wait", NULL);
+        request_reply_now(cb, data, CAUSE_THROTTLED,
+                          "too many changes of namespaces wait", NULL);
         return;
     }
     r = core_request_new(kind, cb, data);
     if (r == NULL) {
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        request_reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
         return;
     }
     (void)snprintf(r->name, sizeof(r->name), "%s", name);
@@ -89,24 +93,25 @@ void requests_order_node(struct controller_core *c, const char *name, const char
     struct core_request *r;
     struct error err;
 
-    if (!may_ask(c, cb, data)) {
+    if (!request_may_ask(c, cb, data)) {
         return;
     }
     if (state != NULL && wanted < 0) {
-        reply_now(cb, data, CAUSE_BAD_REQUEST,
-                  "a node can be ready, cordoned or draining", "state");
+        request_reply_now(cb, data, CAUSE_BAD_REQUEST,
+                          "a node can be ready, cordoned or draining", "state");
         return;
     }
     if (labels != NULL && node_order_check_labels(labels, &err) < 0) {
-        reply_now(cb, data, CAUSE_BAD_REQUEST, err.text, "labels");
+        request_reply_now(cb, data, CAUSE_BAD_REQUEST, err.text, "labels");
         return;
     }
     if (strlen(name) > SPEC_NODE_MAX) {
-        reply_now(cb, data, CAUSE_NOT_FOUND, "there is no node of that name", NULL);
+        request_reply_now(cb, data, CAUSE_NOT_FOUND, "there is no node of that name",
+                          NULL);
         return;
     }
     if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
+        request_reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
         return;
     }
     r = core_request_new(&change_order_node, cb, data);
@@ -117,7 +122,7 @@ void requests_order_node(struct controller_core *c, const char *name, const char
         if (r != NULL) {
             core_request_free(r);
         }
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        request_reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
         return;
     }
     r->order_state = wanted;
@@ -162,112 +167,6 @@ static bool take_asked(struct core_request *r, const struct asked *asked)
     return asked->spec == NULL || function_spec_copy(&r->spec, asked->spec) == 0;
 }
 
-static struct core_request *ask_layer(struct controller_core *c,
-                                      const struct change_kind *kind,
-                                      const char *namespace_, const char *name,
-                                      core_reply_cb cb, void *data)
-{
-    struct core_request *r;
-
-    if (!may_ask(c, cb, data) || !name_ok(namespace_, "namespace", cb, data) ||
-        !name_ok(name, "name", cb, data)) {
-        return NULL;
-    }
-    if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
-        return NULL;
-    }
-    r = core_request_new(kind, cb, data);
-    if (r == NULL) {
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
-        return NULL;
-    }
-    (void)snprintf(r->layer_namespace, sizeof(r->layer_namespace), "%s", namespace_);
-    (void)snprintf(r->name, sizeof(r->name), "%s", name);
-    return r;
-}
-
-void requests_publish_layer(struct controller_core *c, const char *namespace_,
-                            const char *name, const struct package_ref *package,
-                            const char *description, core_reply_cb cb, void *data)
-{
-    struct core_request *r =
-        ask_layer(c, &change_publish_layer, namespace_, name, cb, data);
-
-    if (r == NULL) {
-        return;
-    }
-    r->package = *package;
-    r->description = strdup(description);
-    if (r->description == NULL) {
-        core_request_free(r);
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
-        return;
-    }
-    core_request_enqueue(c, r);
-}
-
-void requests_delete_layer(struct controller_core *c, const char *namespace_,
-                           const char *name, uint64_t number, core_reply_cb cb,
-                           void *data)
-{
-    struct core_request *r =
-        ask_layer(c, &change_delete_layer, namespace_, name, cb, data);
-
-    if (r != NULL) {
-        r->number = number;
-        core_request_enqueue(c, r);
-    }
-}
-
-static void ask_key(struct controller_core *c, const struct change_kind *kind,
-                    const char *namespace_, const char *id, const char *secret,
-                    core_reply_cb cb, void *data)
-{
-    struct core_request *r;
-
-    if (!may_ask(c, cb, data) || !name_ok(namespace_, "namespace", cb, data)) {
-        return;
-    }
-    if (!access_key_id_valid(id)) {
-        reply_now(cb, data, CAUSE_BAD_REQUEST,
-                  "an access key's id has 4 to 128 letters, digits and _",
-                  "access_key_id");
-        return;
-    }
-    if (secret != NULL && !access_key_secret_valid(secret)) {
-        reply_now(cb, data, CAUSE_BAD_REQUEST,
-                  "a secret has 8 to 128 printable characters and no blanks",
-                  "secret_access_key");
-        return;
-    }
-    if (c->n_namespace_queue >= NAMESPACE_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED, "too many changes wait", NULL);
-        return;
-    }
-    r = core_request_new(kind, cb, data);
-    if (r == NULL) {
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
-        return;
-    }
-    (void)stpcpy(r->key_id, id);
-    (void)stpcpy(r->key_namespace, namespace_);
-    (void)stpcpy(r->key_secret, secret != NULL ? secret : "");
-    core_request_enqueue(c, r);
-}
-
-void requests_put_key(struct controller_core *c, const char *namespace_, const char *id,
-                      const char *secret, core_reply_cb cb, void *data)
-{
-    ask_key(c, &change_put_key, namespace_, id, secret, cb, data);
-}
-
-void requests_delete_key(struct controller_core *c, const char *namespace_,
-                         const char *id, core_reply_cb cb, void *data)
-{
-    ask_key(c, &change_delete_key, namespace_, id, NULL, cb, data);
-}
-
 static void ask_function(struct controller_core *c, const struct change_kind *kind,
                          const char *namespace_, const char *name,
                          const struct asked *asked, core_reply_cb cb, void *data)
@@ -275,14 +174,15 @@ static void ask_function(struct controller_core *c, const struct change_kind *ki
     struct core_request *r;
     struct core_function *f;
 
-    if (!may_ask(c, cb, data) || !name_ok(namespace_, "namespace", cb, data) ||
-        !name_ok(name, "name", cb, data)) {
+    if (!request_may_ask(c, cb, data) ||
+        !request_name_ok(namespace_, "namespace", cb, data) ||
+        !request_name_ok(name, "name", cb, data)) {
         return;
     }
     f = registry_want_function(c, namespace_, name);
     if (f != NULL && f->n_queue >= REQUEST_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED,
-                  "too many changes of this function wait for each other", NULL);
+        request_reply_now(cb, data, CAUSE_THROTTLED,
+                          "too many changes of this function wait for each other", NULL);
         return;
     }
     r = f != NULL ? core_request_new(kind, cb, data) : NULL;
@@ -293,7 +193,7 @@ static void ask_function(struct controller_core *c, const struct change_kind *ki
         if (f != NULL) {
             scheduler_touch(c, f);
         }
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        request_reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
         return;
     }
     r->f = f;
@@ -333,6 +233,21 @@ void requests_roll_out(struct controller_core *c, const char *namespace_,
         cb, data);
 }
 
+void requests_put_published(struct controller_core *c, const char *namespace_,
+                            const char *name, const struct function_spec *spec,
+                            const struct package_ref *package, const char *description,
+                            uint64_t if_revision, core_reply_cb cb, void *data)
+{
+    struct core_edit edit = {.publish = true,
+                             .description = (char *)(uintptr_t)description};
+
+    ask_function(
+        c, &change_put_function, namespace_, name,
+        &(struct asked){
+            .spec = spec, .package = package, .edit = &edit, .if_revision = if_revision},
+        cb, data);
+}
+
 void requests_edit(struct controller_core *c, const struct change_kind *kind,
                    const char *namespace_, const char *name, uint64_t number,
                    const struct core_edit *edit, uint64_t if_revision, core_reply_cb cb,
@@ -354,17 +269,17 @@ void requests_set_attribute(struct controller_core *c, const char *namespace_,
     struct core_function *f;
     struct core_request *r;
 
-    if (!may_ask(c, cb, data)) {
+    if (!request_may_ask(c, cb, data)) {
         return;
     }
     f = registry_function(c, namespace_, name);
     if (f == NULL || !f->present) {
-        reply_now(cb, data, CAUSE_NOT_FOUND, "there is no such function", NULL);
+        request_reply_now(cb, data, CAUSE_NOT_FOUND, "there is no such function", NULL);
         return;
     }
     if (f->n_queue >= REQUEST_QUEUE_MAX) {
-        reply_now(cb, data, CAUSE_THROTTLED,
-                  "too many changes of this function wait for each other", NULL);
+        request_reply_now(cb, data, CAUSE_THROTTLED,
+                          "too many changes of this function wait for each other", NULL);
         return;
     }
     r = core_request_new(&change_attribute, cb, data);
@@ -375,7 +290,7 @@ void requests_set_attribute(struct controller_core *c, const char *namespace_,
         if (r != NULL) {
             core_request_free(r);
         }
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        request_reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
         return;
     }
     r->f = f;
@@ -475,16 +390,16 @@ void requests_wait_version(struct controller_core *c, const char *namespace_,
     struct core_function *f = registry_function(c, namespace_, name);
     struct core_request *r;
 
-    if (!may_ask(c, cb, data)) {
+    if (!request_may_ask(c, cb, data)) {
         return;
     }
     if (f == NULL) {
-        reply_now(cb, data, CAUSE_NOT_FOUND, "there is no such function", NULL);
+        request_reply_now(cb, data, CAUSE_NOT_FOUND, "there is no such function", NULL);
         return;
     }
     r = core_request_new(NULL, cb, data);
     if (r == NULL) {
-        reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
+        request_reply_now(cb, data, CAUSE_INTERNAL, "out of memory", NULL);
         return;
     }
     r->f = f;

@@ -3,15 +3,14 @@
 #include "common/check.h"
 #include "controller/core/core_private.h"
 #include "controller/core/journal.h"
-#include "controller/core/rollout.h"
 #include "controller/core/scaling_config.h"
+#include "controller/core/scaling_desired.h"
+#include "controller/core/scaling_floor.h"
 #include "controller/core/scaling_private.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"
-#include "controller/core/traffic.h"
 
 #define WARM_WAIT_MS 10000 /* a version that works takes over after this, warm or not */
-#define EVENT_MS     30000 /* between two events of one movement */
 #define SQUEEZE_MS   10000
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
@@ -22,98 +21,6 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 static uint32_t count_of(uint64_t n)
 {
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
-}
-
-/* A candidate takes none yet: what it has is there to prove that it works. Nor does what
- * served before, though it may be called back. */
-bool scaling_takes_calls(const struct core_target *t)
-{
-    const struct core_function *f = t->f;
-
-    return t == f->serving ||
-           (t != f->candidate &&
-            (rollout_share(f, t->number) > 0 || traffic_is_named(&f->record, t->number)));
-}
-
-/* What the version has at rest. */
-static uint32_t floor_of(const struct core_target *t)
-{
-    const struct core_function *f = t->f;
-    uint32_t least = t->body != NULL ? scaling_config_floor(&t->body->spec,
-                                                            &f->core->options.autoscaler)
-                                     : 0;
-    uint32_t share;
-
-    if (t == f->serving || t == f->candidate) {
-        return least;
-    }
-    /* One that is rolled out has its share, and one at least; what is only named, none.
-     */
-    share = rollout_share(f, t->number);
-    least = (uint32_t)(((uint64_t)least * share + ALIAS_WHOLE - 1) / ALIAS_WHOLE);
-    return share > 0 && least == 0 ? 1 : least;
-}
-
-/* --- records ---------------------------------------------------------------------- */
-
-static void note(struct core_target *t, uint32_t to, enum scaling_reason reason,
-                 const struct autoscaler_decision *d)
-{
-    const struct controller_core *c = t->f->core;
-    struct scaling *s = &t->scaling;
-    struct scaling_record r = {.at_ms = core_now_ms(c),
-                               .wall_ms = c->io.wall_ms(c->io.ctx),
-                               .from = s->desired,
-                               .to = to,
-                               .reason = reason,
-                               .ready = count_of(s->ready),
-                               .queued = count_of(s->queued),
-                               .no_room = reason == SCALING_NO_ROOM ? s->no_room : 0};
-
-    if (d != NULL) {
-        r.metric = d->metric;
-        r.value = d->basis == AUTOSCALER_BASIS_PANIC ? d->panic_value : d->stable_value;
-        r.target = d->target;
-        r.panicking = d->panicking;
-        r.clamps = d->clamps;
-    }
-    scaling_records_add(&s->records, &r);
-}
-
-/* Steps of one movement are one event: there is room for some thousands in the cluster.
- */
-static void tell(struct core_target *t, uint32_t to, enum scaling_reason reason)
-{
-    struct controller_core *c = t->f->core;
-    struct scaling *s = &t->scaling;
-    bool up = to > s->desired;
-
-    if (up == s->told_up && s->told_ms != 0 && to != 0 &&
-        core_now_ms(c) - s->told_ms < EVENT_MS) {
-        return;
-    }
-    s->told_ms = core_now_ms(c) > 0 ? core_now_ms(c) : 1;
-    s->told_up = up;
-    journal_function(c, EVENT_SCALED, t->f, t->number,
-                     "scales from %u to %u instances: %s", s->desired, to,
-                     scaling_reason_text(reason));
-}
-
-static void set_desired(struct core_target *t, uint32_t to, enum scaling_reason reason,
-                        const struct autoscaler_decision *d)
-{
-    struct controller_core *c = t->f->core;
-    struct scaling *s = &t->scaling;
-
-    if (to == s->desired) {
-        return;
-    }
-    note(t, to, reason, d);
-    tell(t, to, reason);
-    *(to > s->desired ? &c->scaling.ups : &c->scaling.downs) += 1;
-    c->scaling.desired = c->scaling.desired - s->desired + to;
-    s->desired = to;
-    scheduler_touch(c, t->f);
 }
 
 /* --- deciding --------------------------------------------------------------------- */
@@ -129,12 +36,6 @@ static void rest(struct core_target *t)
     s->scaler = autoscaler_free(s->scaler);
 }
 
-static uint32_t least_of(const struct core_target *t)
-{
-    return t == t->f->serving || t == t->f->candidate ? scaling_config_min(&t->body->spec)
-                                                      : floor_of(t);
-}
-
 /* 0 or -ENOMEM: the next report tries again. n: instances that it begins with. */
 int scaling_wake(struct core_target *t, uint32_t n)
 {
@@ -144,7 +45,7 @@ int scaling_wake(struct core_target *t, uint32_t n)
     int rc;
 
     scaling_config(&t->body->spec, &c->options.autoscaler, &config);
-    config.min_scale = least_of(t);
+    config.min_scale = scaling_least(t);
     rc = autoscaler_new(&s->scaler, &config, core_now_ms(c), n);
     if (rc == 0) {
         c->scaling.scaled++;
@@ -188,8 +89,8 @@ static enum scaling_reason reason_of(const struct core_target *t,
     case AUTOSCALER_BASIS_QUEUE:
         return SCALING_QUEUE;
     default:
-        return d->desired == floor_of(t) && d->stable_wanted == 0 ? SCALING_REST
-                                                                  : SCALING_STABLE;
+        return d->desired == scaling_floor(t) && d->stable_wanted == 0 ? SCALING_REST
+                                                                       : SCALING_STABLE;
     }
 }
 
@@ -203,9 +104,9 @@ void scaling_decide(struct core_target *t)
     c->scaling.decisions++;
     c->scaling.panics += d.panicking && !s->panicking;
     s->panicking = d.panicking;
-    set_desired(t, d.desired, reason_of(t, &d), &d);
+    scaling_set_desired(t, d.desired, reason_of(t, &d), &d);
     if (d.valid && s->in_flight + s->queued == 0 && d.stable_value <= 0 && !d.panicking &&
-        d.desired == floor_of(t)) {
+        d.desired == scaling_floor(t)) {
         rest(t);
     } else {
         alarms_set(&c->alarms, &s->tick, core_now_ms(c) + AUTOSCALER_TICK_MS);
@@ -275,12 +176,12 @@ static void begin(struct core_target *t, uint32_t n, enum scaling_reason reason)
     struct scaling *s = &t->scaling;
 
     s->counted = true;
-    n = scaling_config_cap(&t->body->spec, n);
-    if (!t->body->spec.reuse || n <= max_u32(1, floor_of(t)) || s->scaler != NULL) {
+    n = scaling_cap(t, n);
+    if (!t->body->spec.reuse || n <= max_u32(1, scaling_floor(t)) || s->scaler != NULL) {
         return;
     }
     if (scaling_wake(t, n) == 0) {
-        set_desired(t, n, reason, NULL);
+        scaling_set_desired(t, n, reason, NULL);
     }
 }
 
@@ -315,13 +216,13 @@ static uint32_t adopted(const struct core_target *t)
 static void follow_none(struct core_target *t)
 {
     rest(t);
-    set_desired(t, 0, SCALING_REST, NULL);
+    scaling_set_desired(t, 0, SCALING_REST, NULL);
 }
 
 static void follow_calls(struct core_target *t)
 {
     if (t->scaling.scaler != NULL) { /* its part may have changed */
-        autoscaler_set_min_scale(t->scaling.scaler, least_of(t));
+        autoscaler_set_min_scale(t->scaling.scaler, scaling_least(t));
     }
     if (!t->scaling.counted) {
         begin(t, adopted(t), SCALING_ADOPTED);
@@ -330,7 +231,7 @@ static void follow_calls(struct core_target *t)
         scaling_look(t);
     }
     if (t->scaling.scaler == NULL) {
-        set_desired(t, floor_of(t), SCALING_REST, NULL);
+        scaling_set_desired(t, scaling_floor(t), SCALING_REST, NULL);
     }
 }
 
@@ -363,7 +264,7 @@ uint32_t scaling_warm(const struct core_target *t)
 {
     const struct controller_core *c = t->f->core;
     const struct function_spec *spec = &t->body->spec;
-    uint32_t n = scaling_config_cap(spec, t->scaling.desired), least = floor_of(t);
+    uint32_t n = scaling_cap(t, t->scaling.desired), least = scaling_floor(t);
     bool last =
         n == 1 && least == 0 && !scaling_config_retains(spec, &c->options.autoscaler);
 
@@ -393,12 +294,12 @@ void scaling_squeeze(struct controller_core *c)
 void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
 {
     bool news = missing > 0 && t->scaling.no_room == 0;
-    uint32_t least = floor_of(t);
+    uint32_t least = scaling_floor(t);
 
     t->scaling.placed = warm;
     t->scaling.no_room = count_of(missing);
     if (news) {
-        note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
+        scaling_note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
         journal_function(t->f->core, EVENT_PLACED, t->f, t->number,
                          "has no room for %u of the %u instances to keep ready",
                          t->scaling.no_room, warm);

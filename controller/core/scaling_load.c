@@ -1,5 +1,6 @@
 /* What nodes report of a version's load, for its autoscaler (scaling.h). */
 #include "controller/core/core_private.h"
+#include "controller/core/scaling_floor.h"
 #include "controller/core/scaling_private.h"
 #include "controller/core/scheduler.h"
 #include "controller/core/targets.h"

@@ -4,8 +4,6 @@
 
 #include "controller/core/core_private.h"
 
-/* Whether calls go to it, as far as the function's record says. */
-bool scaling_takes_calls(const struct core_target *t);
 /* It gets an autoscaler. 0 or -ENOMEM: the next report tries again. n: instances that it
  * begins with. */
 int scaling_wake(struct core_target *t, uint32_t n);

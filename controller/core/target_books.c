@@ -21,7 +21,7 @@ struct core_grant *target_sibling(const struct core_grant *g)
     const struct core_target *other = target_partner(t);
 
     if (other == NULL || other->n_grants == 0 ||
-        (t->body->spec.reserved == 0 && other->body->spec.reserved == 0)) {
+        (t->reserved == 0 && other->reserved == 0)) {
         return NULL;
     }
     LIST_FOREACH(it, &other->grants)
@@ -138,7 +138,7 @@ static void rebook(struct core_grant *g)
 
 static bool is_reserved(const struct core_target *t)
 {
-    return t != NULL && t->body != NULL && t->body->spec.reserved > 0;
+    return t != NULL && t->body != NULL && t->reserved > 0;
 }
 
 /* What shared a reservation, its own or its partner's, and now stands beside it must not

@@ -18,8 +18,8 @@ void target_request(const struct controller_core *c, const struct core_target *t
     *ret = (struct placement_request){
         .instance_bytes = spec->memory_mib * MIB,
         .instance_millis = spec->cpu_millis,
-        .max = function_spec_instances_max(spec),
-        .reserved = function_spec_reserved_instances(spec),
+        .max = t->most,
+        .reserved = t->reserved,
         .homes_max = c->options.homes_max,
         .policy = spec->placement == SPEC_PLACEMENT_DEFAULT ? usual : spec->placement,
         .constraints = spec->constraints,
@@ -97,7 +97,7 @@ static const char *headline(const struct controller_core *c, const struct core_t
             ret, size,
             "reserved %u needs room for %u instances of %u MiB, and %llu of them "
             "find none on a node%s",
-            spec->reserved, r->reserved, spec->memory_mib,
+            r->reserved * spec->concurrency, r->reserved, spec->memory_mib,
             (unsigned long long)t->reserved_missing, which);
     } else if (why->refused[PLACEMENT_MEMORY_FULL] > 0) {
         (void)snprintf(ret, size,

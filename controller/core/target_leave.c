@@ -15,11 +15,6 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-static uint32_t limit_of(const struct core_target *t)
-{
-    return function_spec_instances_max(&t->body->spec);
-}
-
 static bool fits(const struct core_grant *g)
 {
     const struct function_spec *spec = &g->target->body->spec;
@@ -60,7 +55,7 @@ static uint64_t ends_ms(const struct core_grant *g)
 static uint32_t stays(const struct core_target *t, const struct core_grant *g,
                       uint32_t held)
 {
-    uint32_t limit = limit_of(t), n = running(g);
+    uint32_t limit = t->most, n = running(g);
 
     if (n == 0 || t->f->core->usable.n == 0 ||
         (t == t->f->candidate && t->proof != PROOF_READY)) {
@@ -102,7 +97,7 @@ static uint64_t ready_elsewhere(const struct core_target *t)
 
 uint32_t target_replacing(const struct core_target *t)
 {
-    uint32_t limit = limit_of(t), wanted, held = 0;
+    uint32_t limit = t->most, wanted, held = 0;
 
     LIST_FOREACH(it, &t->grants)
     {

@@ -96,7 +96,7 @@ int target_adopt(struct core_target *t, struct core_node *n, uint32_t max, uint3
                  uint32_t reserved)
 {
     uint32_t room = firm_room(t, &n->place);
-    uint32_t limit = function_spec_instances_max(&t->body->spec);
+    uint32_t limit = t->most;
     struct core_grant *g;
     uint32_t told = max;
     uint64_t sum = 0;
@@ -261,7 +261,7 @@ static struct placement_grant *list_previous(const struct core_target *t, size_t
             leave_warm(&all[n - 1], target_sibling(g));
         }
     }
-    if (n_other > 0 && (t->body->spec.reserved > 0 || other->body->spec.reserved > 0)) {
+    if (n_other > 0 && (t->reserved > 0 || other->reserved > 0)) {
         LIST_FOREACH(it, &other->grants)
         {
             const struct core_grant *g = container_of(it, struct core_grant, of_target);
@@ -336,10 +336,9 @@ enum target_outcome target_place(struct controller_core *c, struct core_target *
 
 void target_invariant(const struct controller_core *c, const struct core_target *t)
 {
-    uint64_t max = 0, most;
+    uint64_t max = 0;
     size_t n = 0;
 
-    most = t->body != NULL ? function_spec_instances_max(&t->body->spec) : 0;
     CHECK(t->body != NULL || t->n_grants == 0);
     CHECK(t->proof != PROOF_FAILED || t->n_grants == 0);
     LIST_FOREACH(it, &t->grants)
@@ -356,7 +355,7 @@ void target_invariant(const struct controller_core *c, const struct core_target 
     holds_invariant(t);
     scaling_invariant(c, t);
     CHECK(t->proof_node == NULL || t->n_grants > 0);
-    if (most > 0) {
-        CHECK(max <= most);
+    if (t->most > 0) {
+        CHECK(max <= t->most);
     }
 }

@@ -43,14 +43,13 @@ void thin_node_came(struct controller_core *c)
 
 static bool is_thin_target(const struct controller_core *c, const struct core_target *t)
 {
-    uint32_t homes = c->options.homes_max, most;
+    uint32_t homes = c->options.homes_max;
 
     if (t->body == NULL) {
         return false;
     }
-    most = function_spec_instances_max(&t->body->spec);
-    if (most > 0 && most < homes) {
-        homes = most;
+    if (t->most > 0 && t->most < homes) {
+        homes = t->most;
     }
     return t->n_grants < homes;
 }

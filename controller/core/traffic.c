@@ -174,6 +174,42 @@ int traffic_publish(struct record *r, uint64_t number, uint64_t same,
     return check_room(r, err);
 }
 
+int traffic_publish_latest(struct record *r, const char *description,
+                           struct traffic_error *err)
+{
+    struct record_version *v = record_find(r, r->latest);
+
+    CHECK(v != NULL && v->published == 0);
+    if (description != NULL && set_description(&v->description, description) < 0) {
+        return no_memory(err);
+    }
+    v->published = ++r->published_last;
+    return check_room(r, err);
+}
+
+/* What is kept with an alias or a published version goes with it. -ENOMEM. */
+static int forget_attributes(struct record *r, const char *name)
+{
+    size_t len = strlen(name);
+    const char *key;
+    void *next;
+    json_t *value;
+    int rc = 0;
+    json_t *before = json_incref(r->attributes);
+
+    json_object_foreach_safe(before, next, key, value)
+    {
+        size_t n = strlen(key);
+
+        if (rc == 0 && n > len && key[n - len - 1] == ':' &&
+            strcmp(key + n - len, name) == 0) {
+            rc = record_set_attribute(r, key, NULL);
+        }
+    }
+    json_decref(before);
+    return rc;
+}
+
 static void remove_version(struct record *r, uint64_t number)
 {
     size_t kept = 0;
@@ -197,6 +233,7 @@ int traffic_delete_version(struct record *r, uint64_t number, bool *ret_gone,
 {
     struct record_version *v = record_find(r, number);
     const struct record_alias *a = traffic_alias_of(r, number);
+    char published[24];
 
     if (v == NULL) {
         return traffic_refuse(err, CAUSE_NOT_FOUND, NULL,
@@ -216,6 +253,10 @@ int traffic_delete_version(struct record *r, uint64_t number, bool *ret_gone,
                               (ull)number);
     }
     *ret_gone = number != r->serving && number != r->latest;
+    (void)snprintf(published, sizeof(published), "%llu", (ull)v->published);
+    if (forget_attributes(r, published) < 0) {
+        return no_memory(err);
+    }
     if (*ret_gone) {
         remove_version(r, number);
         return 0;
@@ -335,6 +376,9 @@ int traffic_delete_alias(struct record *r, const char *name, struct traffic_erro
     if (a == NULL) {
         return traffic_refuse(err, CAUSE_NOT_FOUND, NULL,
                               "there is no alias %s; see `mayfly alias list`", name);
+    }
+    if (forget_attributes(r, name) < 0) {
+        return no_memory(err);
     }
     free(a->description);
     at = (size_t)(a - r->aliases);

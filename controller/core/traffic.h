@@ -54,12 +54,17 @@ bool traffic_is_kept(const struct record *r, uint64_t number);
 int traffic_publish(struct record *r, uint64_t number, uint64_t same,
                     const char *description, const char *now, uint64_t *ret_number,
                     bool *ret_created, struct traffic_error *err);
+/* Publishes the latest version, whatever its state. */
+int traffic_publish_latest(struct record *r, const char *description,
+                           struct traffic_error *err);
 /* The version that was published last, if it is still there; or 0. */
 uint64_t traffic_published_last(const struct record *r);
 /* Takes the version out of the record, or if it serves only its being published. */
 int traffic_delete_version(struct record *r, uint64_t number, bool *ret_gone,
                            struct traffic_error *err);
 
+/* An attribute whose name ends in ":<alias>" or ":<published number>" is that one's, and
+ * goes with it. */
 int traffic_set_alias(struct record *r, const char *name,
                       const struct alias_weight *weights, size_t n_weights,
                       const char *description, const char *now, bool *ret_created,

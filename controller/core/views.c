@@ -109,15 +109,15 @@ static json_t *version_view(const struct core_function *f, const struct record_v
         message = f->candidate->text; /* what it waits for */
     }
     return json_pack(
-        "{s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "number",
-        (json_int_t)v->number, "state", record_state_name(v->state), "cause",
+        "{s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:b}",
+        "number", (json_int_t)v->number, "state", record_state_name(v->state), "cause",
         cause_name(v->cause), "message", message, "created_at", v->created_at, "desired",
         (json_int_t)desired, "spec", spec_view(b), "package", package_view(b),
         "published", v->published > 0 ? number(v->published) : json_null(), "description",
         v->description != NULL ? v->description : "", "aliases",
         names_view(&f->record, v->number), "invocations",
         number(b != NULL ? b->invocations : 0), "errors",
-        number(b != NULL ? b->errors : 0));
+        number(b != NULL ? b->errors : 0), "was_ready", (int)v->was_ready);
 }
 
 json_t *controller_core_version(const struct controller_core *c, const char *namespace_,
@@ -128,6 +128,23 @@ json_t *controller_core_version(const struct controller_core *c, const char *nam
         f != NULL && f->present ? record_find(&f->record, n) : NULL;
 
     return v != NULL ? version_view(f, v) : NULL;
+}
+
+bool controller_core_readiness(const struct controller_core *c, const char *namespace_,
+                               const char *name, uint64_t n, struct core_readiness *ret)
+{
+    const struct core_function *f = registry_function(c, namespace_, name);
+
+    for (const struct core_target *t = f != NULL ? target_next(f, NULL) : NULL; t != NULL;
+         t = target_next(f, t)) {
+        if (t->number == n) {
+            *ret = (struct core_readiness){.desired = t->scaling.desired,
+                                           .ready = t->scaling.ready,
+                                           .no_room = t->scaling.no_room};
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- functions -------------------------------------------------------------------- */

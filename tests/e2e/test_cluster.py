@@ -1,5 +1,6 @@
 """One function's way through a cluster: deployed by the CLI, called on every node."""
 
+import base64
 import contextlib
 import json
 import re
@@ -7,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from aws import ROLE, Aws, zipped
 from lib import Background, request, run, wait_for
 
 ECHO = """#!/bin/sh
@@ -379,3 +381,49 @@ def test_a_websocket_through_every_gateway(cluster, tmp_path, kind):
         return total
 
     wait_for("the end of all calls", lambda: in_flight() == 0)
+
+
+SNAKE = """
+import time
+def handler(event, context):
+    print("said by", context.function_name)
+    if event.get("fail"):
+        raise ValueError("as wanted")
+    if event.get("sleep"):
+        time.sleep(60)
+    return context.invoked_function_arn
+"""
+
+
+# Lambda's API on whichever node: the call's ARN goes along to the one that runs it, and the
+# log's tail comes back, of calls that fail and run out of time as well.
+def test_lambda_over_hops(cluster):
+    key = cluster.json("keys", "create")
+    nodes = [Aws(cluster, key["access_key_id"], key["secret_access_key"], host=f"node{i}") for i in (1, 2, 3)]
+    wait_for("the key at all nodes", lambda: all(
+        n.request("GET", "/2015-03-31/functions").status == 200 for n in nodes))
+    code = base64.b64encode(zipped({"app.py": SNAKE})).decode()
+    made = nodes[0].request("POST", "/2015-03-31/functions", json.dumps({
+        "FunctionName": "Hop_1", "Runtime": "python3.11", "Role": ROLE, "Handler": "app.handler", "Timeout": 2,
+        "Code": {"ZipFile": code}}).encode())
+    assert made.status == 201, made
+    nodes[0].wait_active("Hop_1")
+    one = b'{"ReservedConcurrentExecutions":1}'
+    assert nodes[1].request("PUT", "/2017-10-31/functions/Hop_1/concurrency", one).status == 200
+
+    def grants():
+        return cluster.rest("GET", "/v1/namespaces/default/functions/l---hop-01").json()["grants"]
+
+    wait_for("one grant", lambda: sum(g["max"] for g in grants()) == 1)
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:Hop_1:$LATEST"
+    for event, error in (({}, None), ({"fail": 1}, "ValueError"), ({"sleep": 1}, "Task timed out after 2.00")):
+        for node in nodes:
+            reply = node.invoke("Hop_1%3A%24LATEST", event, {"X-Amz-Log-Type": "Tail"})
+            text = base64.b64decode(reply.headers["X-Amz-Log-Result"]).decode()
+            assert reply.status == 200 and ("X-Amz-Function-Error" in reply.headers) == (error is not None), reply
+            identity = reply.headers["x-amzn-RequestId"]
+            assert text.startswith(f"START RequestId: {identity} Version: $LATEST\nsaid by Hop_1\n"), text
+            assert f"END RequestId: {identity}\nREPORT RequestId: {identity}\t" in text
+            assert reply.json() == arn if error is None else error in text
+    assert nodes[2].request("DELETE", "/2015-03-31/functions/Hop_1").status == 204
+    cluster.mayfly("keys", "delete", key["access_key_id"])

@@ -163,6 +163,74 @@ def test_validation(aws):
     assert aws.request("GET", "/2015-03-31/functions/v").status == 404
 
 
+VALIDATION = [
+    ("POST", "/2015-03-31/functions", {"FunctionName": "arn:aws:lambda:us-east-1:111111111111:function:x",
+                                       "Role": ROLE, "Runtime": "provided", "Handler": "h", "Code": {}},
+     403, "AccessDeniedException", "not this cluster's"),
+    ("POST", "/2015-03-31/functions", {"FunctionName": "x" * 65, "Role": ROLE, "Code": {}},
+     400, "ValidationException", "at 'functionName'"),
+    ("POST", "/2015-03-31/functions", {"FunctionName": "x", "Role": ROLE, "Code": {}},
+     400, "InvalidParameterValueException", "Runtime and Handler are mandatory"),
+    ("POST", "/2015-03-31/functions", {"FunctionName": "x", "Role": ROLE, "Code": {}, "Runtime": "java21",
+                                       "Handler": "h"},
+     400, "InvalidParameterValueException", "no such runtime"),
+    ("POST", "/2015-03-31/functions", {"FunctionName": "x", "Role": ROLE, "Code": {}, "PackageType": "Jar"},
+     400, "ValidationException", "enum value set: [Zip, Image]"),
+    ("POST", "/2015-03-31/functions", {"FunctionName": "x", "Role": ROLE, "Code": {}, "Runtime": "provided",
+                                       "Handler": "h", "Architectures": ["mips"]},
+     400, "ValidationException", "enum value set: [x86_64, arm64]"),
+    ("POST", "/2015-03-31/functions", {"FunctionName": "x", "Role": ROLE, "Runtime": "provided", "Handler": "h",
+                                       "Code": {"S3Bucket": "b", "S3Key": "k"}},
+     400, "InvalidParameterValueException", "send ZipFile"),
+    ("POST", "/2015-03-31/functions", {"FunctionName": "x", "Role": ROLE, "Runtime": "provided", "Handler": "h",
+                                       "Code": {}, "VpcConfig": {"SubnetIds": ["s"]}},
+     400, "InvalidParameterValueException", "VpcConfig is not supported"),
+    ("GET", "/2015-03-31/functions?MaxItems=0", None, 400, "ValidationException", "at 'maxItems'"),
+    ("GET", "/2015-03-31/functions?FunctionVersion=SOME", None, 400, "ValidationException", "[ALL]"),
+    ("GET", "/2015-03-31/functions/a%20b", None, 400, "ValidationException", "at 'functionName'"),
+    ("GET", "/2015-03-31/functions/Echo_1?Qualifier=a.b", None, 400, "ValidationException", "at 'qualifier'"),
+    ("GET", "/2015-03-31/functions/nosuch/versions", None, 404, "ResourceNotFoundException", "Function not found"),
+    ("PUT", "/2015-03-31/functions/Echo_1/configuration", {"MemorySize": "128"}, 400, "ValidationException",
+     "whole number"),
+    ("PUT", "/2015-03-31/functions/Echo_1/configuration", {"EphemeralStorage": {"Size": 100}}, 400,
+     "ValidationException", "at 'ephemeralStorage.size'"),
+    ("PUT", "/2015-03-31/functions/Echo_1/configuration", {"TracingConfig": {"Mode": "On"}}, 400,
+     "ValidationException", "enum value set: [Active, PassThrough]"),
+    ("POST", "/2015-03-31/functions/Echo_1/versions", {"Description": "x" * 257}, 400, "ValidationException",
+     "less than or equal to 256"),
+    ("PUT", "/2017-10-31/functions/Echo_1/concurrency", {}, 400, "ValidationException", "must not be null"),
+    ("PUT", "/2017-10-31/functions/Echo_1/concurrency", {"ReservedConcurrentExecutions": -1}, 400,
+     "ValidationException", "greater than or equal to 0"),
+    ("PUT", "/2019-09-30/functions/Echo_1/provisioned-concurrency", {"ProvisionedConcurrentExecutions": 1}, 400,
+     "ValidationException", "at 'qualifier'"),
+    ("PUT", "/2019-09-25/functions/Echo_1/event-invoke-config", {"MaximumRetryAttempts": 3}, 400,
+     "ValidationException", "less than or equal to 2"),
+    ("PUT", "/2019-09-25/functions/Echo_1/event-invoke-config", {}, 400, "InvalidParameterValueException",
+     "at least one of error handling"),
+    ("POST", "/2015-03-31/functions/Echo_1/policy", {"StatementId": "a b", "Action": "x", "Principal": "*"}, 400,
+     "ValidationException", "2 validation errors"),
+    ("POST", "/2021-10-31/functions/Echo_1/url", {"AuthType": "SOME"}, 400, "ValidationException",
+     "enum value set: [NONE, AWS_IAM]"),
+    ("POST", "/2017-03-31/tags/Echo_1", {"Tags": {}}, 400, "ValidationException", "at 'resource'"),
+    ("GET", "/2018-10-31/layers?find=LayerVersion&Arn=x", None, 400, "ValidationException", "at 'arn'"),
+    ("GET", "/2018-10-31/layers/nosuch/versions/1", None, 404, "ResourceNotFoundException", "does not exist"),
+    ("PUT", "/2015-03-31/functions/Echo_1/configuration", [], 400, "SerializationException", "into json"),
+    ("POST", "/2015-03-31/event-source-mappings", {}, 501, "UnsupportedOperationException", "not supported"),
+    ("GET", "/2020-06-30/functions/Echo_1/code-signing-config", None, 404, "UnknownOperationException", "path"),
+    ("PATCH", "/2015-03-31/functions/Echo_1", None, 404, "UnknownOperationException", "method PATCH"),
+]
+
+
+# Each rule by AWS's code and status, in AWS's words where they are known; and nothing is changed.
+@pytest.mark.parametrize("method, target, body, status, code, text", VALIDATION)
+def test_rules(aws, echo, method, target, body, status, code, text):
+    data = b"" if body is None else json.dumps(body).encode()
+    reply = aws.request(method, target, data)
+    said = reply.json().get("message") or reply.json().get("Message")
+    assert (reply.status, reply.headers["x-amzn-ErrorType"]) == (status, code), reply
+    assert text in said, said
+
+
 # Only who knows the latest revision may change it.
 def test_revisions(aws, echo):
     now = aws.wait_active("Echo_1")["RevisionId"]

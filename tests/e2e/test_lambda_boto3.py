@@ -1,5 +1,6 @@
 """boto3 (Debian's package): waiters, paginators, errors; functions in C and Go."""
 
+import base64
 import json
 import os
 import subprocess
@@ -60,6 +61,58 @@ def test_waiters_and_paginators(aws):
             client.delete_function(FunctionName=name)
         with pytest.raises(client.exceptions.ResourceNotFoundException):
             client.get_function(FunctionName=names[0])
+
+
+# The waiters of versions, and the paginators of everything that comes in pages.
+def test_versions_in_pages(aws):
+    with aws.boto3() as client:
+        make(client, "many", {"bootstrap": BOOTSTRAP}, Publish=True)
+        client.get_waiter("published_version_active").wait(FunctionName="many", Qualifier="1")
+        for i in range(2, 4):
+            client.get_waiter("function_updated_v2").wait(FunctionName="many")
+            client.update_function_configuration(FunctionName="many", MemorySize=128 + 16 * i)
+            client.get_waiter("function_updated").wait(FunctionName="many")
+            assert client.publish_version(FunctionName="many")["Version"] == str(i)
+        for name in ("a", "b", "c"):
+            client.create_alias(FunctionName="many", Name=name, FunctionVersion="1")
+            client.put_function_event_invoke_config(FunctionName="many", Qualifier=name, MaximumRetryAttempts=0)
+            client.create_function_url_config(FunctionName="many", Qualifier=name, AuthType="NONE")
+            client.publish_layer_version(LayerName="paged", Content={"ZipFile": zipped({"x": name})})
+        for number in ("1", "2", "3"):
+            client.put_provisioned_concurrency_config(FunctionName="many", Qualifier=number,
+                                                      ProvisionedConcurrentExecutions=1)
+
+        def names(paginator, member, key, **more):
+            pages = list(client.get_paginator(paginator).paginate(PaginationConfig={"PageSize": 2}, **more))
+            assert len(pages) >= 2 and all(len(page[member]) <= 2 for page in pages)
+            return [item[key].rsplit(":", 1)[-1] if isinstance(item[key], str) else item[key]
+                    for page in pages for item in page[member]]
+
+        many = {"FunctionName": "many"}
+        assert names("list_versions_by_function", "Versions", "Version", **many) == ["$LATEST", "1", "2", "3"]
+        assert names("list_aliases", "Aliases", "Name", **many) == ["a", "b", "c"]
+        assert names("list_function_event_invoke_configs", "FunctionEventInvokeConfigs", "FunctionArn",
+                     **many) == ["a", "b", "c"]
+        assert names("list_function_url_configs", "FunctionUrlConfigs", "FunctionArn", **many) == ["a", "b", "c"]
+        assert names("list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs", "FunctionArn",
+                     **many) == ["1", "2", "3"]
+        assert names("list_layer_versions", "LayerVersions", "Version", LayerName="paged") == [3, 2, 1]
+        for version in (1, 2, 3):
+            client.delete_layer_version(LayerName="paged", VersionNumber=version)
+        client.delete_function(FunctionName="many")
+
+
+# The payload is a stream, and the log's tail beside it.
+def test_streams(aws):
+    with aws.boto3() as client:
+        make(client, "streamed", {"bootstrap": BOOTSTRAP})
+        client.get_waiter("function_active").wait(FunctionName="streamed")
+        text = "x" * 100_000
+        reply = client.invoke(FunctionName="streamed", LogType="Tail", Payload=json.dumps({"t": text}).encode())
+        parts = list(reply["Payload"].iter_chunks(4096))
+        assert len(parts) > 1 and json.loads(b"".join(parts)) == {"echo": {"t": text}}
+        assert base64.b64decode(reply["LogResult"]).decode().rstrip().rsplit("\n", 1)[-1].startswith("REPORT")
+        client.delete_function(FunctionName="streamed")
 
 
 # Errors are the classes that boto3 knows.

@@ -97,6 +97,47 @@ def test_settings(aws, function):
     assert aws.json("list-event-source-mappings")["EventSourceMappings"] == []
 
 
+def write(folder, text):
+    (folder / "text").write_text(text)
+    return str(folder / "text")
+
+
+# The list of functions comes in pages, and with their versions if that is asked for.
+def test_lists(aws, code, function):
+    for name in ("g", "h"):
+        aws.cli("create-function", "--function-name", name, "--runtime", "provided.al2023", "--role", ROLE,
+                "--handler", "h", "--zip-file", code, "--publish")
+    ours = lambda listed: [x["FunctionName"] for x in listed["Functions"] if x["FunctionName"] in "fgh"]
+    assert ours(aws.json("list-functions", "--page-size", "1")) == ["f", "g", "h"]
+    part = aws.json("list-functions", "--max-items", "1")
+    more = aws.json("list-functions", "--starting-token", part["NextToken"])
+    assert ours(part) + ours(more) == ["f", "g", "h"]
+    every = aws.json("list-functions", "--function-version", "ALL", "--page-size", "2")
+    assert [(x["FunctionName"], x["Version"]) for x in every["Functions"] if x["FunctionName"] in "fgh"] == [
+        ("f", "$LATEST"), ("g", "$LATEST"), ("g", "1"), ("h", "$LATEST"), ("h", "1")]
+    for name in ("g", "h"):
+        aws.cli("delete-function", "--function-name", name)
+
+
+# A URL's and an event configuration's whole life.
+def test_url_and_event_config(aws, function):
+    where = ("--function-name", "f")
+    aws.cli("create-function-url-config", *where, "--auth-type", "NONE")
+    changed = aws.json("update-function-url-config", *where, "--auth-type", "AWS_IAM", "--cors",
+                       "AllowOrigins=https://a.test,MaxAge=60")
+    assert aws.json("get-function-url-config", *where) == changed
+    assert changed["AuthType"] == "AWS_IAM"
+    assert changed["Cors"] == {"AllowOrigins": ["https://a.test"], "MaxAge": 60}
+    aws.cli("delete-function-url-config", *where)
+    assert "ResourceNotFoundException" in aws.cli("get-function-url-config", *where, check=False).stderr
+    aws.cli("put-function-event-invoke-config", *where, "--maximum-retry-attempts", "1")
+    more = aws.json("update-function-event-invoke-config", *where, "--maximum-event-age-in-seconds", "60")
+    assert (more["MaximumRetryAttempts"], more["MaximumEventAgeInSeconds"]) == (1, 60)
+    assert len(aws.json("list-function-event-invoke-configs", *where)["FunctionEventInvokeConfigs"]) == 1
+    aws.cli("delete-function-event-invoke-config", *where)
+    assert "ResourceNotFoundException" in aws.cli("get-function-event-invoke-config", *where, check=False).stderr
+
+
 # What cannot be done is refused with a reason, not pretended.
 def test_refusals(aws, function, tmp_path):
     out = tmp_path / "out"
@@ -104,9 +145,18 @@ def test_refusals(aws, function, tmp_path):
     assert event.returncode == 254 and "no durable queue" in event.stderr
     dry = aws.json("invoke", "--function-name", "f", "--invocation-type", "DryRun", out)
     assert dry["StatusCode"] == 204
-    mapping = aws.cli("create-event-source-mapping", "--function-name", "f", "--event-source-arn",
-                      "arn:aws:sqs:us-east-1:000000000000:q", check=False)
-    assert mapping.returncode == 254 and "not supported" in mapping.stderr
+    uuid = ("--uuid", "00000000-0000-4000-8000-000000000000")
+    for verb, *more in (
+            ("create-event-source-mapping", "--function-name", "f", "--event-source-arn",
+             "arn:aws:sqs:us-east-1:000000000000:q"),
+            ("get-event-source-mapping", *uuid), ("update-event-source-mapping", *uuid, "--enabled"),
+            ("delete-event-source-mapping", *uuid)):
+        mapping = aws.cli(verb, *more, check=False)
+        assert mapping.returncode == 254 and "not supported by this cluster" in mapping.stderr, verb
+    old = aws.cli("invoke-async", "--function-name", "f", "--invoke-args", write(tmp_path, "{}"), check=False)
+    assert old.returncode == 254 and "no durable queue" in old.stderr
+    unknown = aws.cli("list-code-signing-configs", check=False)
+    assert unknown.returncode == 254 and "UnknownOperationException" in unknown.stderr
     missing = aws.cli("invoke", "--function-name", "nosuch", out, check=False)
     assert ("Function not found: arn:aws:lambda:us-east-1:000000000000:function:nosuch"
             in missing.stderr)

@@ -19,14 +19,14 @@ static void serves_events(void **state)
              (const char *const[]){
                  "\"lambda-runtime-deadline-ms\": \"1700000000123\"",
                  "\"lambda-runtime-invoked-function-arn\": "
-                 "\"arn:aws:lambda:us-east-1:000000000007:function:tried\"",
+                 "\"arn:aws:lambda:us-east-1:000000000000:function:tried\"",
                  "\"content-type\": \"application/json\"",
                  "\"AWS_REGION\": \"us-east-1\"",
                  "\"AWS_LAMBDA_FUNCTION_NAME\": \"tried\"",
                  "\"AWS_LAMBDA_FUNCTION_MEMORY_SIZE\": \"64\"",
-                 "\"AWS_LAMBDA_FUNCTION_VERSION\": \"3\"", "\"_HANDLER\": \"bootstrap\"",
-                 "\"LAMBDA_TASK_ROOT\": \"/var/task\"", "\"event\": \"event \\\"x\\\"\"",
-                 NULL};
+                 "\"AWS_LAMBDA_FUNCTION_VERSION\": \"$LATEST\"",
+                 "\"_HANDLER\": \"bootstrap\"", "\"LAMBDA_TASK_ROOT\": \"/var/task\"",
+                 "\"event\": \"event \\\"x\\\"\"", NULL};
          *want != NULL; want++) {
         if (strstr(c.body.data, *want) == NULL) {
             print_error("%s is not in\n%s\n", *want, c.body.data);

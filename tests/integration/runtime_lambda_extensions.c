@@ -143,8 +143,8 @@ static void accompanies_an_instance(void **state)
 
     run_with(&i, "both");
     bench_log_has(&bench, "stdout both registered 200 {\"functionName\":\"tried\","
-                          "\"functionVersion\":\"3\",\"handler\":\"bootstrap\","
-                          "\"accountId\":\"000000000007\"} False\n");
+                          "\"functionVersion\":\"$LATEST\",\"handler\":\"bootstrap\","
+                          "\"accountId\":\"000000000000\"} False\n");
     bench_log_has(&bench, "stdout begun\n");
     bench_call_do(&bench, &i, &c, "x");
     assert_int_equal(c.cause, CAUSE_NONE);
@@ -152,7 +152,7 @@ static void accompanies_an_instance(void **state)
         line, sizeof(line),
         "stdout both event {\"eventType\":\"INVOKE\",\"deadlineMs\":1700000000123,"
         "\"requestId\":\"%s\",\"invokedFunctionArn\":\"arn:aws:lambda:us-east-1:"
-        "000000000007:function:tried\",\"tracing\":{\"type\":\"X-Amzn-Trace-Id\","
+        "000000000000:function:tried\",\"tracing\":{\"type\":\"X-Amzn-Trace-Id\","
         "\"value\":\"Root=1-",
         c.id);
     bench_log_has(&bench, line);

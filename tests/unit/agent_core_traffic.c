@@ -122,6 +122,30 @@ static void alias_moves(void **state)
     world_free(w);
 }
 
+/* A function that is stopped refuses new calls under each of its names, and goes on where
+ * it was afterwards; a call that it has is left alone. */
+static void stopped_refuses_calls(void **state)
+{
+    static const char *const names[] = {"", "live", "1"};
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_two(w, &live_2);
+    struct test_call before, c;
+
+    world_call_named(w, &before, "hello", "", 0);
+    assert_outcome(&before, FORWARDED);
+    d.stopped = true;
+    world_apply(w, &d);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        world_call_named(w, &c, "hello", names[i], 0);
+        assert_rejected(&c, CAUSE_THROTTLED);
+    }
+    world_done(w, &before);
+    d.stopped = false;
+    world_apply(w, &d);
+    assert_int_equal(version_of(w, "live"), 2);
+    world_free(w);
+}
+
 /* A version without a place anywhere gets none of the split's calls. */
 static void goes_where_there_is_a_place(void **state)
 {
@@ -251,6 +275,7 @@ int main(void)
         cmocka_unit_test(rollout_is_split),
         cmocka_unit_test(number_is_a_version),
         cmocka_unit_test(alias_moves),
+        cmocka_unit_test(stopped_refuses_calls),
         cmocka_unit_test(goes_where_there_is_a_place),
         cmocka_unit_test(picked_elsewhere),
         cmocka_unit_test(waiting_calls_go_back),

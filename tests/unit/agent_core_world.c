@@ -304,7 +304,8 @@ int world_try(struct world *w, struct deploy *d, uint64_t revision)
                                .versions = d->versions,
                                .n_versions = d->n,
                                .aliases = d->aliases,
-                               .n_aliases = d->n_aliases};
+                               .n_aliases = d->n_aliases,
+                               .stopped = d->stopped};
 
     for (size_t i = 0; i < d->n; i++) {
         d->versions[i].grants = d->grants[i];

@@ -76,6 +76,7 @@ struct deploy {
     size_t n;
     const struct alias_state *aliases;
     size_t n_aliases;
+    bool stopped;
 };
 /* Version 1 serves, with `max` instances on this node, which is "here". */
 struct deploy deploy_one(const char *name, uint32_t max, uint32_t warm);

@@ -518,6 +518,29 @@ static void detects_formats(void **state)
     assert_int_equal(format, SPEC_FORMAT_FILE);
 }
 
+/* What it takes unpacked, without unpacking: exactly of a zip; of others at least. */
+static void tells_what_it_unpacks_to(void **state)
+{
+    struct place *p = *state;
+    static const struct made_entry entries[] = {
+        {.name = "a", .mode = FILE_0644, .content = "four"},
+        {.name = "b", .mode = FILE_0644, .zeros = 100000},
+    };
+    uint64_t bytes = 0;
+    struct error err;
+
+    make_archive(p->archive, "zip", entries, 2);
+    assert_int_equal(archive_unpacked(p->archive, SPEC_FORMAT_ZIP, &bytes, &err), 0);
+    assert_int_equal(bytes, 100004);
+    make_archive(p->archive, "tar", entries, 2);
+    assert_int_equal(archive_unpacked(p->archive, SPEC_FORMAT_TAR, &bytes, &err), 0);
+    assert_true(bytes >= 100004);
+    write_all(p->archive, "", 0);
+    assert_int_equal(archive_unpacked(p->archive, SPEC_FORMAT_ZIP, &bytes, &err), 0);
+    assert_int_equal(bytes, 0);
+    assert_true(archive_unpacked("/nonexistent", SPEC_FORMAT_ZIP, &bytes, &err) < 0);
+}
+
 /* FIPS 180-2's example. */
 static void digest_is_sha256(void **state)
 {
@@ -566,6 +589,7 @@ int main(void)
         T(packs_reproducibly),
         T(packing_names_what_it_cannot_take),
         T(detects_formats),
+        T(tells_what_it_unpacks_to),
         T(digest_is_sha256),
         T(removal_does_not_follow_links),
     };

@@ -18,7 +18,8 @@ static struct answer publish_in(struct world *w, const char *ns, const char *nam
     struct answer a = {0};
 
     (void)stpcpy(p.digest, digest(c));
-    controller_core_publish_layer(w->core, ns, name, &p, "what it is", answer_cb, &a);
+    controller_core_publish_layer(w->core, ns, name, &p, "what it is", NULL, answer_cb,
+                                  &a);
     world_run(w);
     assert_int_equal(a.n, 1);
     return a;
@@ -103,6 +104,72 @@ static void a_version_keeps_its_layers(void **state)
     world_check(&f->w);
 }
 
+/* Who has a version of a layer that was deleted keeps it through its next deployments;
+ * nobody else can have it any more. */
+static void keeps_what_was_deleted(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)world_join(&f->w, "n1", 1024);
+    (void)publish(&f->w, "tools", 'a');
+    assert_int_equal(DEPLOY(&f->w, "hello", "tools:1").cause, CAUSE_NONE);
+    assert_int_equal(delete_layer(&f->w, "tools", 1), CAUSE_NONE);
+    assert_int_equal(DEPLOY(&f->w, "hello", "tools:1").cause, CAUSE_NONE);
+    assert_view(&f->w, "hello", "versions.1.spec.layers.0.package.digest", digest('a'));
+    assert_int_equal(DEPLOY(&f->w, "other", "tools:1").cause, CAUSE_NOT_FOUND);
+    world_check(&f->w);
+}
+
+static struct answer set_attribute(struct world *w, uint64_t number, const json_t *value,
+                                   uint64_t if_revision)
+{
+    struct answer a = {0};
+
+    controller_core_set_layer_attribute(w->core, "default", "tools", number, "policy",
+                                        value, if_revision, answer_cb, &a);
+    world_run(w);
+    assert_int_equal(a.n, 1);
+    return a;
+}
+
+static json_t *attribute_of(struct world *w, uint64_t number)
+{
+    json_t *v = controller_core_layer_version(w->core, "default", "tools", number);
+    json_t *value =
+        json_incref(json_object_get(json_object_get(v, "attributes"), "policy"));
+
+    json_decref(v);
+    return value;
+}
+
+/* What is kept with a version is its own, survives a restart, and changes only for who
+ * knows how the layer is. */
+static void keeps_attributes(void **state)
+{
+    struct fixture *f = *state;
+    json_t *value = json_pack("[s]", "one"), *layer, *kept;
+    uint64_t revision;
+
+    (void)publish(&f->w, "tools", 'a');
+    (void)publish(&f->w, "tools", 'b');
+    layer = controller_core_layer(f->w.core, "default", "tools");
+    revision = (uint64_t)json_integer_value(json_object_get(layer, "revision"));
+    json_decref(layer);
+    assert_int_equal(set_attribute(&f->w, 1, value, revision).cause, CAUSE_NONE);
+    assert_int_equal(set_attribute(&f->w, 2, value, revision).cause, CAUSE_CONFLICT);
+    assert_int_equal(set_attribute(&f->w, 3, value, 0).cause, CAUSE_NOT_FOUND);
+    assert_int_equal(set_attribute(&f->w, 0, value, 0).cause, CAUSE_NOT_FOUND);
+    world_restart(&f->w);
+    kept = attribute_of(&f->w, 1);
+    assert_true(json_equal(kept, value));
+    json_decref(kept);
+    assert_null(attribute_of(&f->w, 2));
+    assert_int_equal(set_attribute(&f->w, 1, NULL, 0).cause, CAUSE_NONE);
+    assert_null(attribute_of(&f->w, 1));
+    json_decref(value);
+    world_check(&f->w);
+}
+
 /* A layer that is not there is named, and no version is made. */
 static void refuses_layers_that_are_not_there(void **state)
 {
@@ -168,8 +235,8 @@ static void bears_the_store(void **state)
 
         (void)stpcpy(p.digest, digest('a'));
         f->w.mode = modes[i];
-        controller_core_publish_layer(f->w.core, "default", "tools", &p, "", answer_cb,
-                                      &a);
+        controller_core_publish_layer(f->w.core, "default", "tools", &p, "", NULL,
+                                      answer_cb, &a);
         (void)world_step(&f->w);
         f->w.mode = TXN_NORMAL;
         world_pass(&f->w, 5000);
@@ -204,6 +271,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(numbers_are_never_given_twice),
         TEST(a_version_keeps_its_layers),
+        TEST(keeps_what_was_deleted),
+        TEST(keeps_attributes),
         TEST(refuses_layers_that_are_not_there),
         TEST(keeps_packages),
         TEST(belongs_to_a_namespace),

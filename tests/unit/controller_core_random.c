@@ -133,6 +133,35 @@ static void traffic(struct life *l)
     }
 }
 
+/* What is promised to a function comes, changes and goes. */
+static void promise(struct life *l)
+{
+    static const char *const keys[] = {CORE_RESERVED, CORE_PROVISIONED ":1",
+                                       CORE_PROVISIONED ":live"};
+    json_t *value = json_pack("{s:I}", "calls", (json_int_t)below(l, 9));
+    char name[16];
+
+    controller_core_set_attribute(l->w.core, "default", a_function(l, name),
+                                  keys[below(l, 3)], below(l, 4) == 0 ? NULL : value, 0,
+                                  answer_cb, an_answer(l));
+    json_decref(value);
+}
+
+static void deploy_published(struct life *l)
+{
+    struct package_ref p = {.bytes = 100, .format = SPEC_FORMAT_TAR};
+    struct function_spec spec;
+    char name[16];
+
+    memset(p.digest, 'c', SPEC_DIGEST_LEN);
+    function_spec_init(&spec);
+    spec.concurrency = 1 + (uint32_t)below(l, 3);
+    spec.max_scale = (uint32_t)below(l, 4);
+    controller_core_put_published(l->w.core, "default", a_function(l, name), &spec, &p,
+                                  NULL, 0, answer_cb, an_answer(l));
+    function_spec_free(&spec);
+}
+
 static void wait(struct life *l)
 {
     char name[16];
@@ -295,7 +324,7 @@ static void live(struct life *l)
         {20, deploy}, {4, delete},   {4, wait},     {3, namespace}, {6, join},
         {5, leave},   {8, rejoin},   {8, report},   {20, say},      {6, store},
         {3, meddle},  {2, restart},  {2, reload},   {15, pass},     {10, check},
-        {5, heal},    {6, roll_out}, {12, traffic},
+        {5, heal},    {6, roll_out}, {12, traffic}, {8, promise},   {5, deploy_published},
     };
     uint64_t sum = 0, at;
 

@@ -228,6 +228,7 @@ static void agent_takes(struct model_agent *a, const struct function_state *s)
     f->revision = s->revision;
     f->deleted = s->deleted;
     f->serving = s->serving;
+    f->stopped = !s->deleted && s->stopped;
     f->namespace_index = s->namespace_index;
     f->n_versions = f->n_grants = f->n_aliases = 0;
     CHECK(s->n_versions <= VERSIONS_IN && s->n_aliases <= ALIASES_IN);
@@ -956,12 +957,33 @@ static void check_agent(const struct world *w, const struct model_agent *a)
     }
 }
 
+/* What is reserved for one function, others cannot have. */
+static bool any_reserved(const struct world *w)
+{
+    LIST_FOREACH(it, &w->core->namespaces)
+    {
+        LIST_FOREACH(at, &container_of(it, struct core_namespace, link)->functions)
+        {
+            const struct core_function *f =
+                container_of(at, struct core_function, of_namespace);
+
+            for (const struct core_target *t = target_next(f, NULL); t != NULL;
+                 t = target_next(f, t)) {
+                if (t->reserved > 0) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
 /* A limited version has its limit, or all that the nodes can hold of it. */
 static void check_limits(const struct world *w, const struct core_target *t, bool exact)
 {
     uint64_t possible = 0, max = 0, bytes;
 
-    if (t == NULL || t->body == NULL || t->body->spec.max_scale == 0) {
+    if (t == NULL || t->body == NULL || t->most == 0) {
         return;
     }
     bytes = t->body->spec.memory_mib * MIB;
@@ -973,11 +995,12 @@ static void check_limits(const struct world *w, const struct core_target *t, boo
     {
         max += container_of(it, struct core_grant, of_target)->max;
     }
-    if (possible > t->body->spec.max_scale) {
-        possible = t->body->spec.max_scale;
+    if (possible > t->most) {
+        possible = t->most;
     }
-    CHECK(max <= t->body->spec.max_scale);
-    CHECK(!exact || max == possible || t->body->spec.n_constraints > 0);
+    CHECK(max <= t->most);
+    CHECK(!exact || max == possible || t->body->spec.n_constraints > 0 ||
+          any_reserved(w));
 }
 
 void world_check(struct world *w)

@@ -68,6 +68,7 @@ struct model_function {
     char name[SPEC_NAME_MAX + 1];
     uint64_t revision;
     bool deleted;
+    bool stopped;
     bool named; /* by the snapshot that is being taken */
     uint32_t namespace_index;
     uint64_t serving;

@@ -38,6 +38,8 @@ static void carries_a_function(void **state)
                                  .revision = 1ULL << 40,
                                  .namespace_index = 3,
                                  .serving = 7,
+                                 .urls = "[{\"id\":\"x\"}]",
+                                 .stopped = true,
                                  .versions = &v,
                                  .n_versions = 1},
                           in;
@@ -69,6 +71,8 @@ static void carries_a_function(void **state)
     assert_int_equal(in.revision, 1ULL << 40);
     assert_int_equal(in.namespace_index, 3);
     assert_int_equal(in.serving, 7);
+    assert_string_equal(in.urls, "[{\"id\":\"x\"}]");
+    assert_true(in.stopped);
     assert_int_equal(in.n_versions, 1);
     assert_int_equal(in.versions[0].spec.memory_mib, 200);
     assert_string_equal(in.versions[0].spec.env[0].value, "value");

@@ -286,6 +286,9 @@ static const struct http_header received[] = {
     {HTTP_STR("X-Drop"), HTTP_STR("1")},
     {HTTP_STR("Transfer-Encoding"), HTTP_STR("chunked")},
     {HTTP_STR("X-Mayfly-Forwarded"), HTTP_STR("1")},
+    {HTTP_STR("X-Mayfly-Picked"), HTTP_STR("1")},
+    {HTTP_STR("X-Mayfly-Invoked-Arn"), HTTP_STR("arn")},
+    {HTTP_STR("X-Mayfly-Log-Tail"), HTTP_STR("1")},
     {HTTP_STR("Date"), HTTP_STR("today")},
 };
 
@@ -309,7 +312,8 @@ static void assert_pass(enum headers_direction direction, const char *want)
 }
 
 /* Neither a caller nor a function can speak in mayfly's name; agents can to each other,
- * but a mark never goes further than one hop. Connection-level headers stay behind. */
+ * but a mark, and what stands beside it, never goes further than one hop.
+ * Connection-level headers stay behind. */
 static void what_passes_depends_on_who_speaks(void **state)
 {
     assert_pass(HEADERS_TO_FUNCTION, "Accept Date Added ");

@@ -111,6 +111,47 @@ static void reads_references(void **state)
     }
 }
 
+/* A layer by its name, by its ARN or, with a number, one of its versions. */
+static void reads_layers(void **state)
+{
+    static const struct {
+        const char *text, *account, *name;
+        uint64_t version;
+    } good[] = {
+        {"tools", "", "tools", 0},
+        {"Tool_s", "", "Tool_s", 0},
+        {"arn:aws:lambda:us-east-1:000000000000:layer:tools", "000000000000", "tools", 0},
+        {"arn:aws:lambda:us-east-1:000000000000:layer:tools:12", "000000000000", "tools",
+         12},
+    };
+    static const char *const bad[] = {
+        "",
+        "a b",
+        "tools:1",
+        "arn:aws:lambda:us-east-1:000000000000:function:tools",
+        "arn:aws:lambda:us-east-1:000000000000:layer:tools:0",
+        "arn:aws:lambda:us-east-1:000000000000:layer:tools:x",
+        "arn:aws:lambda:us-east-1:000000000000:layer:tools:1234567890123456",
+        "arn:aws:lambda:us-east-1:0:layer:tools:1"};
+    char arn[LAMBDA_ARN_SIZE];
+    struct lambda_ref r;
+    uint64_t version;
+
+    for (size_t i = 0; i < SIZE(good); i++) {
+        assert_int_equal(lambda_layer_parse(&r, &version, good[i].text), 0);
+        assert_string_equal(r.account, good[i].account);
+        assert_string_equal(r.name, good[i].name);
+        assert_int_equal(version, good[i].version);
+    }
+    for (size_t i = 0; i < SIZE(bad); i++) {
+        assert_int_equal(lambda_layer_parse(&r, &version, bad[i]), -EINVAL);
+    }
+    lambda_layer_arn(arn, "eu-west-1", "000000000000", "tools", 3);
+    assert_string_equal(arn, "arn:aws:lambda:eu-west-1:000000000000:layer:tools:3");
+    lambda_layer_arn(arn, "eu-west-1", "000000000000", "tools", 0);
+    assert_string_equal(arn, "arn:aws:lambda:eu-west-1:000000000000:layer:tools");
+}
+
 /* --- paths ------------------------------------------------------------------------ */
 
 /* Each operation has its own date; a slash at the end and %3A make no difference. */
@@ -133,6 +174,10 @@ static void finds_operations(void **state)
         {"GET", "/2019-09-30/functions/f/concurrency", LAMBDA_GetFunctionConcurrency, "f",
          ""},
         {"GET", "/2016-08-19/account-settings/", LAMBDA_GetAccountSettings, "", ""},
+        {"GET", "/2018-10-31/layers/", LAMBDA_ListLayers, "", ""},
+        {"POST", "/2018-10-31/layers/l/versions", LAMBDA_PublishLayerVersion, "l", ""},
+        {"DELETE", "/2018-10-31/layers/l/versions/3/policy/s",
+         LAMBDA_RemoveLayerVersionPermission, "l", "3"},
         {"GET", "/2017-10-31/functions/f/concurrency", LAMBDA_OP_NONE, "", ""},
         {"PATCH", "/2015-03-31/functions/f", LAMBDA_OP_NONE, "", ""},
         {"GET", "/2015-03-31/functions/f/nothing", LAMBDA_OP_NONE, "", ""},
@@ -249,6 +294,7 @@ int main(void)
         cmocka_unit_test(keeps_native_names),
         cmocka_unit_test(refuses_names),
         cmocka_unit_test(reads_references),
+        cmocka_unit_test(reads_layers),
         cmocka_unit_test(finds_operations),
         cmocka_unit_test(refuses_bad_paths),
         cmocka_unit_test(makes_errors),

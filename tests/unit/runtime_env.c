@@ -157,7 +157,20 @@ static void makes_environments(void **state)
     assert_string_equal(value(&env, "AWS_LAMBDA_RUNTIME_API"), "127.0.0.1:9001");
     assert_string_equal(value(&env, "AWS_LAMBDA_MAX_CONCURRENCY"), "5");
     assert_string_equal(value(&env, "AWS_LAMBDA_LOG_GROUP_NAME"), "/aws/lambda/greet");
+    assert_string_equal(value(&env, "AWS_LAMBDA_FUNCTION_VERSION"), "$LATEST");
     assert_null(value(&env, "PORT"));
+    strings_free(&env);
+
+    /* Lambda's names are not ours, and a published version's number is one of its own. */
+    instance.config.name = "l---my-0func";
+    instance.config.published = 2;
+    assert_int_equal(runtime_env(&env, &instance), 0);
+    assert_string_equal(value(&env, "AWS_LAMBDA_FUNCTION_NAME"), "My_func");
+    assert_string_equal(value(&env, "AWS_LAMBDA_FUNCTION_VERSION"), "2");
+    assert_string_equal(value(&env, "AWS_LAMBDA_LOG_GROUP_NAME"), "/aws/lambda/My_func");
+    assert_non_null(strstr(value(&env, "AWS_LAMBDA_LOG_STREAM_NAME"), "/[2]"));
+    assert_string_equal(value(&env, "MAYFLY_FUNCTION"), "l---my-0func");
+    assert_string_equal(value(&env, "MAYFLY_VERSION"), "4");
     strings_free(&env);
 }
 

@@ -130,6 +130,41 @@ static void keeps_lines(void **state)
     reader_close(&r);
 }
 
+/* What was written between a mark and its end, whoever else holds one; of much, the end.
+ */
+static void keeps_tails(void **state)
+{
+    struct log_sink *s = sink_open(1, 7);
+    char tail[LOG_TAIL], line[LOG_TAIL / 4];
+    uint64_t first, second;
+    (void)state;
+
+    put(s, LOG_STREAM_STDOUT, "before\n");
+    first = log_sink_mark(s);
+    put(s, LOG_STREAM_STDOUT, "one\n");
+    second = log_sink_mark(s);
+    put(s, LOG_STREAM_SYSTEM, "two\n");
+    assert_int_equal(log_sink_tail(s, first, tail), 8);
+    assert_memory_equal(tail, "one\ntwo\n", 8);
+    put(s, LOG_STREAM_STDERR, "three\nhal");
+    assert_int_equal(log_sink_tail(s, second, tail), 10);
+    assert_memory_equal(tail, "two\nthree\n", 10);
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 2] = '\n';
+    line[sizeof(line) - 1] = '\0';
+    first = log_sink_mark(s);
+    for (int i = 0; i < 9; i++) {
+        put(s, LOG_STREAM_STDOUT, line);
+    }
+    put(s, LOG_STREAM_STDOUT, "the end\n");
+    assert_int_equal(log_sink_tail(s, first, tail), LOG_TAIL);
+    assert_memory_equal(tail + LOG_TAIL - 8, "the end\n", 8);
+    assert_memory_equal(tail + LOG_TAIL - 12, "xxx\n", 4);
+    first = log_sink_mark(s);
+    assert_int_equal(log_sink_tail(s, first, NULL), 0);
+    (void)log_sink_free(s);
+}
+
 /* Output is bytes: what is no text becomes U+FFFD, what is survives as it is. */
 static void bears_bytes(void **state)
 {
@@ -342,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keeps_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_tails, setup, teardown),
         cmocka_unit_test_setup_teardown(bears_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(cuts_long_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(drops_a_flood, setup, teardown),

@@ -1,0 +1,494 @@
+/* Reserved and provisioned concurrency: attributes that the core goes by
+ * (CORE_RESERVED, CORE_PROVISIONED); and the account's numbers. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controller/api/lambda_private.h"
+
+#define ACCOUNT_MAX    1000 /* calls at once of the account, as AWS's default */
+#define UNRESERVED_MIN 100
+#define BELOW_MINIMUM                                                  \
+    "Specified ConcurrentExecutions for function decreases account's " \
+    "UnreservedConcurrentExecution below its minimum value of [%d]."
+
+static json_int_t integer_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+/* --- sums --------------------------------------------------------------------------- */
+
+const json_t *lambda_reserved(const json_t *function)
+{
+    return json_object_get(
+        json_object_get(json_object_get(function, "attributes"), CORE_RESERVED), "calls");
+}
+
+/* Of all the function's names but this one (NULL: of all). */
+static json_int_t provisioned_sum(const json_t *function, const char *but)
+{
+    const json_t *attributes = json_object_get(function, "attributes"), *value;
+    const char *key;
+    json_int_t sum = 0;
+
+    json_object_foreach((json_t *)(uintptr_t)attributes, key, value)
+    {
+        const char *qualifier = lambda_attribute_qualifier(key, CORE_PROVISIONED);
+
+        if (qualifier != NULL && (but == NULL || strcmp(qualifier, but) != 0)) {
+            sum += integer_of(value, "calls");
+        }
+    }
+    return sum;
+}
+
+/* What a function takes out of the account's: what is reserved contains what is
+ * provisioned. */
+static json_int_t taken_by(const json_t *function)
+{
+    const json_t *reserved = lambda_reserved(function);
+
+    return reserved != NULL ? json_integer_value(reserved)
+                            : provisioned_sum(function, NULL);
+}
+
+static json_int_t taken_by_others(const struct lambda *l)
+{
+    json_t *all = controller_core_functions(l->r->api->core, l->namespace_), *f;
+    json_int_t sum = 0;
+    size_t i;
+
+    json_array_foreach(all, i, f)
+    {
+        if (strcmp(json_string_value(json_object_get(f, "name")), l->native) != 0) {
+            sum += taken_by(f);
+        }
+    }
+    json_decref(all);
+    return sum;
+}
+
+static json_t *get_based(struct lambda *l)
+{
+    json_t *f = lambda_get_latest(l);
+
+    if (f != NULL) {
+        l->if_revision = (uint64_t)integer_of(f, "revision");
+    }
+    return f;
+}
+
+/* --- reserved ----------------------------------------------------------------------- */
+
+static void reserved_put(struct lambda *l)
+{
+    lambda_reply(l, json_pack("{s:O}", "ReservedConcurrentExecutions",
+                              json_object_get(l->json, "ReservedConcurrentExecutions")));
+}
+
+/* Whether the function can have n reserved. False: answered. */
+static bool check_reserved(struct lambda *l, const json_t *f, int64_t n)
+{
+    json_int_t kept = provisioned_sum(f, NULL);
+    json_int_t slots =
+        integer_of(json_object_get(lambda_latest(f), "spec"), "concurrency");
+
+    if (n + taken_by_others(l) > ACCOUNT_MAX - UNRESERVED_MIN) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, BELOW_MINIMUM, UNRESERVED_MIN);
+        return false;
+    }
+    if (n < kept) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "ReservedConcurrentExecutions  %" PRId64
+                    " should not be lower than function's total provisioned concurrency "
+                    "[%lld].",
+                    n, (long long)kept);
+        return false;
+    }
+    if (slots > 1 && n % slots != 0) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "ReservedConcurrentExecutions is %" PRId64
+                    ", which whole instances of %lld calls at once cannot make up; give "
+                    "a multiple of %lld.",
+                    n, (long long)slots, (long long)slots);
+        return false;
+    }
+    return true;
+}
+
+void lambda_put_concurrency(struct lambda *l)
+{
+    struct lambda_checks c = {0};
+    int64_t n = -1;
+    json_t *f;
+
+    if (!lambda_check_number(&c, l->json, "ReservedConcurrentExecutions",
+                             "reservedConcurrentExecutions", 0, INT32_MAX, &n) &&
+        c.n == 0) {
+        lambda_check_add(&c, "null", "reservedConcurrentExecutions",
+                         "Member must not be null");
+    }
+    if (!lambda_checks_end(&c, l) || (f = get_based(l)) == NULL) {
+        return;
+    }
+    l->again = lambda_put_concurrency;
+    if (check_reserved(l, f, n)) {
+        lambda_change_attribute(l, CORE_RESERVED,
+                                json_pack("{s:I}", "calls", (json_int_t)n), reserved_put);
+    }
+    json_decref(f);
+}
+
+void lambda_get_concurrency(struct lambda *l)
+{
+    json_t *f = lambda_get_latest(l);
+    const json_t *n = lambda_reserved(f);
+
+    if (f != NULL) {
+        lambda_reply(l, n != NULL ? json_pack("{s:O}", "ReservedConcurrentExecutions", n)
+                                  : json_object());
+    }
+    json_decref(f);
+}
+
+void lambda_delete_concurrency(struct lambda *l)
+{
+    json_t *f = get_based(l);
+
+    l->again = lambda_delete_concurrency;
+    if (f != NULL && lambda_reserved(f) == NULL) {
+        lambda_reply_empty(l);
+    } else if (f != NULL) {
+        lambda_change_attribute(l, CORE_RESERVED, NULL, lambda_reply_empty);
+    }
+    json_decref(f);
+}
+
+/* --- provisioned: how far it is -------------------------------------------------------
+ */
+
+struct allocation {
+    json_int_t calls; /* that instances are ready for */
+    bool no_room;
+};
+
+/* A version that shall have instances ready for so many calls. */
+static void add_version(const struct lambda *l, const json_t *version, json_int_t calls,
+                        struct allocation *a)
+{
+    json_int_t slots = integer_of(json_object_get(version, "spec"), "concurrency");
+    struct core_readiness r;
+    json_int_t ready;
+
+    if (calls == 0 ||
+        !controller_core_readiness(l->r->api->core, l->namespace_, l->native,
+                                   (uint64_t)integer_of(version, "number"), &r)) {
+        return;
+    }
+    ready = (json_int_t)r.ready * (slots > 1 ? slots : 1);
+    a->calls += ready < calls ? ready : calls;
+    a->no_room = a->no_room || (ready < calls && r.no_room > 0);
+}
+
+static struct allocation allocated(const struct lambda *l, const json_t *f,
+                                   const char *qualifier, json_int_t calls)
+{
+    const json_t *alias = lambda_alias_of(f, qualifier), *weight;
+    const json_t *weights = json_object_get(alias, "weights");
+    struct allocation a = {0};
+    size_t i;
+
+    if (alias == NULL) {
+        add_version(l, lambda_published(f, qualifier), calls, &a);
+        return a;
+    }
+    json_array_foreach(weights, i, weight)
+    {
+        double part = json_number_value(json_object_get(weight, "weight")) / 100;
+
+        add_version(l, lambda_alias_version(f, alias, i),
+                    (json_int_t)ceil(part * (double)calls - 1e-9), &a);
+    }
+    a.calls = a.calls < calls ? a.calls : calls;
+    return a;
+}
+
+static json_t *provisioned_view(const struct lambda *l, const json_t *f,
+                                const char *qualifier, const json_t *kept)
+{
+    json_int_t calls = integer_of(kept, "calls");
+    struct allocation a = allocated(l, f, qualifier, calls);
+    bool ready = a.calls == calls;
+    json_t *out =
+        json_pack("{s:I, s:I, s:I, s:s, s:O}", "RequestedProvisionedConcurrentExecutions",
+                  calls, "AvailableProvisionedConcurrentExecutions", a.calls,
+                  "AllocatedProvisionedConcurrentExecutions", a.calls, "Status",
+                  ready       ? "READY"
+                  : a.no_room ? "FAILED"
+                              : "IN_PROGRESS",
+                  "LastModified", json_object_get(kept, "modified"));
+
+    if (!ready && a.no_room) {
+        (void)json_object_set_new(
+            out, "StatusReason",
+            json_string("No node has room for all of these instances; they are started "
+                        "when there is."));
+    }
+    return out;
+}
+
+/* --- provisioned: operations ----------------------------------------------------------
+ */
+
+/* The function, which has what the qualifier names. NULL: answered. */
+static json_t *get_named(struct lambda *l, const char *unpublished)
+{
+    const char *q = l->ref.qualifier;
+    struct lambda_checks c = {0};
+    char arn[LAMBDA_ARN_SIZE];
+    json_t *f;
+
+    if (*q == '\0') {
+        lambda_check_add(&c, "null", "qualifier", "Member must not be null");
+        (void)lambda_checks_end(&c, l);
+        return NULL;
+    }
+    if (lambda_is_latest(q)) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, "%s", unpublished);
+        return NULL;
+    }
+    f = controller_core_function(l->r->api->core, l->namespace_, l->native);
+    if (f != NULL && lambda_meant(f, q) != NULL) {
+        l->if_revision = (uint64_t)integer_of(f, "revision");
+        return f;
+    }
+    lambda_own_arn(l, q, arn);
+    lambda_fail(l, LAMBDA_E_NOT_FOUND, "%s: %s",
+                f != NULL && strspn(q, "0123456789") != strlen(q)
+                    ? "Cannot find alias arn"
+                    : "Function not found",
+                arn);
+    json_decref(f);
+    return NULL;
+}
+
+/* An alias has it or the version that it names, not both. */
+static bool check_overlap(struct lambda *l, const json_t *f)
+{
+    const json_t *aliases = json_object_get(f, "aliases"), *alias;
+    const json_t *meant = lambda_meant(f, l->ref.qualifier);
+    bool is_alias = lambda_alias_of(f, l->ref.qualifier) != NULL;
+    char number[32];
+    size_t i;
+
+    lambda_version_name(number, meant, f);
+    if (is_alias && lambda_attribute(f, CORE_PROVISIONED, number) != NULL) {
+        lambda_fail(l, LAMBDA_E_CONFLICT,
+                    "Alias can't be used for Provisioned Concurrency configuration on an "
+                    "already Provisioned version");
+        return false;
+    }
+    json_array_foreach(aliases, i, alias)
+    {
+        const char *name = json_string_value(json_object_get(alias, "name"));
+
+        if (!is_alias && lambda_alias_version(f, alias, 0) == meant &&
+            lambda_attribute(f, CORE_PROVISIONED, name) != NULL) {
+            lambda_fail(l, LAMBDA_E_CONFLICT,
+                        "Version is pointed by a Provisioned Concurrency alias");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_provisioned(struct lambda *l, const json_t *f, json_int_t n)
+{
+    const json_t *reserved = lambda_reserved(f);
+    const json_t *spec = json_object_get(lambda_meant(f, l->ref.qualifier), "spec");
+    json_int_t sum = n + provisioned_sum(f, l->ref.qualifier);
+
+    if (reserved != NULL && sum > json_integer_value(reserved)) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "Requested Provisioned Concurrency should not be greater than the "
+                    "reservedConcurrentExecution for function");
+        return false;
+    }
+    if (n > ACCOUNT_MAX) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "Specified ConcurrentExecutions for function is greater than "
+                    "account's unreserved concurrency [%d].",
+                    ACCOUNT_MAX);
+        return false;
+    }
+    if (reserved == NULL && sum + taken_by_others(l) > ACCOUNT_MAX - UNRESERVED_MIN) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, BELOW_MINIMUM, UNRESERVED_MIN);
+        return false;
+    }
+    if (json_is_false(json_object_get(spec, "reuse"))) {
+        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                    "Each call of this function has a sandbox of its own (reuse is "
+                    "false): no instances can be kept ready for it.");
+        return false;
+    }
+    return check_overlap(l, f);
+}
+
+static void change_provisioned(struct lambda *l, json_t *value,
+                               void (*changed)(struct lambda *l))
+{
+    char name[CORE_ATTRIBUTE_MAX + 1];
+
+    lambda_change_attribute(
+        l, lambda_attribute_of(CORE_PROVISIONED, l->ref.qualifier, name), value, changed);
+}
+
+static void reply_provisioned(struct lambda *l)
+{
+    json_t *f = get_named(l, "The function resource provided must be an alias or a "
+                             "published version.");
+    const json_t *kept =
+        f != NULL ? lambda_attribute(f, CORE_PROVISIONED, l->ref.qualifier) : NULL;
+
+    if (f != NULL && kept == NULL) {
+        lambda_fail(l, LAMBDA_E_NO_PROVISIONED,
+                    "No Provisioned Concurrency Config found for this function");
+    } else if (f != NULL) {
+        lambda_reply(l, provisioned_view(l, f, l->ref.qualifier, kept));
+    }
+    json_decref(f);
+}
+
+void lambda_put_provisioned(struct lambda *l)
+{
+    struct lambda_checks c = {0};
+    int64_t n = 0;
+    char now[40];
+    json_t *f;
+
+    if (!lambda_check_number(&c, l->json, "ProvisionedConcurrentExecutions",
+                             "provisionedConcurrentExecutions", 1, INT32_MAX, &n) &&
+        c.n == 0) {
+        lambda_check_add(&c, "null", "provisionedConcurrentExecutions",
+                         "Member must not be null");
+    }
+    if (!lambda_checks_end(&c, l) ||
+        (f = get_named(l, "Provisioned Concurrency Configs cannot be applied to "
+                          "unpublished function versions.")) == NULL) {
+        return;
+    }
+    l->again = lambda_put_provisioned;
+    if (check_provisioned(l, f, n)) {
+        lambda_now(now);
+        change_provisioned(
+            l, json_pack("{s:I, s:s}", "calls", (json_int_t)n, "modified", now),
+            reply_provisioned);
+    }
+    json_decref(f);
+}
+
+static void list_provisioned(struct lambda *l)
+{
+    json_t *f = lambda_get_latest(l), *list;
+    const json_t *attributes = json_object_get(f, "attributes"), *kept;
+    const char *key;
+
+    if (f == NULL) {
+        return;
+    }
+    list = json_array();
+    json_object_foreach((json_t *)(uintptr_t)attributes, key, kept)
+    {
+        const char *q = lambda_attribute_qualifier(key, CORE_PROVISIONED);
+        char arn[LAMBDA_ARN_SIZE];
+        json_t *one;
+
+        if (q != NULL && lambda_meant(f, q) != NULL) {
+            lambda_own_arn(l, q, arn);
+            one = provisioned_view(l, f, q, kept);
+            (void)json_object_set_new(one, "FunctionArn", json_string(arn));
+            (void)json_array_append_new(list, one);
+        }
+    }
+    json_decref(f);
+    lambda_reply_page(l, "ProvisionedConcurrencyConfigs", list, "FunctionArn",
+                      LAMBDA_BY_TEXT, 50);
+}
+
+void lambda_get_provisioned(struct lambda *l)
+{
+    if (lambda_query(l, "List") != NULL) {
+        list_provisioned(l);
+    } else {
+        reply_provisioned(l);
+    }
+}
+
+void lambda_delete_provisioned(struct lambda *l)
+{
+    json_t *f = get_named(l, "The function resource provided must be an alias or a "
+                             "published version.");
+
+    l->again = lambda_delete_provisioned;
+    if (f != NULL && lambda_attribute(f, CORE_PROVISIONED, l->ref.qualifier) == NULL) {
+        lambda_fail(l, LAMBDA_E_NO_PROVISIONED,
+                    "No Provisioned Concurrency Config found for this function");
+    } else if (f != NULL) {
+        change_provisioned(l, NULL, lambda_reply_empty);
+    }
+    json_decref(f);
+}
+
+/* --- the account ----------------------------------------------------------------------
+ */
+
+static json_int_t code_bytes(const struct lambda *l, const json_t *functions)
+{
+    json_t *layers = controller_core_layers(l->r->api->core, l->namespace_);
+    const json_t *f, *layer, *v;
+    json_int_t bytes = 0;
+    size_t i, j;
+
+    json_array_foreach(functions, i, f)
+    {
+        const json_t *published[LAMBDA_PUBLISHED_MAX];
+        size_t n = lambda_list_published(f, published);
+
+        bytes += integer_of(json_object_get(lambda_latest(f), "package"), "bytes");
+        for (j = 0; j < n; j++) {
+            bytes += integer_of(json_object_get(published[j], "package"), "bytes");
+        }
+    }
+    json_array_foreach(layers, i, layer)
+    {
+        json_array_foreach(json_object_get(layer, "versions"), j, v)
+        {
+            bytes += integer_of(json_object_get(v, "package"), "bytes");
+        }
+    }
+    json_decref(layers);
+    return bytes;
+}
+
+void lambda_account_settings(struct lambda *l)
+{
+    json_t *all = controller_core_functions(l->r->api->core, l->namespace_), *f;
+    json_int_t taken = 0;
+    size_t i;
+
+    json_array_foreach(all, i, f)
+    {
+        taken += taken_by(f);
+    }
+    lambda_reply(l, json_pack("{s:{s:I, s:i, s:i, s:i, s:I}, s:{s:I, s:I}}",
+                              "AccountLimit", "TotalCodeSize", (json_int_t)80530636800,
+                              "CodeSizeUnzipped", LAMBDA_UNZIPPED_MAX, "CodeSizeZipped",
+                              LAMBDA_ZIP_MAX, "ConcurrentExecutions", ACCOUNT_MAX,
+                              "UnreservedConcurrentExecutions", ACCOUNT_MAX - taken,
+                              "AccountUsage", "TotalCodeSize", code_bytes(l, all),
+                              "FunctionCount", (json_int_t)json_array_size(all)));
+    json_decref(all);
+}

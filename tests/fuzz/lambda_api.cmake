@@ -1,0 +1,4 @@
+mayfly_fuzz(lambda_api
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/lambda_api/lambda_api.c
+    ${CMAKE_SOURCE_DIR}/tests/unit/controller_core_world.c
+  LIBS controller_api controller_core cmocka PkgConfig::CRYPTO)
