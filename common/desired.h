@@ -29,6 +29,7 @@ struct version_state {
     struct function_spec spec;
     struct package_ref package;
     uint64_t published; /* its number as a published version; 0: it is not published */
+    uint32_t least; /* ready whatever the load, on all nodes: they make way for nobody */
     /* Another for each version that ever was: numbers begin anew when a function was
      * deleted and is deployed again. */
     uint64_t id;

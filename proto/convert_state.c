@@ -91,6 +91,7 @@ static int version_to_wire(Mayfly__V1__Version **ret, const struct version_state
     mayfly__v1__version__init(v);
     v->number = from->number;
     v->published = from->published;
+    v->least = from->least;
     v->id = from->id;
     v->spec = calloc(1, sizeof(*v->spec));
     v->package = calloc(1, sizeof(*v->package));
@@ -197,6 +198,7 @@ static int version_from_wire(struct version_state *ret, const Mayfly__V1__Versio
     }
     ret->number = from->number;
     ret->published = from->published;
+    ret->least = from->least;
     ret->id = from->id;
     rc = convert_spec_from_wire(&ret->spec, from->spec, err);
     rc = rc < 0 ? rc : convert_package_from_wire(&ret->package, from->package, err);

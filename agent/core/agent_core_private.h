@@ -183,7 +183,8 @@ struct version {
     uint32_t n[INSTANCE_STATES];
     uint32_t n_instances;
 
-    uint32_t grant_floor; /* of warm, what min_scale wants: never evicted */
+    uint32_t least;       /* on all nodes, as the controller said */
+    uint32_t grant_floor; /* of warm, our part of that: never evicted */
     uint32_t spare;       /* idle ones above warm: dropped when nobody calls */
     uint32_t n_evictable; /* idle ones above the floor: they make way for calls */
     struct due_heap_node
@@ -357,7 +358,8 @@ void catalog_places_set(struct version *v, struct place *places, size_t n);
  * *ret_room: it is thought to have a free slot. */
 struct place *catalog_place_pick(struct version *v, bool *ret_room);
 bool catalog_place_any(const struct version *v); /* a usable node, avoided or not */
-/* Our part of min_scale, which is that of the first instances that shall be ready. */
+/* Our part of what is to be ready whatever the load: the first nodes' instances are that.
+ */
 uint32_t catalog_place_floor(const struct version *v);
 /* Where an idle instance is to be expected rather than here. NULL: nowhere. */
 struct place *catalog_place_home(struct version *v);

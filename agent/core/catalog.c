@@ -150,6 +150,7 @@ struct plan {
     size_t n_places;
     struct grant ours;
     uint64_t published, id;
+    uint32_t least;
 };
 
 static void plans_free(struct plan *plans, size_t n)
@@ -194,6 +195,7 @@ static int prepare(struct function *f, const struct function_state *s,
         }
         n++;
         p->published = vs->published;
+        p->least = vs->least;
         p->id = vs->id;
         p->version = catalog_wanted(f, vs->number);
         if (p->version == NULL || !catalog_version_same(p->version, vs)) {
@@ -232,6 +234,7 @@ static void adopt(struct function *f, struct plan *p)
     v->told_max = p->ours.max;
     v->told_warm = p->ours.warm;
     v->told_reserved = p->ours.reserved;
+    v->least = p->least;
     catalog_version_grant(v);
     v->published = p->published;
     v->id = p->id;

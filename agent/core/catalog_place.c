@@ -198,7 +198,7 @@ uint32_t catalog_place_floor(const struct version *v)
     for (size_t i = 0; i < v->n_places; i++) {
         before += v->places[i].before_ours ? v->places[i].warm : 0;
     }
-    left = v->spec.min_scale > before ? v->spec.min_scale - before : 0;
+    left = v->least > before ? v->least - before : 0;
     return left < v->grant_warm ? (uint32_t)left : v->grant_warm;
 }
 

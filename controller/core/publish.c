@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "controller/core/holds.h"
 #include "controller/core/rollouts.h"
+#include "controller/core/scaling_floor.h"
 #include "controller/core/targets.h"
 #include "controller/core/traffic.h"
 
@@ -55,6 +56,7 @@ static uint64_t hash_target(uint64_t h, const struct core_target *t)
 /* What concerns those alone that have a grant; the order is that of the other hash. */
 static uint64_t hash_warm(uint64_t h, const struct core_target *t)
 {
+    h = hash_number(h, scaling_least(t));
     LIST_FOREACH(it, &t->grants)
     {
         const struct core_grant *g = container_of(it, struct core_grant, of_target);
@@ -176,6 +178,7 @@ static size_t fill_version(struct version_state *v, struct grant *grants,
                                 .spec = t->body->spec,
                                 .package = t->body->package,
                                 .published = published_as(t),
+                                .least = scaling_least(t),
                                 .id = (uint64_t)t->body->mod_revision,
                                 .grants = grants,
                                 .n_grants = n};

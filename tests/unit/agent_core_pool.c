@@ -397,7 +397,7 @@ static void min_scale_and_vain_are_spared(void **state)
     struct test_call c[2];
 
     a.versions[0].spec.memory_mib = 100;
-    a.versions[0].spec.min_scale = 1;
+    a.versions[0].least = 1;
     world_deploy(w, &a);
     world_ready(w, 0);
     deploy_mib(w, "b", 100, 1);
@@ -428,7 +428,7 @@ static void warm_makes_way_for_calls(void **state)
     deploy_grant(&a, 0, "n1", 1, 1);
     deploy_grant(&a, 0, "here", 1, 1);
     a.versions[0].spec.memory_mib = 100;
-    a.versions[0].spec.min_scale = 1;
+    a.versions[0].least = 1;
     world_deploy(w, &a);
     world_ready(w, 0);
     deploy_mib(w, "b", 100, 1);
