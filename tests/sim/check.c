@@ -294,6 +294,18 @@ static void steady_call(void *data)
     }
 }
 
+/* Instances that the serving version should have and that find no room, where nodes were
+ * taken out of work. */
+static uint64_t without_place(struct sim *s, const char *name)
+{
+    json_t *why = controller_core_explain(s->controller, SIM_NAMESPACE, name);
+    const json_t *serving = json_array_get(json_object_get(why, "versions"), 0);
+    uint64_t n = (uint64_t)json_integer_value(json_object_get(serving, "without_place"));
+
+    json_decref(why);
+    return s->counts.orders > 0 ? n : 0;
+}
+
 /* The count that a steady load asks for is known, granted, and there. */
 static bool check_steady(struct sim *s, unsigned function)
 {
@@ -322,7 +334,7 @@ static bool check_steady(struct sim *s, unsigned function)
         least = least < max ? least : max;
         most = most < max ? most : max;
     }
-    ok = desired >= least && desired <= most && have >= desired;
+    ok = desired >= least && desired <= most && have + without_place(s, name) >= desired;
     if (!ok) {
         sim_say(s,
                 "%s: under load %llu instances are desired, %llu to %llu expected; "
