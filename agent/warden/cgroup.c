@@ -195,17 +195,32 @@ int cgroup_make(const struct cgroup_root *root, uint64_t id,
     return rc;
 }
 
-int cgroup_attach(const struct cgroup_root *root, uint64_t id, pid_t pid,
-                  struct error *err)
+int cgroup_open(const struct cgroup_root *root, uint64_t id)
 {
-    for (unsigned i = 0; i < root->n_hierarchies; i++) {
-        int rc = write_number(&root->hierarchies[i], id, "cgroup.procs", (uint64_t)pid);
+    char name[24];
 
-        if (rc < 0) {
-            return error_set_errno(err, rc, "move a process into cgroup %" PRIu64, id);
+    (void)snprintf(name, sizeof(name), "%" PRIu64, id);
+    for (unsigned i = 0; i < root->n_hierarchies; i++) {
+        if (root->hierarchies[i].v2) {
+            int fd = openat(root->hierarchies[i].dir, name,
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+            return fd < 0 ? -errno : fd;
         }
     }
-    return 0;
+    return -ENOTSUP;
+}
+
+int cgroup_enter(const struct cgroup_root *root, uint64_t id)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; rc == 0 && i < root->n_hierarchies; i++) {
+        rc = root->hierarchies[i].v2
+                 ? 0
+                 : write_file(&root->hierarchies[i], id, "tasks", "0");
+    }
+    return rc;
 }
 
 static int oom_open_v1(const struct cgroup_hierarchy *h, uint64_t id, int *ret_fd)

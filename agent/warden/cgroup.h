@@ -75,8 +75,12 @@ struct cgroup_usage {
 /* Makes NAME/<id> with its limits. On failure nothing is left. */
 int cgroup_make(const struct cgroup_root *root, uint64_t id,
                 const struct cgroup_limits *limits, struct error *err);
-int cgroup_attach(const struct cgroup_root *root, uint64_t id, pid_t pid,
-                  struct error *err);
+/* A new process gets into NAME/<id> in two ways, neither of which waits for the kernel to
+ * have all others stand still (the lock behind cgroup.procs does: milliseconds, measured):
+ * v2's part by clone3(2) with CLONE_INTO_CGROUP and this descriptor (-ENOTSUP: no v2); v1's
+ * by the process's own writing, while it has one thread. */
+int cgroup_open(const struct cgroup_root *root, uint64_t id);
+int cgroup_enter(const struct cgroup_root *root, uint64_t id);
 
 /* An fd that tells of memory exhaustion: an eventfd to wait for EPOLLIN (v1), or
  * memory.events to wait for EPOLLPRI (v2). */

@@ -22,13 +22,18 @@
 #define START_TIMEOUT_MS 5000
 #define INSIDE_ID        1000
 
-static pid_t clone_child(void)
+/* group: of its cgroup v2, or negative. */
+static pid_t clone_child(int group)
 {
     struct clone_args args = {
         .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
         .exit_signal = SIGCHLD,
     };
 
+    if (group >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)group;
+    }
     return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
@@ -107,19 +112,11 @@ static int raise_child(const struct sandbox_host *h, struct sandbox *s,
                        const struct sandbox_limits *limits, int sync, struct error *err)
 {
     uint64_t until_ms = clock_mono_ms() + START_TIMEOUT_MS;
-    int rc = hear(sync, until_ms, false, err);
+    int rc;
 
-    rc = rc < 0 ? rc : cgroup_attach(&h->cgroups, s->id, s->pid, err);
-    if (rc < 0) {
-        return rc;
-    }
     s->net = open_net(s->pid);
     if (s->net < 0) {
         return error_set_errno(err, -errno, "open the network namespace");
-    }
-    rc = go(sync);
-    if (rc < 0) {
-        return error_set_errno(err, rc, "talk to the sandbox");
     }
     rc = hear(sync, until_ms, false, err);
     rc = rc < 0 ? rc : map_ids(h, s->pid, limits->uid_index, err);
@@ -148,6 +145,7 @@ int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
                   struct error *err)
 {
     _cleanup_close_ int control = -1, control_child = -1, sync = -1, sync_child = -1;
+    _cleanup_close_ int group = -1;
     int rc = connection(&control, &control_child, err);
 
     s->pid = 0;
@@ -157,9 +155,10 @@ int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
     if (rc < 0) {
         return rc;
     }
-    s->pid = clone_child();
+    group = cgroup_open(&h->cgroups, s->id);
+    s->pid = clone_child(group);
     if (s->pid == 0) {
-        struct sandbox_child child = {h, limits, sync_child, control_child};
+        struct sandbox_child child = {h, limits, s->id, sync_child, control_child};
 
         sandbox_child_run(&child);
     }

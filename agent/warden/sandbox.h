@@ -68,6 +68,7 @@ void sandbox_close(struct sandbox *s); /* its descriptors */
 struct sandbox_child {
     const struct sandbox_host *host;
     const struct sandbox_limits *limits;
+    uint64_t id;
     int sync;
     int control;
 };

@@ -203,6 +203,8 @@ void sandbox_child_run(const struct sandbox_child *c)
     int rc;
 
     sync_fd = c->sync;
+    errno = -cgroup_enter(&c->host->cgroups, c->id);
+    must(errno == 0, "enter the cgroup");
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setsid();
@@ -211,7 +213,6 @@ void sandbox_child_run(const struct sandbox_child *c)
     set_oom_score();
     /* Not the keys of whoever started the agent. A kernel without keys has none. */
     (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-    meet("born"); /* the parent puts it into its cgroup */
     must(unshare(CLONE_NEWCGROUP) == 0, "new cgroup namespace");
     loopback_up();
     must(sethostname("mayfly", 6) == 0, "set the host name");
