@@ -533,7 +533,6 @@ void instance_make(struct runtime_instance *in)
     const struct function_spec *spec = in->config.spec;
     struct sandbox_config config = {
         .id = in->config.id,
-        .uid_index = in->config.namespace_index,
         .package = in->config.package->digest,
         .memory_bytes = (uint64_t)spec->memory_mib * MIB,
         .cpu_millis = spec->cpu_millis,

@@ -1,7 +1,8 @@
-/* mayfly-init: pid 1 of a sandbox. Starts processes on the agent's word, tells how they
- * end, reaps the rest. Without privileges, under the sandbox's seccomp filter, static.
+/* Pid 1 of a sandbox. Starts processes on the agent's word, tells how they end, reaps the
+ * rest. Without privileges, under the sandbox's seccomp filter.
  *
- * Descriptor 3 is the connection to the agent; when it ends, so does the sandbox. */
+ * Descriptor 3 is the connection to the agent, and before that to the warden; when it
+ * ends, so does the sandbox. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,9 +22,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/warden/init_blank.h"
 #include "agent/warden/init_proto.h"
 
-#define CONTROL  3
+#define CONTROL  CONTROL_FD
 #define RUNS_MAX 1024
 #define ARGS_MAX 4096
 
@@ -357,6 +359,22 @@ static void on_signal_request(const struct init_message *m)
     }
 }
 
+/* The warden has put the function's files in place: the folder that this process is in
+ * lies under them. */
+static void on_begin(const struct init_message *m)
+{
+    struct rlimit now, file = {m->file_bytes, m->file_bytes};
+
+    if (getrlimit(RLIMIT_FSIZE, &now) < 0) {
+        _exit(1);
+    }
+    file.rlim_max = now.rlim_max < file.rlim_max ? now.rlim_max : file.rlim_max;
+    file.rlim_cur = file.rlim_max;
+    if (setrlimit(RLIMIT_FSIZE, &file) < 0 || chdir("/var/task") < 0) {
+        _exit(1);
+    }
+}
+
 /* --- from the agent --------------------------------------------------------------- */
 
 static void take_fds(struct msghdr *head, int fds[3])
@@ -398,6 +416,8 @@ static void receive(void)
         on_signal_request(&m);
     } else if (m.type == INIT_CHECK) {
         on_check(&m, message);
+    } else if (m.type == INIT_BEGIN) {
+        on_begin(&m);
     }
     for (int i = 0; i < 3; i++) {
         if (fds[i] >= 0) {
@@ -434,13 +454,12 @@ static void reap(void)
     }
 }
 
-int main(void)
+int init_serve(void)
 {
     struct pollfd polls[2] = {{.fd = CONTROL, .events = POLLIN}, {.events = POLLIN}};
     sigset_t set;
 
     (void)prctl(PR_SET_DUMPABLE, 0);
-    (void)fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
     (void)sigfillset(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)sigemptyset(&set);

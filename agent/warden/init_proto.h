@@ -1,6 +1,6 @@
 /* Between the agent and a sandbox's init (pid 1 in there; agent/warden/init.c): one
  * SOCK_SEQPACKET connection, one struct a message, native byte order, same host and
- * build.
+ * build. The warden has the agent's end until the sandbox is given to a function.
  *
  * init is in the sandbox, without privileges and under its seccomp filter. The agent
  * trusts nothing that comes from it beyond the shape, which it checks. When the
@@ -19,6 +19,9 @@ enum init_message_type {
     INIT_FAILED,  /* init → agent: no process; value = errno, text = step and path */
     INIT_EXITED,  /* init → agent: value = wait status */
     INIT_CHECK,   /* agent → init: could argv[0] be run? INIT_STARTED or INIT_FAILED */
+    INIT_BLANK,   /* init → warden, with 2 fds: its network and mount namespaces. Or
+                     INIT_FAILED: value = errno, text = step */
+    INIT_BEGIN,   /* warden → init: the function's files are in place */
 };
 
 /* Followed in the same message by `len` bytes.
@@ -36,6 +39,7 @@ struct init_message {
     uint32_t len;
     uint64_t cpu_us;          /* INIT_EXITED: user + system time */
     uint64_t memory_peak_kib; /* INIT_EXITED: ru_maxrss */
+    uint64_t file_bytes;      /* INIT_BEGIN: no file becomes larger */
 };
 
 #endif /* AGENT_WARDEN_INIT_PROTO_H */

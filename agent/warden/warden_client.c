@@ -412,7 +412,6 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
         .id = config->id,
         .memory_bytes = config->memory_bytes,
         .tmp_bytes = config->tmp_bytes,
-        .uid_index = config->uid_index,
         .cpu_millis = config->cpu_millis,
         .pids_max = config->pids_max,
     };

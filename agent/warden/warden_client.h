@@ -14,8 +14,7 @@
 struct warden_client;
 
 struct sandbox_config {
-    uint64_t id;        /* never used again within this agent's life */
-    uint32_t uid_index; /* namespace index; host uid = warden's uid base + it */
+    uint64_t id; /* never used again within this agent's life */
     const char
         *package; /* digest: a folder under the warden's packages folder, or NULL */
     const char *layers[5]; /* likewise, merged at /opt; the first NULL ends the list */
@@ -75,6 +74,7 @@ struct warden_spawn_options {
     const char *cgroup;
     uint32_t uid_base;
     const char *base;
+    unsigned blanks; /* that are kept ready, at most; 0: none */
     const char *log_level;
     const char *log_format;
 };

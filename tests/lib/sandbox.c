@@ -193,6 +193,7 @@ void sandbox_bench_open_with(struct sandbox_bench *b,
                              const struct sandbox_bench_options *o)
 {
     static unsigned opened;
+    const char *blanks = getenv("MAYFLY_TEST_BLANKS");
     char state[80], packages[96];
     const struct warden_spawn_options spawn = {
         .program = MAYFLY_AGENT_DIR "/mayfly-warden",
@@ -201,6 +202,7 @@ void sandbox_bench_open_with(struct sandbox_bench *b,
         .cgroup = b->cgroup,
         .uid_base = BENCH_UID_BASE,
         .base = "host",
+        .blanks = blanks != NULL && !o->no_blanks ? (unsigned)atoi(blanks) : 0,
         .log_level = "warn",
         .log_format = "human",
     };
@@ -311,7 +313,6 @@ void sandbox_bench_copy(struct sandbox_bench *b, const char *path, const char *n
 struct sandbox_config sandbox_bench_config(void)
 {
     return (struct sandbox_config){
-        .uid_index = 7,
         .package = BENCH_DIGEST,
         .memory_bytes = 64 << 20,
         .cpu_millis = 1000,
