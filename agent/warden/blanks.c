@@ -130,6 +130,23 @@ bool blanks_drop(struct blanks *b, struct sandbox *s)
     return made;
 }
 
+/* As many of those that are made as are waited for are made before anything else. */
+static void hurry(struct blanks *b, unsigned n_wanted)
+{
+    LIST_FOREACH(it, &b->making)
+    {
+        struct sandbox *s = container_of(it, struct sandbox, link);
+
+        if (n_wanted-- == 0) {
+            return;
+        }
+        if (!s->hurried) {
+            s->hurried = true;
+            cgroup_stand_back(&b->host->cgroups, s->group, false);
+        }
+    }
+}
+
 /* In KiB, of a line "name: N kB" in /proc/meminfo. */
 static unsigned long long meminfo(const char *text, const char *name)
 {
@@ -182,6 +199,7 @@ void blanks_tend(struct blanks *b, unsigned n_wanted)
             b->rest_until_ms = now_ms + REST_MS;
         }
     }
+    hurry(b, n_wanted);
 }
 
 uint64_t blanks_next_ms(const struct blanks *b)

@@ -147,10 +147,7 @@ static int limit_cpu(const struct cgroup_root *root, uint64_t group, uint32_t mi
         }
         return rc < 0 ? error_set_errno(err, rc, "set cpu.max to %s", text) : 0;
     }
-    rc = write_number(h, group, "cpu.cfs_period_us", PERIOD_US);
-    if (rc == 0) {
-        rc = write_number(h, group, "cpu.cfs_quota_us", quota_us);
-    }
+    rc = write_number(h, group, "cpu.cfs_quota_us", quota_us); /* of the usual period */
     if (rc == 0) {
         rc = write_number(h, group, "cpu.shares", shares);
     }
@@ -198,13 +195,27 @@ int cgroup_limit(const struct cgroup_root *root, uint64_t group,
     return rc;
 }
 
+/* Kernels before 5.15 cannot. */
+void cgroup_stand_back(const struct cgroup_root *root, uint64_t group, bool back)
+{
+    (void)write_number(hierarchy(root, CGROUP_CPU), group, "cpu.idle", back);
+}
+
+int cgroup_serve(const struct cgroup_root *root, uint64_t group, uint32_t cpu_millis,
+                 struct error *err)
+{
+    cgroup_stand_back(root, group, false); /* which forgets the weight */
+    return limit_cpu(root, group, cpu_millis, err);
+}
+
 int cgroup_make(const struct cgroup_root *root, uint64_t group,
                 const struct cgroup_limits *limits, struct error *err)
 {
-    const struct cgroup_limits none = {0};
     int rc = make_folders(root, group, err);
 
-    rc = rc < 0 ? rc : cgroup_limit(root, group, &none, limits, err);
+    rc = rc < 0 ? rc : limit_memory(root, group, limits->memory_bytes, err);
+    rc = rc < 0 ? rc : limit_pids(root, group, limits->pids_max, err);
+    cgroup_stand_back(root, group, true);
     if (rc < 0) {
         (void)cgroup_remove(root, group); /* empty, so this cannot be busy */
     }

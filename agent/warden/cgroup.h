@@ -72,9 +72,15 @@ struct cgroup_usage {
     uint32_t pids;
 };
 
-/* Makes NAME/<group> with its limits. On failure nothing is left. */
+/* Makes NAME/<group> with its limits but those of processor time: it stands back. On
+ * failure nothing is left. */
 int cgroup_make(const struct cgroup_root *root, uint64_t group,
                 const struct cgroup_limits *limits, struct error *err);
+/* Whether it runs only when nobody else wants to. */
+void cgroup_stand_back(const struct cgroup_root *root, uint64_t group, bool back);
+/* Stands back no more, and has its processor time. */
+int cgroup_serve(const struct cgroup_root *root, uint64_t group, uint32_t cpu_millis,
+                 struct error *err);
 /* Sets what is different in `next`. */
 int cgroup_limit(const struct cgroup_root *root, uint64_t group,
                  const struct cgroup_limits *now, const struct cgroup_limits *next,

@@ -104,7 +104,7 @@ int sandbox_made(const struct sandbox_host *h, struct sandbox *s, struct error *
     }
     cgroup_read(&h->cgroups, s->group, &usage);
     s->cpu_us = usage.cpu_us;
-    return 0;
+    return cgroup_serve(&h->cgroups, s->group, s->limits.cgroup.cpu_millis, err);
 }
 
 /* Nothing has an effect before init has moved into the package: it reads this first. */

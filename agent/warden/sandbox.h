@@ -63,6 +63,7 @@ struct sandbox {
     uint64_t group; /* its cgroup's number, never used again */
     uint32_t slot;  /* its user is uid_base + slot, and no other sandbox's */
     pid_t pid;      /* its init; 0: there is none (yet, or any more) */
+    bool hurried;   /* somebody waits for it */
     bool doomed;    /* killed, maybe before its pid was known */
     int failed;     /* why it could not be made, a negative errno, or 0 */
     struct sandbox_limits limits;
