@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "common/check.h"
 #include "common/cleanup.h"
@@ -15,8 +16,8 @@
 #define LOOK_MS     5000 /* at the host's memory */
 #define LEAST_FREE  16   /* a sixteenth of it must be */
 
-void blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_table *table,
-                 int epoll)
+int blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_table *table,
+                int epoll)
 {
     *b = (struct blanks){.host = host, .table = table, .epoll = epoll};
     b->limits = (struct sandbox_limits){
@@ -26,6 +27,12 @@ void blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_tab
     list_init(&b->making);
     list_init(&b->ready);
     blank_policy_init(&b->policy, host->blanks_max);
+    return parts_init(&b->parts, host->blanks_max);
+}
+
+void blanks_free(struct blanks *b)
+{
+    parts_free(&b->parts, &b->host->cgroups);
 }
 
 static void leave(struct blanks *b, struct sandbox *s)
@@ -63,12 +70,24 @@ static int watch(const struct blanks *b, int fd, uint64_t wake)
 int blanks_order(struct blanks *b, struct error *err)
 {
     struct sandbox *s = sandbox_table_add(b->table);
-    int rc;
+    struct part_group group;
+    int net, rc;
 
     if (s == NULL) {
         return error_set(err, -ENOMEM, "out of memory");
     }
-    rc = sandbox_order(b->host, s, &b->limits, err);
+    if (parts_group(&b->parts, &group)) {
+        sandbox_table_set_group(b->table, s, group.number);
+        s->limits.cgroup = group.limits;
+        s->oom = group.oom;
+        s->oom_is_eventfd = true;
+        s->oom_kills = s->oom_told = group.oom_kills;
+    }
+    net = parts_net(&b->parts);
+    rc = sandbox_order(b->host, s, &b->limits, net, err);
+    if (net >= 0) {
+        (void)close(net);
+    }
     if (rc < 0) {
         sandbox_table_dead(b->table, s);
         return rc;
@@ -177,11 +196,19 @@ static void give_back(struct blanks *b)
     sandbox_close(s);
 }
 
-void blanks_tend(struct blanks *b, unsigned n_wanted)
+static bool may_make(const struct blanks *b, unsigned n_wanted, unsigned want)
+{
+    return b->n_making < n_wanted + AT_ONCE_MAX &&
+           b->n_ready + b->n_making < n_wanted + want &&
+           clock_mono_ms() >= b->rest_until_ms;
+}
+
+bool blanks_tend(struct blanks *b, unsigned n_wanted)
 {
     uint64_t now_ms = clock_mono_ms();
     struct error err;
     unsigned want;
+    bool more;
 
     if (b->n_ready > 0 && now_ms >= b->look_ms) {
         b->look_ms = now_ms + LOOK_MS;
@@ -193,13 +220,12 @@ void blanks_tend(struct blanks *b, unsigned n_wanted)
     while (b->n_ready > want) {
         give_back(b);
     }
-    while (now_ms >= b->rest_until_ms && b->n_making < n_wanted + AT_ONCE_MAX &&
-           b->n_ready + b->n_making < n_wanted + want) {
-        if (blanks_order(b, &err) < 0) {
-            b->rest_until_ms = now_ms + REST_MS;
-        }
+    if (may_make(b, n_wanted, want) && blanks_order(b, &err) < 0) {
+        b->rest_until_ms = now_ms + REST_MS;
     }
     hurry(b, n_wanted);
+    more = parts_trim(&b->parts, &b->host->cgroups, want);
+    return may_make(b, n_wanted, want) || more;
 }
 
 uint64_t blanks_next_ms(const struct blanks *b)

@@ -3,6 +3,7 @@
 #define AGENT_WARDEN_BLANKS_H
 
 #include "agent/warden/blank_policy.h"
+#include "agent/warden/parts.h"
 #include "agent/warden/sandbox_table.h"
 
 struct blanks {
@@ -10,6 +11,7 @@ struct blanks {
     struct sandbox_table *table;
     int epoll;
     struct blank_policy policy;
+    struct parts parts;
     struct sandbox_limits limits; /* of the function that was begun last: the next is
                                      often the same, and then they are right already */
     struct list making;           /* ORDERED or MAKING, the oldest first */
@@ -25,8 +27,10 @@ struct blanks {
 #define BLANKS_WAKE_CONTROL(group) ((group)*2 + 16)
 #define BLANKS_WAKE_OOM(group)     ((group)*2 + 17)
 
-void blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_table *table,
-                 int epoll);
+/* -ENOMEM. */
+int blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_table *table,
+                int epoll);
+void blanks_free(struct blanks *b); /* the parts; not those in the table */
 
 /* One, or NULL: there is none. The caller's to begin or to kill. */
 struct sandbox *blanks_take(struct blanks *b);
@@ -43,9 +47,10 @@ int blanks_heard(struct blanks *b, struct sandbox *s, struct error *err);
 /* It has gone, or is killed: forgets it. True: it was of the ones that are made. */
 bool blanks_drop(struct blanks *b, struct sandbox *s);
 
-/* Makes as many as the policy wants, with n_wanted of those that are made spoken for;
- * gives those back that are too many. Failing is not told: who needs one hears of it. */
-void blanks_tend(struct blanks *b, unsigned n_wanted);
+/* Makes one if the policy wants more, with n_wanted of those that are made spoken for;
+ * gives those back that are too many. Failing is not told: who needs one hears of it.
+ * True: there is more to do. */
+bool blanks_tend(struct blanks *b, unsigned n_wanted);
 /* When to call that again, though nothing happened; UINT64_MAX: never. */
 uint64_t blanks_next_ms(const struct blanks *b);
 

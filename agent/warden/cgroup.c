@@ -329,6 +329,21 @@ void cgroup_read(const struct cgroup_root *root, uint64_t group, struct cgroup_u
         (uint32_t)read_number(hierarchy(root, CGROUP_PIDS), group, "pids.current");
 }
 
+int cgroup_renew(const struct cgroup_root *root, uint64_t group, struct cgroup_usage *ret)
+{
+    const struct cgroup_hierarchy *memory = hierarchy(root, CGROUP_MEMORY);
+    int rc;
+
+    for (unsigned i = 0; i < root->n_hierarchies; i++) {
+        if (root->hierarchies[i].v2) {
+            return -ENOTSUP;
+        }
+    }
+    rc = write_number(memory, group, "memory.max_usage_in_bytes", 0);
+    cgroup_read(root, group, ret);
+    return rc;
+}
+
 int cgroup_freezer_open(const struct cgroup_root *root, uint64_t group)
 {
     const struct cgroup_hierarchy *v2 = hierarchy(root, CGROUP_MEMORY);

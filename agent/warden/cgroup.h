@@ -76,6 +76,10 @@ struct cgroup_usage {
  * failure nothing is left. */
 int cgroup_make(const struct cgroup_root *root, uint64_t group,
                 const struct cgroup_limits *limits, struct error *err);
+/* Begins anew with the counts of an empty group, as far as the kernel can; ret is what it
+ * counts then. -ENOTSUP: on v2 the memory's peak stays. */
+int cgroup_renew(const struct cgroup_root *root, uint64_t group,
+                 struct cgroup_usage *ret);
 /* Whether it runs only when nobody else wants to. */
 void cgroup_stand_back(const struct cgroup_root *root, uint64_t group, bool back);
 /* Stands back no more, and has its processor time. */

@@ -231,15 +231,24 @@ static void reopen_null(void)
     (void)close(null);
 }
 
+/* One that was used by nobody comes with its loopback up. */
+static void enter_network(int net)
+{
+    if (net >= 0) {
+        must(setns(net, CLONE_NEWNET) == 0, "enter the network namespace");
+    } else {
+        must(unshare(CLONE_NEWNET) == 0, "new network namespace");
+        loopback_up();
+    }
+}
+
 static void move_in(uint64_t tmp_bytes)
 {
     const char *step = "";
     int rc;
 
-    must(unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET |
-                 CLONE_NEWCGROUP) == 0,
+    must(unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) == 0,
          "new namespaces");
-    loopback_up();
     must(sethostname("mayfly", 6) == 0, "set the host name");
     rc = rootfs_enter(tmp_bytes, &step);
     if (rc < 0) {
@@ -249,7 +258,8 @@ static void move_in(uint64_t tmp_bytes)
     reopen_null();
 }
 
-void blank_run(const struct blank_host *h, const struct maker_order *order, int control)
+void blank_run(const struct blank_host *h, const struct maker_order *order, int control,
+               int net)
 {
     int namespaces[2];
 
@@ -259,6 +269,7 @@ void blank_run(const struct blank_host *h, const struct maker_order *order, int 
     }
     (void)prctl(PR_SET_NAME, "mayfly-init");
     enter_groups(h, order->group); /* before anything that costs memory */
+    enter_network(net);
     must(close_range(CONTROL_FD + 1, ~0u, 0) == 0, "close descriptors");
     (void)setsid();
     (void)umask(022);

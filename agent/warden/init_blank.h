@@ -20,9 +20,11 @@ struct blank_host {
 };
 
 /* A new process's, from its first step on; it is the host's root in a new pid namespace.
- * Tells on `control` (INIT_BLANK) when it is a blank, or what failed (INIT_FAILED). */
+ * Tells on `control` (INIT_BLANK) when it is a blank, or what failed (INIT_FAILED). net:
+ * the network namespace that it gets, or -1: it makes one. */
 __attribute__((noreturn)) void blank_run(const struct blank_host *h,
-                                         const struct maker_order *order, int control);
+                                         const struct maker_order *order, int control,
+                                         int net);
 
 /* init_rootfs.c. Once, by the maker: finds out what of /proc is to be hidden. */
 void rootfs_look_at_proc(void);

@@ -105,11 +105,13 @@ static void on_order(const struct blank_host *h, const struct maker_order *order
 {
     struct maker_reply reply = {.group = order->group, .pid = -EINVAL};
 
-    if (n_fds == 1 + (order->in_v2 != 0)) {
-        pid_t pid = clone_blank(order->in_v2 != 0 ? fds[1] : -1);
+    bool in_v2 = order->in_v2 != 0, has_net = order->has_net != 0;
+
+    if (n_fds == 1 + in_v2 + has_net) {
+        pid_t pid = clone_blank(in_v2 ? fds[1] : -1);
 
         if (pid == 0) {
-            blank_run(h, order, fds[0]);
+            blank_run(h, order, fds[0], has_net ? fds[1 + in_v2] : -1);
         }
         reply.pid = pid < 0 ? -errno : pid;
     }

@@ -96,17 +96,25 @@ int maker_start(struct maker *m, int init_fd, int filters,
 }
 
 int maker_order(struct maker *m, const struct cgroup_root *cgroups,
-                const struct maker_order *order, int control)
+                const struct maker_order *order, int control, int net)
 {
     _cleanup_close_ int group = cgroup_open(cgroups, order->group);
     struct maker_order o = *order;
-    int fds[2] = {control, group}, rc;
+    int fds[3] = {control}, rc;
+    unsigned n = 1;
 
     if (group < 0 && group != -ENOTSUP) {
         return group;
     }
+    if (group >= 0) {
+        fds[n++] = group;
+    }
+    if (net >= 0) {
+        fds[n++] = net;
+    }
     o.in_v2 = group >= 0;
-    rc = send_with(m->fd, &o, sizeof(o), fds, 1 + o.in_v2);
+    o.has_net = net >= 0;
+    rc = send_with(m->fd, &o, sizeof(o), fds, n);
     m->n_ordered += rc == 0;
     return rc;
 }

@@ -20,9 +20,10 @@ struct maker {
  * and network. */
 int maker_start(struct maker *m, int init_fd, int filters,
                 const struct cgroup_root *cgroups, struct error *err);
-/* control: init's end, stays the caller's. */
+/* control: init's end; net: a network namespace that it is to be in, or -1. They stay the
+ * caller's. */
 int maker_order(struct maker *m, const struct cgroup_root *cgroups,
-                const struct maker_order *order, int control);
+                const struct maker_order *order, int control, int net);
 /* 0, -EAGAIN: none has come yet, or it is gone. wait_ms: how long to wait for one. */
 int maker_hear(struct maker *m, struct maker_reply *ret, int wait_ms);
 void maker_close(struct maker *m);

@@ -17,12 +17,15 @@ struct maker_setup {
     uint32_t n_groups;
 };
 
-/* With fds: init's end of the connection, then NAME/<group> of v2 if in_v2. */
+/* With fds: init's end of the connection, then NAME/<group> of v2 if in_v2, then a
+ * network namespace, its loopback up, if has_net. */
 struct maker_order {
     uint64_t group;
     uint64_t tmp_bytes;
     uint32_t host_id; /* user and group on the host */
     uint32_t in_v2;
+    uint32_t has_net;
+    uint32_t reserved;
 };
 
 /* One for each order, in their order. The process is the warden's child. */

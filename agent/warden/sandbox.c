@@ -15,8 +15,27 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
+#define MAKING_MILLIS 1000
+
+/* Making one takes as long with little processor time as with much; it gets its own when
+ * it is made. */
+static int set_group(const struct sandbox_host *h, struct sandbox *s,
+                     const struct cgroup_limits *limits, struct error *err)
+{
+    const struct cgroup_limits making = {limits->memory_bytes, MAKING_MILLIS,
+                                         limits->pids_max};
+    int rc;
+
+    if (s->oom < 0) {
+        return cgroup_make(&h->cgroups, s->group, limits, err);
+    }
+    rc = cgroup_limit(&h->cgroups, s->group, &s->limits.cgroup, &making, err);
+    cgroup_stand_back(&h->cgroups, s->group, true);
+    return rc;
+}
+
 int sandbox_order(struct sandbox_host *h, struct sandbox *s,
-                  const struct sandbox_limits *limits, struct error *err)
+                  const struct sandbox_limits *limits, int net, struct error *err)
 {
     const struct maker_order order = {
         .group = s->group,
@@ -25,15 +44,14 @@ int sandbox_order(struct sandbox_host *h, struct sandbox *s,
     };
     int pair[2], rc;
 
-    s->control = s->net = s->mnt = s->oom = -1;
-    s->limits = *limits;
     s->ordered_ms = clock_mono_ms();
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         return error_set_errno(err, -errno, "make the sandbox's connection");
     }
-    rc = cgroup_make(&h->cgroups, s->group, &limits->cgroup, err);
+    rc = set_group(h, s, &limits->cgroup, err);
+    s->limits = *limits;
     if (rc == 0) {
-        rc = maker_order(&h->maker, &h->cgroups, &order, pair[1]);
+        rc = maker_order(&h->maker, &h->cgroups, &order, pair[1], net);
         rc = rc < 0 ? error_set_errno(err, rc, "order a sandbox's first process") : 0;
     }
     (void)close(pair[1]);
@@ -98,9 +116,11 @@ int sandbox_made(const struct sandbox_host *h, struct sandbox *s, struct error *
     if (m.type != INIT_BLANK || s->net < 0 || s->mnt < 0) {
         return error_set(err, -EMFILE, "the sandbox's namespaces did not come");
     }
-    rc = cgroup_oom_open(&h->cgroups, s->group, &s->oom, &s->oom_is_eventfd, err);
-    if (rc < 0) {
-        return rc;
+    if (s->oom < 0) {
+        rc = cgroup_oom_open(&h->cgroups, s->group, &s->oom, &s->oom_is_eventfd, err);
+        if (rc < 0) {
+            return rc;
+        }
     }
     cgroup_read(&h->cgroups, s->group, &usage);
     s->cpu_us = usage.cpu_us;
@@ -128,12 +148,13 @@ int sandbox_begin(const struct sandbox_host *h, struct sandbox *s,
     int rc;
 
     rc = cgroup_limit(&h->cgroups, s->group, &s->limits.cgroup, &f->limits.cgroup, err);
+    s->limits.cgroup = rc < 0 ? (struct cgroup_limits){0} : f->limits.cgroup;
     rc = rc < 0 ? rc
                 : rootfs_fill(h->own_mnt, s->mnt, f->package, f->layers, tmp_bytes, err);
     if (rc < 0) {
         return rc;
     }
-    s->limits = f->limits;
+    s->limits.tmp_bytes = f->limits.tmp_bytes;
     (void)close(steal_fd(&s->mnt));
     rc = tell_begin(s);
     return rc < 0 ? error_set_errno(err, rc, "talk to the sandbox") : 0;

@@ -60,10 +60,11 @@ struct sandbox {
     struct list oom_list; /* memory ran out, the kernel has not killed yet */
     enum sandbox_state state;
     uint64_t id;    /* the agent's; 0: it is no function's yet */
-    uint64_t group; /* its cgroup's number, never used again */
+    uint64_t group; /* its cgroup's number */
     uint32_t slot;  /* its user is uid_base + slot, and no other sandbox's */
     pid_t pid;      /* its init; 0: there is none (yet, or any more) */
     bool hurried;   /* somebody waits for it */
+    bool released;  /* the agent had it killed: it freezes it no more */
     bool doomed;    /* killed, maybe before its pid was known */
     int failed;     /* why it could not be made, a negative errno, or 0 */
     struct sandbox_limits limits;
@@ -74,15 +75,17 @@ struct sandbox {
     bool oom_is_eventfd;
     bool announced;      /* the agent knows it, and hears of its end */
     uint64_t ordered_ms; /* when */
-    uint64_t cpu_us;     /* that its making took */
+    uint64_t cpu_us;     /* that its making took, and who had the group before */
+    uint64_t oom_kills;  /* likewise */
     uint64_t oom_told;   /* kills by the kernel that the agent has been told of */
     uint64_t oom_end_ms; /* until when to look for one more */
 };
 
-/* Makes its cgroup and orders the rest. s->group and s->slot are set. On failure there is
- * no process; its cgroup may still have to be removed. */
+/* Sets its cgroup up and orders the rest. s->group and s->slot are set; with s->oom the
+ * group is an old one, with s->limits.cgroup. net: as for maker_order(). On failure there
+ * is no process; its cgroup may still have to be removed. */
 int sandbox_order(struct sandbox_host *h, struct sandbox *s,
-                  const struct sandbox_limits *limits, struct error *err);
+                  const struct sandbox_limits *limits, int net, struct error *err);
 
 /* init's first word (control is readable): it is a blank, or this failed. -EAGAIN: it
  * has not come. */

@@ -106,7 +106,7 @@ void sandbox_table_dead(struct sandbox_table *t, struct sandbox *s)
     list_push_back(&t->leftovers, &s->link);
 }
 
-static void forget(struct sandbox_table *t, struct sandbox *s)
+void sandbox_table_forget(struct sandbox_table *t, struct sandbox *s)
 {
     CHECK(t->n > 0);
     t->slots[(t->first_slot + SANDBOX_TABLE_MAX - t->n) % SANDBOX_TABLE_MAX] = s->slot;
@@ -120,16 +120,40 @@ static void forget(struct sandbox_table *t, struct sandbox *s)
     free(s);
 }
 
-void sandbox_table_sweep(struct sandbox_table *t, const struct cgroup_root *cgroups)
+void sandbox_table_set_group(struct sandbox_table *t, struct sandbox *s, uint64_t group)
 {
-    LIST_FOREACH_SAFE(it, &t->leftovers)
-    {
-        struct sandbox *s = container_of(it, struct sandbox, link);
+    list_remove(&s->by_group);
+    s->group = group;
+    list_push_back(bucket(t->groups, s->group), &s->by_group);
+}
 
+/* The ones that are busy go to the end. */
+bool sandbox_table_sweep(struct sandbox_table *t, const struct cgroup_root *cgroups,
+                         size_t max)
+{
+    struct list *last = t->leftovers.prev;
+    size_t n = 0;
+
+    while (!list_empty(&t->leftovers)) {
+        struct list *it = t->leftovers.next;
+        struct sandbox *s = container_of(it, struct sandbox, link);
+        bool at_end = it == last;
+
+        if (n == max) {
+            return true;
+        }
         if (cgroup_remove(cgroups, s->group) == 0) {
-            forget(t, s);
+            sandbox_table_forget(t, s);
+            n++;
+        } else {
+            list_remove(it);
+            list_push_back(&t->leftovers, it);
+        }
+        if (at_end) {
+            return false;
         }
     }
+    return false;
 }
 
 void sandbox_table_kill_all(struct sandbox_table *t, const struct sandbox_host *h)
@@ -146,7 +170,8 @@ void sandbox_table_free(struct sandbox_table *t)
 {
     for (size_t i = 0; i < SANDBOX_TABLE_BUCKETS; i++) {
         while (!list_empty(&t->groups[i])) {
-            forget(t, container_of(t->groups[i].next, struct sandbox, by_group));
+            sandbox_table_forget(
+                t, container_of(t->groups[i].next, struct sandbox, by_group));
         }
     }
 }

@@ -34,11 +34,18 @@ struct sandbox *sandbox_table_add(struct sandbox_table *t);
 void sandbox_table_set_pid(struct sandbox_table *t, struct sandbox *s, pid_t pid);
 void sandbox_table_set_id(struct sandbox_table *t, struct sandbox *s, uint64_t id);
 
+/* Its group and descriptors are somebody else's: forgets it. Its process is reaped. */
+void sandbox_table_forget(struct sandbox_table *t, struct sandbox *s);
+/* Gives a new one a group that another had. */
+void sandbox_table_set_group(struct sandbox_table *t, struct sandbox *s, uint64_t group);
+
 /* Its process is reaped, or never was: it is a leftover from here on. */
 void sandbox_table_dead(struct sandbox_table *t, struct sandbox *s);
 
-/* Removes the leftovers' cgroups as far as the kernel lets go of them, and frees them. */
-void sandbox_table_sweep(struct sandbox_table *t, const struct cgroup_root *cgroups);
+/* Removes the leftovers' cgroups, at most so many, as far as the kernel lets go of them,
+ * and frees them. True: there are more that it may let go of. */
+bool sandbox_table_sweep(struct sandbox_table *t, const struct cgroup_root *cgroups,
+                         size_t max);
 
 void sandbox_table_kill_all(struct sandbox_table *t, const struct sandbox_host *h);
 void sandbox_table_free(struct sandbox_table *t); /* what is left, without killing */

@@ -65,7 +65,7 @@ static uint64_t put_usage(struct server *sv, const struct sandbox *s,
     reply->memory_peak_bytes = u.memory_peak_bytes;
     reply->cpu_us = u.cpu_us > s->cpu_us ? u.cpu_us - s->cpu_us : 0;
     reply->pids = u.pids;
-    reply->flags |= u.oom_kills > 0 ? WARDEN_FLAG_OOM : 0;
+    reply->flags |= u.oom_kills > s->oom_kills ? WARDEN_FLAG_OOM : 0;
     return u.oom_kills;
 }
 
@@ -95,6 +95,7 @@ static int on_request(struct server *sv, const struct warden_request *r)
         return 0;
     case WARDEN_KILL:
         if (s != NULL) {
+            s->released = true;
             sandbox_kill(sv->host, s);
         }
         return 0;
@@ -122,11 +123,19 @@ static void on_dead(struct server *sv, struct sandbox *s, int wait_status)
         (void)error_set(&err, -ECHILD, "the sandbox's first process was killed");
         server_not_made(sv, &err);
     }
-    sandbox_close(s); /* also takes it out of epoll */
-    sandbox_table_dead(&sv->table, s);
     if (s->announced) {
         server_say(sv, &reply, NULL, 0);
     }
+    list_remove(&s->oom_list);
+    if (s->oom >= 0) {
+        (void)epoll_ctl(sv->epoll, EPOLL_CTL_DEL, s->oom, NULL);
+    }
+    if (!sv->ending && parts_keep(&sv->blanks.parts, sv->host, s)) {
+        sandbox_table_forget(&sv->table, s);
+        return;
+    }
+    sandbox_close(s);
+    sandbox_table_dead(&sv->table, s);
 }
 
 static void hear_maker(struct server *sv, int wait_ms)
@@ -282,9 +291,10 @@ static void end_all(struct server *sv)
 
         (void)poll(&p, 1, RETRY_MS);
         on_signal(sv);
-        sandbox_table_sweep(&sv->table, &sv->host->cgroups);
+        (void)sandbox_table_sweep(&sv->table, &sv->host->cgroups, SIZE_MAX);
     }
     server_forget_waiting(sv);
+    blanks_free(&sv->blanks);
     sandbox_table_free(&sv->table);
 }
 
@@ -373,10 +383,13 @@ static void give_up_late(struct server *sv)
 }
 
 /* In ms, for epoll. */
-static int timeout(const struct server *sv)
+static int timeout(const struct server *sv, bool more)
 {
     uint64_t now_ms = clock_mono_ms(), next_ms = blanks_next_ms(&sv->blanks);
 
+    if (more) {
+        return 0;
+    }
     if (!list_empty(&sv->table.leftovers) || !list_empty(&sv->oom)) {
         return RETRY_MS;
     }
@@ -388,9 +401,11 @@ static int timeout(const struct server *sv)
 
 static int serve(struct server *sv, struct error *err)
 {
+    bool more = false;
+
     while (!sv->ending && sv->broken == 0) {
         struct epoll_event events[64];
-        int n = epoll_wait(sv->epoll, events, 64, timeout(sv));
+        int n = epoll_wait(sv->epoll, events, 64, timeout(sv, more));
 
         for (int i = 0; i < n; i++) {
             int rc = on_event(sv, events[i].data.u64);
@@ -405,9 +420,10 @@ static int serve(struct server *sv, struct error *err)
             }
         }
         give_up_late(sv);
-        blanks_tend(&sv->blanks, sv->n_waiting);
-        sandbox_table_sweep(&sv->table, &sv->host->cgroups);
         look_for_kills(sv);
+        /* A little at a time: the next request does not wait for what could be later. */
+        more = blanks_tend(&sv->blanks, sv->n_waiting) ||
+               sandbox_table_sweep(&sv->table, &sv->host->cgroups, 1);
     }
     return sv->broken < 0 && sv->broken != -EPIPE
                ? error_set_errno(err, sv->broken, "answer the agent")
@@ -427,9 +443,12 @@ int server_run(struct sandbox_host *h, int fd, struct error *err)
     rc = open_all(&sv, err);
     rc = rc < 0 ? rc : start_maker(&sv, err);
     if (rc == 0) {
-        blanks_init(&sv.blanks, h, &sv.table, sv.epoll);
+        rc = blanks_init(&sv.blanks, h, &sv.table, sv.epoll);
+        rc = rc < 0 ? error_set(err, rc, "out of memory") : 0;
+    }
+    if (rc == 0) {
         server_say(&sv, &ready, NULL, 0);
-        blanks_tend(&sv.blanks, 0);
+        (void)blanks_tend(&sv.blanks, 0);
         rc = serve(&sv, err);
         end_all(&sv);
     }
