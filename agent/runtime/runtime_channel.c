@@ -204,9 +204,10 @@ static char *append_strings(char *at, char *const *list)
 }
 
 int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const *env,
-                int fds[3])
+                int fds[3], bool quietly)
 {
-    struct init_message m = {.type = INIT_RUN, .run = run};
+    struct init_message m = {
+        .type = INIT_RUN, .run = run, .value = quietly ? INIT_RUN_QUIETLY : 0};
     struct outgoing *o = NULL;
     size_t len = 0;
     int rc = -ENOMEM;

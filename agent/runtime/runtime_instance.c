@@ -413,7 +413,7 @@ int instance_run(struct runtime_instance *in, uint32_t run, char *const *argv,
     rc = rc < 0 ? rc : runtime_pipe(&err, &fds[2], true);
     rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, run, err);
     if (rc == 0) {
-        return channel_run(in->channel, run, argv, env, fds);
+        return channel_run(in->channel, run, argv, env, fds, false);
     }
     for (int i = 0; i < 3; i++) {
         if (fds[i] >= 0) {

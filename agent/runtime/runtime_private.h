@@ -30,9 +30,10 @@ struct channel_ops {
 /* fd is taken over, on failure too. */
 int channel_new(struct channel **ret, uv_loop_t *loop, int fd,
                 const struct channel_ops *ops, void *data);
-/* fds are taken over, on failure too. -E2BIG: argv and env do not fit a message. */
+/* fds are taken over, on failure too. quietly: without INIT_STARTED. -E2BIG: argv and env
+ * do not fit a message. */
 int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const *env,
-                int fds[3]);
+                int fds[3], bool quietly);
 /* Could `program` be run? INIT_STARTED or INIT_FAILED of `run` answers. */
 int channel_check(struct channel *c, uint32_t run, char *program);
 void channel_signal(struct channel *c, uint32_t run, int signal);

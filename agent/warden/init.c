@@ -34,14 +34,16 @@ struct run {
     pid_t pid; /* 0: free */
 };
 
-/* What a failed start says on its pipe. */
+/* Why a process did not start. */
 struct failure {
-    int error;
-    char step[24];
+    int error; /* 0: it did */
+    const char *step;
 };
 
 static struct run runs[RUNS_MAX];
 static char message[INIT_MESSAGE_MAX];
+static struct failure failure; /* of the start that goes on; the new process writes it */
+static int oom_fd;
 
 /* --- to the agent ------------------------------------------------------------- */
 
@@ -71,28 +73,20 @@ static void tell_failed(uint32_t run, int error, const char *step, const char *p
 
 /* --- starting a process --------------------------------------------------------- */
 
-static void give_up(int fd, const char *step)
+static void give_up(const char *step)
 {
-    struct failure f = {.error = errno};
-
-    (void)snprintf(f.step, sizeof(f.step), "%s", step);
-    (void)!write(fd, &f, sizeof(f));
+    failure = (struct failure){errno, step};
     _exit(127);
 }
 
 /* Memory that runs out takes the function's processes rather than init, which reports it.
- * A process that is not dumpable, as init's are until they execute, could not open the
- * file. */
-static void offer_to_oom_killer(void)
+ * They have what init has when they are made; it may go back, for the warden has set it
+ * when it was root. */
+static void offer_to_oom_killer(bool offer)
 {
-    int fd;
+    const char *score = offer ? "900" : INIT_OOM_SCORE;
 
-    (void)prctl(PR_SET_DUMPABLE, 1);
-    fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)!write(fd, "900", 3);
-        (void)close(fd);
-    }
+    (void)!pwrite(oom_fd, score, strlen(score), 0);
 }
 
 /* A check's own word about the program, for people; "" if there is none. */
@@ -215,26 +209,24 @@ static void tell_not_executed(uint32_t run, int error, const char *program)
     tell_failed(run, error, "execute", *check_word != '\0' ? check_word : program);
 }
 
-static void become(char *const *argv, char *const *envp, const int fds[3], int tell_fd)
+/* In init's own memory, which waits until this has executed or ended. */
+static void become(char *const *argv, char *const *envp, const int fds[3])
 {
     sigset_t none;
 
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
     if (setpgid(0, 0) < 0) {
-        give_up(tell_fd, "setpgid");
+        give_up("setpgid");
     }
     for (int i = 0; i < 3; i++) {
         if (dup2(fds[i], i) < 0) {
-            give_up(tell_fd, "dup2");
+            give_up("dup2");
         }
     }
-    /* From here on other processes of the function may look into this one. */
-    (void)close(CONTROL);
-    offer_to_oom_killer();
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)execute(argv, envp);
-    give_up(tell_fd, "execute");
+    give_up("execute");
 }
 
 static struct run *free_run(void)
@@ -247,22 +239,24 @@ static struct run *free_run(void)
     return NULL;
 }
 
-/* Waits until the new process has executed its program (false), or failed to (true). It
- * may be long, for another process of the function can stop it; not longer than the agent
- * lives. */
-static bool has_failed(int fd, struct failure *ret)
+/* Returns when the new process has executed its program, or failed to: nothing is copied
+ * for it. Another process of the function can stop it before that, and then nothing more
+ * starts here until the sandbox is killed, which is how all of them end. */
+static pid_t spawn(char *const *argv, char *const *envp, const int fds[3])
 {
-    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = CONTROL}};
+    pid_t pid;
 
-    while (poll(p, 2, -1) < 0) {
-        if (errno != EINTR) {
-            _exit(1);
-        }
+    failure = (struct failure){0};
+    offer_to_oom_killer(true);
+    pid = vfork();
+    if (pid == 0) {
+        become(argv, envp, fds);
     }
-    if (p[1].revents != 0) {
-        _exit(0);
+    if (pid < 0) {
+        failure = (struct failure){errno, "fork"};
     }
-    return read(fd, ret, sizeof(*ret)) == sizeof(*ret);
+    offer_to_oom_killer(false);
+    return pid;
 }
 
 static void start(const struct init_message *m, char *const *argv, char *const *envp,
@@ -270,37 +264,28 @@ static void start(const struct init_message *m, char *const *argv, char *const *
 {
     struct init_message started = {.type = INIT_STARTED, .run = m->run};
     struct run *run = free_run();
-    struct failure f = {0};
-    int pipe_fds[2];
     pid_t pid;
 
     if (run == NULL) {
         tell_failed(m->run, EAGAIN, "too many processes", "");
         return;
     }
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
-        tell_failed(m->run, errno, "pipe", "");
+    pid = spawn(argv, envp, fds);
+    if (failure.error == 0) {
+        *run = (struct run){.id = m->run, .pid = pid};
+        if (m->value != INIT_RUN_QUIETLY) {
+            tell(&started, "");
+        }
         return;
     }
-    pid = fork();
-    if (pid == 0) {
-        become(argv, envp, fds, pipe_fds[1]);
-    }
-    (void)close(pipe_fds[1]);
-    if (pid < 0) {
-        tell_failed(m->run, errno, "fork", "");
-    } else if (has_failed(pipe_fds[0], &f)) {
+    if (pid > 0) {
         (void)waitpid(pid, NULL, 0);
-        if (strcmp(f.step, "execute") == 0) {
-            tell_not_executed(m->run, f.error, argv[0]);
-        } else {
-            tell_failed(m->run, f.error, f.step, "");
-        }
-    } else {
-        *run = (struct run){.id = m->run, .pid = pid};
-        tell(&started, "");
     }
-    (void)close(pipe_fds[0]);
+    if (strcmp(failure.step, "execute") == 0) {
+        tell_not_executed(m->run, failure.error, argv[0]);
+    } else {
+        tell_failed(m->run, failure.error, failure.step, "");
+    }
 }
 
 /* Splits the message's strings. False: malformed. */
@@ -454,11 +439,12 @@ static void reap(void)
     }
 }
 
-int init_serve(void)
+int init_serve(int oom)
 {
     struct pollfd polls[2] = {{.fd = CONTROL, .events = POLLIN}, {.events = POLLIN}};
     sigset_t set;
 
+    oom_fd = oom;
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)sigfillset(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);

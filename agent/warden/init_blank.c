@@ -31,10 +31,6 @@
 
 #define INSIDE_ID 1000
 
-/* A host that runs out of memory takes sandboxes before anything else of ours, and no
- * function can lower this again. init raises it further for the function's processes. */
-#define OOM_SCORE "500"
-
 #define FILES_MAX    4096
 #define LOCKED_BYTES (64ULL << 10)
 #define SIGNALS_MAX  1024
@@ -82,12 +78,13 @@ static void loopback_up(void)
     (void)close(fd);
 }
 
-static void set_oom_score(void)
+static int set_oom_score(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
-    must(fd >= 0 && write(fd, OOM_SCORE, strlen(OOM_SCORE)) > 0, "set the OOM score");
-    (void)close(fd);
+    must(fd >= 0 && write(fd, INIT_OOM_SCORE, strlen(INIT_OOM_SCORE)) > 0,
+         "set the OOM score");
+    return fd;
 }
 
 /* The warden may have less itself (in a container): then that is the limit. */
@@ -261,7 +258,7 @@ static void move_in(uint64_t tmp_bytes)
 void blank_run(const struct blank_host *h, const struct maker_order *order, int control,
                int net)
 {
-    int namespaces[2];
+    int namespaces[2], oom_fd;
 
     /* First: what fails is told there. The maker's connection was there, and goes. */
     if (dup3(control, CONTROL_FD, O_CLOEXEC) != CONTROL_FD) {
@@ -273,10 +270,10 @@ void blank_run(const struct blank_host *h, const struct maker_order *order, int 
     must(close_range(CONTROL_FD + 1, ~0u, 0) == 0, "close descriptors");
     (void)setsid();
     (void)umask(022);
-    set_oom_score();
     /* Not the keys of whoever started the agent. A kernel without keys has none. */
     (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     move_in(order->tmp_bytes);
+    oom_fd = set_oom_score();
     set_limits();
     namespaces[0] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     namespaces[1] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -285,5 +282,5 @@ void blank_run(const struct blank_host *h, const struct maker_order *order, int 
     map_user(order->host_id);
     become_function(h);
     tell_made(namespaces);
-    _exit(init_serve());
+    _exit(init_serve(oom_fd));
 }

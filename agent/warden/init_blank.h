@@ -32,7 +32,12 @@ void rootfs_look_at_proc(void);
  * success the template is "/". A negative errno: *ret_step failed. */
 int rootfs_enter(uint64_t tmp_bytes, const char **ret_step);
 
-/* init.c: serves the agent on CONTROL_FD; returns an exit status. */
-int init_serve(void);
+/* A host that runs out of memory takes sandboxes before anything else of ours, and no
+ * function can lower this again. init raises it further for the function's processes. */
+#define INIT_OOM_SCORE "500"
+
+/* init.c: serves the agent on CONTROL_FD; returns an exit status. oom_fd: of its own
+ * oom_score_adj, which it cannot open any more. */
+int init_serve(int oom_fd);
 
 #endif /* AGENT_WARDEN_INIT_BLANK_H */

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#define INIT_RUN_QUIETLY 1
 #define INIT_MESSAGE_MAX (128 * 1024) /* SO_SNDBUF is set accordingly */
 
 enum init_message_type {
@@ -28,6 +29,7 @@ enum init_message_type {
  * INIT_RUN: n_argv strings, then n_env strings "K=V", each NUL-terminated. argv[0] is the
  * program: absolute, or relative to the working directory /var/task, or (without a slash)
  * looked up in /var/task and then in PATH. The process leads a process group of its own.
+ * value INIT_RUN_QUIETLY: INIT_STARTED is not told.
  * INIT_CHECK: the one string argv[0], looked up in the same way; nothing is run.
  * INIT_FAILED: text. */
 struct init_message {
