@@ -82,6 +82,14 @@ static void on_usage(struct server *sv, const struct warden_request *r)
     server_say(sv, &reply, NULL, 0);
 }
 
+static void on_count(struct server *sv)
+{
+    struct warden_reply reply = {.type = WARDEN_BLANKS};
+
+    server_put_blanks(sv, &reply);
+    server_say(sv, &reply, NULL, 0);
+}
+
 static int on_request(struct server *sv, const struct warden_request *r)
 {
     struct sandbox *s = find_alive(sv, r->id);
@@ -101,6 +109,9 @@ static int on_request(struct server *sv, const struct warden_request *r)
         return 0;
     case WARDEN_USAGE:
         on_usage(sv, r);
+        return 0;
+    case WARDEN_COUNT:
+        on_count(sv);
         return 0;
     default:
         return -EPROTO;

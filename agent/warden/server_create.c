@@ -163,7 +163,7 @@ static unsigned put_freezer(struct server *sv, const struct sandbox *s,
     return 0;
 }
 
-static void put_blanks(const struct server *sv, struct warden_reply *reply)
+void server_put_blanks(const struct server *sv, struct warden_reply *reply)
 {
     reply->blanks_ready = sv->blanks.n_ready;
     reply->blanks_made = sv->blanks.n_made;
@@ -175,7 +175,7 @@ static void refuse(struct server *sv, const struct warden_request *r, int status
     struct warden_reply reply = {
         .type = WARDEN_CREATED, .tag = r->tag, .id = r->id, .status = status};
 
-    put_blanks(sv, &reply);
+    server_put_blanks(sv, &reply);
     (void)snprintf(reply.text, sizeof(reply.text), "%s", err->text);
     server_say(sv, &reply, NULL, 0);
 }
@@ -204,7 +204,7 @@ static void give(struct server *sv, struct sandbox *s, const struct warden_reque
     }
     n += put_freezer(sv, s, &reply, &fds[n]);
     reply.flags |= waited ? 0 : WARDEN_FLAG_BLANK;
-    put_blanks(sv, &reply);
+    server_put_blanks(sv, &reply);
     server_say(sv, &reply, fds, n);
     s->control = -1;
     for (unsigned i = 0; i < n; i++) {

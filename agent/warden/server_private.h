@@ -40,6 +40,7 @@ void server_say(struct server *sv, const struct warden_reply *reply, const int *
 
 /* server_create.c */
 void server_create(struct server *sv, const struct warden_request *r);
+void server_put_blanks(const struct server *sv, struct warden_reply *reply);
 void server_made(struct server *sv, struct sandbox *s); /* its connection has something */
 /* One that is made died, or takes too long. err: why. */
 void server_not_made(struct server *sv, const struct error *err);

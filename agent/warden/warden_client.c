@@ -39,6 +39,7 @@ struct warden_client {
     uv_poll_t poll;
     int fd;
     uint64_t next_tag;
+    struct warden_blanks blanks;
     struct list pending;
     struct list queue;
     unsigned n_queued;
@@ -207,6 +208,16 @@ static struct pending *take_pending(struct warden_client *c, uint64_t tag)
     return NULL;
 }
 
+static void note_blanks(struct warden_client *c, const struct warden_reply *r)
+{
+    c->blanks.ready = r->blanks_ready;
+    c->blanks.made = r->blanks_made;
+    if (r->type == WARDEN_CREATED && r->status == 0) {
+        c->blanks.used += (r->flags & WARDEN_FLAG_BLANK) != 0;
+        c->blanks.missed += (r->flags & WARDEN_FLAG_BLANK) == 0;
+    }
+}
+
 static void on_answer(struct warden_client *c, const struct warden_reply *r,
                       int fds[WARDEN_FDS_MAX])
 {
@@ -225,6 +236,7 @@ static void on_answer(struct warden_client *c, const struct warden_reply *r,
         } else if ((r->flags & WARDEN_FLAG_FREEZER) == 0) {
             given.freezer = r->flags & WARDEN_FLAG_NO_FREEZER ? -ENOTSUP : -EMFILE;
         }
+        note_blanks(c, r);
         (void)snprintf(err.text, sizeof(err.text), "%.*s", WARDEN_TEXT_MAX - 1, r->text);
         p->create(p->data, r->status, &err, &given);
         fds[0] = fds[1] = fds[2] = -1;
@@ -263,6 +275,9 @@ static void on_reply(struct warden_client *c, const struct warden_reply *r,
         return;
     case WARDEN_FAILED:
         lose(c, r->text);
+        return;
+    case WARDEN_BLANKS:
+        note_blanks(c, r);
         return;
     case WARDEN_EXIT:
         c->options.on_exit(c->options.data, r->id, &e);
@@ -447,6 +462,18 @@ void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, vo
 void warden_kill(struct warden_client *c, uint64_t id)
 {
     const struct warden_request r = {.type = WARDEN_KILL, .id = id};
+
+    request(c, &r);
+}
+
+const struct warden_blanks *warden_blanks(const struct warden_client *c)
+{
+    return &c->blanks;
+}
+
+void warden_count(struct warden_client *c)
+{
+    const struct warden_request r = {.type = WARDEN_COUNT};
 
     request(c, &r);
 }

@@ -93,6 +93,17 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
 void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, void *data);
 /* Whole sandbox, SIGKILL; thaws it. What has been killed is not to be frozen any more. */
 void warden_kill(struct warden_client *c, uint64_t id);
+/* Of sandboxes that are made ahead; ready is as old as the last answer of the warden's.
+ */
+struct warden_blanks {
+    uint32_t ready;
+    uint64_t made;
+    uint64_t used;   /* sandboxes that were ready when they were asked for */
+    uint64_t missed; /* and those that were not */
+};
+const struct warden_blanks *warden_blanks(const struct warden_client *c);
+void warden_count(struct warden_client *c); /* asks: the next look is newer */
+
 void warden_usage(struct warden_client *c, uint64_t id, warden_usage_cb cb, void *data);
 
 #endif /* AGENT_WARDEN_CLIENT_H */

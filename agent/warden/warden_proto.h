@@ -31,6 +31,7 @@ enum warden_request_type {
     WARDEN_SOCKET,     /* answered by WARDEN_SOCKET_MADE */
     WARDEN_KILL,       /* no answer */
     WARDEN_USAGE,      /* answered by WARDEN_USAGE_READ */
+    WARDEN_COUNT,      /* answered by WARDEN_BLANKS */
 };
 
 enum warden_reply_type {
@@ -42,6 +43,7 @@ enum warden_reply_type {
     WARDEN_USAGE_READ,
     WARDEN_EXIT,
     WARDEN_OOM,
+    WARDEN_BLANKS,
 };
 
 #define WARDEN_FDS_MAX 3 /* with a reply */
@@ -74,11 +76,11 @@ struct warden_reply {
     int32_t status; /* 0 or a negative errno */
     int32_t wait_status;
     uint32_t pids;
-    uint32_t blanks_ready; /* created: how many are left */
+    uint32_t blanks_ready; /* created, blanks: how many there are */
     uint64_t memory_bytes;
     uint64_t memory_peak_bytes;
     uint64_t cpu_us;
-    uint64_t blanks_made; /* created: so many since the warden's start */
+    uint64_t blanks_made; /* created, blanks: so many since the warden's start */
     char text[WARDEN_TEXT_MAX];
 };
 

@@ -189,11 +189,20 @@ static void make_folders(struct sandbox_bench *b)
     CHECK(mkdir(path, 0755) == 0);
 }
 
+static unsigned blanks_of(const struct sandbox_bench_options *o)
+{
+    const char *text = getenv("MAYFLY_TEST_BLANKS");
+
+    return o->no_blanks    ? 0
+           : o->blanks > 0 ? o->blanks
+           : text != NULL  ? (unsigned)atoi(text)
+                           : 0;
+}
+
 void sandbox_bench_open_with(struct sandbox_bench *b,
                              const struct sandbox_bench_options *o)
 {
     static unsigned opened;
-    const char *blanks = getenv("MAYFLY_TEST_BLANKS");
     char state[80], packages[96];
     const struct warden_spawn_options spawn = {
         .program = MAYFLY_AGENT_DIR "/mayfly-warden",
@@ -202,7 +211,7 @@ void sandbox_bench_open_with(struct sandbox_bench *b,
         .cgroup = b->cgroup,
         .uid_base = BENCH_UID_BASE,
         .base = "host",
-        .blanks = blanks != NULL && !o->no_blanks ? (unsigned)atoi(blanks) : 0,
+        .blanks = blanks_of(o),
         .log_level = "warn",
         .log_format = "human",
     };

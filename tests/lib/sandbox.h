@@ -42,6 +42,7 @@ struct sandbox_bench_options {
     const char *cgroup; /* NULL: a name of its own */
     bool raw;           /* no client: the connection is raw_fd, the caller's to close */
     bool no_blanks;     /* not even if MAYFLY_TEST_BLANKS says so */
+    unsigned blanks;    /* 0: as MAYFLY_TEST_BLANKS says */
     bool may_fail;      /* to start: then lost and lost_reason are set */
 };
 
