@@ -206,6 +206,7 @@ static void networks_tell_nothing(void **state)
 
 /* --- the maker ---------------------------------------------------------------------- */
 
+/* 0: there is none, or no warden any more. */
 static pid_t maker_pid(void)
 {
     char command[128];
@@ -213,12 +214,14 @@ static pid_t maker_pid(void)
     FILE *f;
 
     (void)snprintf(command, sizeof(command),
-                   "for p in $(cat /proc/%d/task/%d/children); do "
-                   "grep -qx mayfly-maker /proc/$p/comm && echo $p; done",
+                   "for p in $(cat /proc/%d/task/%d/children 2>/dev/null); do "
+                   "grep -qsx mayfly-maker /proc/$p/comm && echo $p; done",
                    (int)bench.warden_pid, (int)bench.warden_pid);
     f = popen(command, "re");
     assert_non_null(f);
-    assert_int_equal(fscanf(f, "%d", &pid), 1);
+    if (fscanf(f, "%d", &pid) != 1) {
+        pid = 0;
+    }
     (void)pclose(f);
     return pid;
 }
@@ -249,6 +252,7 @@ static void the_maker_is_replaced(void **state)
         sandbox_bench_turn(&bench);
     }
     maker = maker_pid();
+    assert_true(maker > 0);
     assert_int_equal(kill(maker, SIGKILL), 0);
     wait_another_maker(maker);
     for (int i = 0; i < BLANKS * 2; i++) {
@@ -271,8 +275,10 @@ static void a_maker_that_dies_young_ends_it(void **state)
     while (!bench.lost && clock_mono_ms() < until_ms) {
         pid_t maker = maker_pid();
 
-        (void)kill(maker, SIGKILL);
-        wait_another_maker(maker);
+        if (maker > 0) {
+            (void)kill(maker, SIGKILL);
+        }
+        sandbox_bench_turn(&bench);
     }
     assert_true(bench.lost);
 }

@@ -75,6 +75,7 @@ void sandbox_bench_turn(struct sandbox_bench *b)
     uv_timer_t limit;
 
     CHECK(uv_timer_init(&b->loop, &limit) == 0);
+    uv_update_time(&b->loop); /* or it may be over before anything is waited for */
     (void)uv_timer_start(&limit, nothing_cb, 50, 0);
     (void)uv_run(&b->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&limit, NULL);
