@@ -388,7 +388,8 @@ static int exec_call_start(struct runtime_call *c, const struct runtime_request 
     e->run = ++s->last_run > CHECK_RUN ? s->last_run : (s->last_run = CHECK_RUN + 1);
     rc = rc < 0 ? rc : open_pipes(e, fds);
     if (rc == 0) {
-        rc = channel_run(c->instance->channel, e->run, s->argv.list, env.list, fds, true);
+        rc = channel_run(c->instance->channel, e->run, s->argv.list, env.list, fds,
+                         INIT_RUN_QUIETLY);
     } else {
         for (int i = 0; i < 3; i++) {
             if (fds[i] >= 0) {

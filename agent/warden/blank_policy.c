@@ -1,8 +1,8 @@
 #include "agent/warden/blank_policy.h"
 
-void blank_policy_init(struct blank_policy *p, unsigned max)
+void blank_policy_init(struct blank_policy *p, unsigned least, unsigned max)
 {
-    *p = (struct blank_policy){.max = max};
+    *p = (struct blank_policy){.least = least, .max = max};
 }
 
 void blank_policy_begun(struct blank_policy *p, uint64_t now_ms)
@@ -35,6 +35,6 @@ unsigned blank_policy_want(struct blank_policy *p, uint64_t now_ms)
     if (now_ms < p->short_until_ms) {
         return 0;
     }
-    want = p->peak > BLANK_LEAST ? p->peak : BLANK_LEAST;
+    want = p->peak > p->least ? p->peak : p->least;
     return want < p->max ? want : p->max;
 }

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 
+#define LEAST       4
 #define MAKING_MS   5000
 #define AT_ONCE_MAX 8    /* that are made at a time: they share locks of the kernel's */
 #define REST_MS     1000 /* after a failure */
@@ -26,7 +27,7 @@ int blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_tabl
     };
     list_init(&b->making);
     list_init(&b->ready);
-    blank_policy_init(&b->policy, host->blanks_max);
+    blank_policy_init(&b->policy, LEAST, host->blanks_max);
     return parts_init(&b->parts, host->blanks_max);
 }
 

@@ -24,6 +24,7 @@
 
 #include "agent/warden/init_blank.h"
 #include "agent/warden/init_proto.h"
+#include "agent/warden/init_seed.h"
 
 #define CONTROL  CONTROL_FD
 #define RUNS_MAX 1024
@@ -210,7 +211,7 @@ static void tell_not_executed(uint32_t run, int error, const char *program)
 }
 
 /* In init's own memory, which waits until this has executed or ended. */
-static void become(char *const *argv, char *const *envp, const int fds[3])
+static void become(char *const *argv, char *const *envp, const int fds[4])
 {
     sigset_t none;
 
@@ -219,8 +220,8 @@ static void become(char *const *argv, char *const *envp, const int fds[3])
     if (setpgid(0, 0) < 0) {
         give_up("setpgid");
     }
-    for (int i = 0; i < 3; i++) {
-        if (dup2(fds[i], i) < 0) {
+    for (int i = 0; i < 4; i++) {
+        if (fds[i] >= 0 && dup2(fds[i], i) < 0) {
             give_up("dup2");
         }
     }
@@ -242,7 +243,7 @@ static struct run *free_run(void)
 /* Returns when the new process has executed its program, or failed to: nothing is copied
  * for it. Another process of the function can stop it before that, and then nothing more
  * starts here until the sandbox is killed, which is how all of them end. */
-static pid_t spawn(char *const *argv, char *const *envp, const int fds[3])
+pid_t init_spawn(char *const *argv, char *const *envp, const int fds[4], int *ret_error)
 {
     pid_t pid;
 
@@ -256,35 +257,43 @@ static pid_t spawn(char *const *argv, char *const *envp, const int fds[3])
         failure = (struct failure){errno, "fork"};
     }
     offer_to_oom_killer(false);
+    *ret_error = failure.error;
+    if (failure.error != 0 && pid > 0) {
+        (void)waitpid(pid, NULL, 0);
+    }
     return pid;
 }
 
-static void start(const struct init_message *m, char *const *argv, char *const *envp,
-                  const int fds[3])
+void init_tell_seeded(int error)
+{
+    const struct init_message m = {.type = INIT_SEEDED, .value = error};
+
+    tell(&m, "");
+}
+
+static void tell_started(const struct init_message *m, struct run *run, pid_t pid)
 {
     struct init_message started = {.type = INIT_STARTED, .run = m->run};
-    struct run *run = free_run();
-    pid_t pid;
 
-    if (run == NULL) {
-        tell_failed(m->run, EAGAIN, "too many processes", "");
-        return;
+    *run = (struct run){.id = m->run, .pid = pid};
+    if (m->value != INIT_RUN_QUIETLY) {
+        tell(&started, "");
     }
-    pid = spawn(argv, envp, fds);
-    if (failure.error == 0) {
-        *run = (struct run){.id = m->run, .pid = pid};
-        if (m->value != INIT_RUN_QUIETLY) {
-            tell(&started, "");
-        }
-        return;
-    }
-    if (pid > 0) {
-        (void)waitpid(pid, NULL, 0);
-    }
-    if (strcmp(failure.step, "execute") == 0) {
-        tell_not_executed(m->run, failure.error, argv[0]);
+}
+
+static void start(const struct init_message *m, struct run *run, char *const *argv,
+                  char *const *envp, const int fds[3])
+{
+    int error;
+    pid_t pid =
+        init_spawn(argv, envp, (const int[4]){fds[0], fds[1], fds[2], -1}, &error);
+
+    if (error == 0) {
+        tell_started(m, run, pid);
+    } else if (strcmp(failure.step, "execute") == 0) {
+        tell_not_executed(m->run, error, argv[0]);
     } else {
-        tell_failed(m->run, failure.error, failure.step, "");
+        tell_failed(m->run, error, failure.step, "");
     }
 }
 
@@ -310,15 +319,28 @@ static bool split(char *text, uint32_t len, uint32_t n, char **ret, char **ret_e
 static void on_run(const struct init_message *m, char *text, const int fds[3])
 {
     static char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 1];
-    char *rest;
+    bool of_seed = m->type == INIT_RUN && m->value == INIT_RUN_SEED;
+    const int *use = of_seed ? seed_fds() : fds;
+    struct run *run = free_run();
+    char *env, *end;
+    pid_t pid = 0;
 
-    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX || fds[2] < 0 ||
-        !split(text, m->len, m->n_argv, argv, &rest) ||
-        !split(rest, m->len - (uint32_t)(rest - text), m->n_env, envp, &rest)) {
+    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX || use[2] < 0 ||
+        !split(text, m->len, m->n_argv, argv, &env) ||
+        !split(env, m->len - (uint32_t)(env - text), m->n_env, envp, &end)) {
         tell_failed(m->run, EINVAL, "malformed request", "");
-        return;
+    } else if (m->type == INIT_SEED) {
+        seed_start(argv, envp, fds);
+    } else if (run == NULL) {
+        tell_failed(m->run, EAGAIN, "too many processes", "");
+    } else if (of_seed && (pid = seed_take(argv[0], env, (uint32_t)(end - env))) > 0) {
+        tell_started(m, run, pid);
+    } else {
+        start(m, run, argv, envp, use);
     }
-    start(m, argv, envp, fds);
+    if (of_seed) {
+        seed_close();
+    }
 }
 
 static void on_check(const struct init_message *m, char *text)
@@ -355,6 +377,7 @@ static void on_begin(const struct init_message *m)
     }
     file.rlim_max = now.rlim_max < file.rlim_max ? now.rlim_max : file.rlim_max;
     file.rlim_cur = file.rlim_max;
+    seed_limit(&file);
     if (setrlimit(RLIMIT_FSIZE, &file) < 0 || chdir("/var/task") < 0) {
         _exit(1);
     }
@@ -395,7 +418,7 @@ static void receive(void)
         _exit(0); /* gone, or speaking another language */
     }
     take_fds(&head, fds);
-    if (m.type == INIT_RUN) {
+    if (m.type == INIT_RUN || m.type == INIT_SEED) {
         on_run(&m, message, fds);
     } else if (m.type == INIT_SIGNAL) {
         on_signal_request(&m);
@@ -423,6 +446,7 @@ static void reap(void)
     pid_t pid;
 
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        seed_ended(pid);
         for (size_t i = 0; i < RUNS_MAX; i++) {
             struct init_message m = {
                 .type = INIT_EXITED, .run = runs[i].id, .value = status};
@@ -441,7 +465,8 @@ static void reap(void)
 
 int init_serve(int oom)
 {
-    struct pollfd polls[2] = {{.fd = CONTROL, .events = POLLIN}, {.events = POLLIN}};
+    struct pollfd polls[3] = {
+        {.fd = CONTROL, .events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
     sigset_t set;
 
     oom_fd = oom;
@@ -457,8 +482,12 @@ int init_serve(int oom)
     for (;;) {
         struct signalfd_siginfo info;
 
-        if (poll(polls, 2, -1) < 0 && errno != EINTR) {
+        polls[2].fd = seed_fd();
+        if (poll(polls, 3, -1) < 0 && errno != EINTR) {
             return 1;
+        }
+        if (polls[2].fd >= 0 && polls[2].revents != 0) {
+            seed_heard();
         }
         if (polls[1].revents & POLLIN) {
             (void)!read(polls[1].fd, &info, sizeof(info));

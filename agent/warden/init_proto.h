@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define INIT_RUN_QUIETLY 1
+#define INIT_RUN_SEED    2
 #define INIT_MESSAGE_MAX (128 * 1024) /* SO_SNDBUF is set accordingly */
 
 enum init_message_type {
@@ -22,6 +23,8 @@ enum init_message_type {
     INIT_CHECK,   /* agent → init: could argv[0] be run? INIT_STARTED or INIT_FAILED */
     INIT_BLANK,   /* init → warden, with 2 fds: its network and mount namespaces. Or
                      INIT_FAILED: value = errno, text = step */
+    INIT_SEED,    /* warden → init, with 3 fds: as INIT_RUN, but see init_seed.h */
+    INIT_SEEDED,  /* init → warden: value = 0, it is ready, or an errno */
     INIT_BEGIN,   /* warden → init: the function's files are in place */
 };
 
@@ -29,7 +32,8 @@ enum init_message_type {
  * INIT_RUN: n_argv strings, then n_env strings "K=V", each NUL-terminated. argv[0] is the
  * program: absolute, or relative to the working directory /var/task, or (without a slash)
  * looked up in /var/task and then in PATH. The process leads a process group of its own.
- * value INIT_RUN_QUIETLY: INIT_STARTED is not told.
+ * value INIT_RUN_QUIETLY: INIT_STARTED is not told. INIT_RUN_SEED: without fds, the seed
+ * goes on with this environment; or the program is started in its place.
  * INIT_CHECK: the one string argv[0], looked up in the same way; nothing is run.
  * INIT_FAILED: text. */
 struct init_message {

@@ -218,5 +218,7 @@ void sandbox_close(struct sandbox *s)
     close_one(&s->control);
     close_one(&s->net);
     close_one(&s->mnt);
+    close_one(&s->out);
+    close_one(&s->err);
     close_one(&s->oom);
 }

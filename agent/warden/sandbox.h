@@ -48,16 +48,22 @@ enum sandbox_state {
     SANDBOX_ORDERED, /* the maker has not said its pid */
     SANDBOX_MAKING,
     SANDBOX_BLANK,
+    SANDBOX_SEEDING, /* a runtime starts in it: seeds.h */
+    SANDBOX_SEEDED,
     SANDBOX_RUNNING,
     SANDBOX_DEAD, /* there is no process, but a cgroup that the kernel still holds */
 };
+
+struct recipe;
 
 struct sandbox {
     struct list by_id; /* RUNNING */
     struct list by_pid;
     struct list by_group;
     struct list link; /* in the list of those that are made, of blanks, or of leftovers */
-    struct list oom_list; /* memory ran out, the kernel has not killed yet */
+    struct recipe *recipe; /* SEEDING, SEEDED: whose seed it has */
+    uint64_t seed_bytes;   /* memory in use when it was there */
+    struct list oom_list;  /* memory ran out, the kernel has not killed yet */
     enum sandbox_state state;
     uint64_t id;    /* the agent's; 0: it is no function's yet */
     uint64_t group; /* its cgroup's number */
@@ -68,10 +74,11 @@ struct sandbox {
     bool doomed;    /* killed, maybe before its pid was known */
     int failed;     /* why it could not be made, a negative errno, or 0 */
     struct sandbox_limits limits;
-    int control; /* the agent's end of init's connection, until it has it */
-    int net;     /* its network namespace */
-    int mnt;     /* its mount namespace, until it is a function's */
-    int oom;     /* tells of memory exhaustion, or -1 */
+    int control;  /* the agent's end of init's connection, until it has it */
+    int net;      /* its network namespace */
+    int mnt;      /* its mount namespace, until it is a function's */
+    int out, err; /* what its seed prints, until the agent has it */
+    int oom;      /* tells of memory exhaustion, or -1 */
     bool oom_is_eventfd;
     bool announced;      /* the agent knows it, and hears of its end */
     uint64_t ordered_ms; /* when */

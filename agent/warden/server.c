@@ -128,6 +128,7 @@ static void on_dead(struct server *sv, struct sandbox *s, int wait_status)
     if (s->announced) {
         (void)put_usage(sv, s, &reply);
     }
+    seeds_drop(&sv->seeds, s);
     if (blanks_drop(&sv->blanks, s)) {
         struct error err;
 
@@ -359,6 +360,8 @@ static void on_sandbox(struct server *sv, uint64_t wake)
         on_oom(sv, s);
     } else if (s->state == SANDBOX_MAKING) {
         server_made(sv, s);
+    } else if (s->state == SANDBOX_SEEDING) {
+        seeds_heard(&sv->seeds, s);
     }
 }
 
@@ -397,6 +400,9 @@ static void give_up_late(struct server *sv)
 static int timeout(const struct server *sv, bool more)
 {
     uint64_t now_ms = clock_mono_ms(), next_ms = blanks_next_ms(&sv->blanks);
+    uint64_t seeds_ms = seeds_next_ms(&sv->seeds);
+
+    next_ms = seeds_ms < next_ms ? seeds_ms : next_ms;
 
     if (more) {
         return 0;
@@ -432,6 +438,7 @@ static int serve(struct server *sv, struct error *err)
         }
         give_up_late(sv);
         look_for_kills(sv);
+        seeds_tend(&sv->seeds);
         /* A little at a time: the next request does not wait for what could be later. */
         more = blanks_tend(&sv->blanks, sv->n_waiting) ||
                sandbox_table_sweep(&sv->table, &sv->host->cgroups, 1);
@@ -456,6 +463,7 @@ int server_run(struct sandbox_host *h, int fd, struct error *err)
     if (rc == 0) {
         rc = blanks_init(&sv.blanks, h, &sv.table, sv.epoll);
         rc = rc < 0 ? error_set(err, rc, "out of memory") : 0;
+        seeds_init(&sv.seeds, &sv.blanks);
     }
     if (rc == 0) {
         server_say(&sv, &ready, NULL, 0);

@@ -28,13 +28,13 @@ static bool in_range(uint64_t value, uint64_t min, uint64_t max, const char *fie
 }
 
 /* How many sandboxes there may be. Each holds two descriptors of the warden's, a blank
- * four, and some are kept for starting, reading and ending: those must not fail for want
- * of one. */
+ * up to six, and some are kept for starting, reading and ending: those must not fail for
+ * want of one. */
 static size_t room(const struct server *sv)
 {
     struct rlimit l;
     size_t n;
-    rlim_t kept = DESCRIPTORS_KEPT + 4 * sv->host->blanks_max;
+    rlim_t kept = DESCRIPTORS_KEPT + 6 * sv->host->blanks_max;
 
     if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur <= kept) {
         return 0;
@@ -64,7 +64,8 @@ static bool is_waiting(const struct server *sv, uint64_t id)
 /* Those that have a function, those whose remains are still there, and those to come. */
 static size_t count(const struct server *sv)
 {
-    return sv->table.n - sv->blanks.n_making - sv->blanks.n_ready + sv->n_waiting;
+    return sv->table.n - sv->blanks.n_making - sv->blanks.n_ready - sv->seeds.n +
+           sv->n_waiting;
 }
 
 static int check_create(struct server *sv, const struct warden_request *r,
@@ -185,7 +186,7 @@ static void give(struct server *sv, struct sandbox *s, const struct warden_reque
                  bool waited)
 {
     struct warden_reply reply = {.type = WARDEN_CREATED, .tag = r->tag, .id = r->id};
-    int fds[WARDEN_FDS_MAX] = {-1, -1, -1}, listener = -1, rc;
+    int fds[WARDEN_FDS_MAX], listener = -1, rc;
     struct error err = {0};
     unsigned n = 0;
 
@@ -203,10 +204,15 @@ static void give(struct server *sv, struct sandbox *s, const struct warden_reque
         fds[n++] = listener;
     }
     n += put_freezer(sv, s, &reply, &fds[n]);
+    if (s->out >= 0) {
+        reply.flags |= WARDEN_FLAG_SEED;
+        fds[n++] = s->out;
+        fds[n++] = s->err;
+    }
     reply.flags |= waited ? 0 : WARDEN_FLAG_BLANK;
     server_put_blanks(sv, &reply);
     server_say(sv, &reply, fds, n);
-    s->control = -1;
+    s->control = s->out = s->err = -1;
     for (unsigned i = 0; i < n; i++) {
         (void)close(fds[i]);
     }
@@ -305,7 +311,10 @@ void server_create(struct server *sv, const struct warden_request *r)
     struct error err;
     int rc = check_create(sv, r, &err);
 
-    if (rc == 0 && sv->n_waiting == 0) {
+    if (rc == 0) {
+        s = seeds_take(&sv->seeds, r);
+    }
+    if (rc == 0 && s == NULL && sv->n_waiting == 0) {
         s = blanks_take(&sv->blanks);
     }
     if (s != NULL) {

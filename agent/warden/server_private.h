@@ -5,6 +5,7 @@
 
 #include "agent/warden/blanks.h"
 #include "agent/warden/channel.h"
+#include "agent/warden/seeds.h"
 #include "agent/warden/server.h"
 #include "agent/warden/warden_proto.h"
 
@@ -20,6 +21,7 @@ struct server {
     int signals;
     struct sandbox_table table;
     struct blanks blanks;
+    struct seeds seeds;
     struct list waiting; /* requests for a sandbox, until one is made */
     unsigned n_waiting;
     struct list oom;         /* sandboxes whose kill by the kernel is awaited */

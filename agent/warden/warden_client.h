@@ -13,6 +13,12 @@
 
 struct warden_client;
 
+/* What may be started in a sandbox before it is asked for, see warden_proto.h. */
+struct warden_seed {
+    uint32_t n_argv, n_env, len;
+    char text[512];
+};
+
 struct sandbox_config {
     uint64_t id; /* never used again within this agent's life */
     const char
@@ -22,6 +28,7 @@ struct sandbox_config {
     uint32_t cpu_millis;
     uint32_t pids_max;
     uint64_t tmp_bytes;
+    const struct warden_seed *seed; /* or NULL */
     bool runtime_api; /* also make a listening socket on 127.0.0.1:9001 inside */
 };
 
@@ -48,6 +55,7 @@ struct sandbox_usage {
  * They become the callee's. */
 struct sandbox_fds {
     int control, listener, freezer;
+    int out, err; /* its seed's stdout and stderr, or -1: it has none */
 };
 typedef void (*warden_create_cb)(void *data, int status, const struct error *err,
                                  const struct sandbox_fds *fds);

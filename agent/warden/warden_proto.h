@@ -38,7 +38,8 @@ enum warden_reply_type {
     WARDEN_READY = 1, /* first message: requests are served */
     WARDEN_FAILED,    /* the warden cannot go on, text says why; the connection ends */
     WARDEN_CREATED,   /* fds if status is 0: control, then the listener if asked for,
-                         then (WARDEN_FLAG_FREEZER) what freezes it */
+                         then (WARDEN_FLAG_FREEZER) what freezes it, then
+                         (WARDEN_FLAG_SEED) its seed's stdout and stderr */
     WARDEN_SOCKET_MADE,
     WARDEN_USAGE_READ,
     WARDEN_EXIT,
@@ -46,13 +47,16 @@ enum warden_reply_type {
     WARDEN_BLANKS,
 };
 
-#define WARDEN_FDS_MAX 3 /* with a reply */
+#define WARDEN_FDS_MAX  5 /* with a reply */
+#define WARDEN_SEED_MAX 512
 
 #define WARDEN_FLAG_RUNTIME_API 1U  /* create: also listen on 127.0.0.1:9001 inside */
 #define WARDEN_FLAG_FREEZER     2U  /* created */
 #define WARDEN_FLAG_OOM         4U  /* exit, usage */
 #define WARDEN_FLAG_NO_FREEZER  8U  /* created: the host has none */
 #define WARDEN_FLAG_BLANK       16U /* created: of a blank that was ready */
+
+#define WARDEN_FLAG_SEED 32U /* created: with a seed (init_seed.h) */
 
 struct warden_request {
     uint32_t type;
@@ -66,6 +70,11 @@ struct warden_request {
     char package[WARDEN_DIGEST_LEN + 4]; /* NUL-padded; "": no package */
     /* At /opt, later ones over earlier ones; the first "" ends the list. */
     char layers[WARDEN_LAYERS_MAX][WARDEN_DIGEST_LEN + 4];
+    /* The runtime that may be up before the function is known: its command line and
+     * environment, each string with its NUL. Others with the same may get it. seed_len 0:
+     * none. */
+    uint32_t seed_argv, seed_env, seed_len;
+    char seed[WARDEN_SEED_MAX];
 };
 
 struct warden_reply {

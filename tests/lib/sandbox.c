@@ -341,6 +341,8 @@ static void created(void *data, int status, const struct error *err,
     s->control = fds->control;
     s->listener = fds->listener;
     s->freezer = fds->freezer;
+    s->seed_out = fds->out;
+    s->seed_err = fds->err;
     s->done = true;
 }
 
@@ -350,8 +352,12 @@ void bench_sandbox_make(struct sandbox_bench *b, struct bench_sandbox *s,
     struct sandbox_config c = *config;
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
 
-    *s = (struct bench_sandbox){
-        .id = ++b->last_id, .control = -1, .listener = -1, .freezer = -1};
+    *s = (struct bench_sandbox){.id = ++b->last_id,
+                                .control = -1,
+                                .listener = -1,
+                                .freezer = -1,
+                                .seed_out = -1,
+                                .seed_err = -1};
     c.id = s->id;
     warden_create(b->warden, &c, created, s);
     while (!s->done) {

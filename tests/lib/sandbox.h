@@ -64,7 +64,8 @@ struct bench_sandbox {
     uint64_t id;
     int control;
     int listener;
-    int freezer; /* or a negative errno */
+    int freezer;            /* or a negative errno */
+    int seed_out, seed_err; /* or -1; the caller's to close */
     uint32_t last_run;
     int status;
     struct error err;

@@ -8,6 +8,8 @@
 
 #include "agent/warden/blank_policy.h"
 
+#define LEAST 4
+
 static struct blank_policy policy;
 
 static void begin(unsigned n, uint64_t now_ms)
@@ -21,13 +23,13 @@ static void begin(unsigned n, uint64_t now_ms)
 static void keeps_a_few(void **state)
 {
     (void)state;
-    blank_policy_init(&policy, 64);
-    assert_int_equal(blank_policy_want(&policy, 1000), BLANK_LEAST);
-    blank_policy_init(&policy, 2);
+    blank_policy_init(&policy, LEAST, 64);
+    assert_int_equal(blank_policy_want(&policy, 1000), LEAST);
+    blank_policy_init(&policy, LEAST, 2);
     assert_int_equal(blank_policy_want(&policy, 1000), 2);
     begin(50, 1000);
     assert_int_equal(blank_policy_want(&policy, 1000), 2);
-    blank_policy_init(&policy, 0);
+    blank_policy_init(&policy, LEAST, 0);
     begin(50, 1000);
     assert_int_equal(blank_policy_want(&policy, 1000), 0);
 }
@@ -36,7 +38,7 @@ static void keeps_a_few(void **state)
 static void follows_the_load(void **state)
 {
     (void)state;
-    blank_policy_init(&policy, 64);
+    blank_policy_init(&policy, LEAST, 64);
     begin(20, 1000);
     begin(10, 1000 + BLANK_WINDOW_MS - 1);
     assert_int_equal(blank_policy_want(&policy, 1100), 30);
@@ -52,7 +54,7 @@ static void forgets(void **state)
     unsigned last = 40;
     (void)state;
 
-    blank_policy_init(&policy, 64);
+    blank_policy_init(&policy, LEAST, 64);
     begin(40, 1000);
     assert_int_equal(blank_policy_want(&policy, 1000 + BLANK_DECAY_MS - 1), 40);
     for (uint64_t s = 1; s <= 60; s++) {
@@ -61,19 +63,19 @@ static void forgets(void **state)
         assert_true(want <= last);
         last = want;
     }
-    assert_int_equal(last, BLANK_LEAST);
+    assert_int_equal(last, LEAST);
 }
 
 /* Short of memory there are none for a while, and then a few again. */
 static void makes_way_for_memory(void **state)
 {
     (void)state;
-    blank_policy_init(&policy, 64);
+    blank_policy_init(&policy, LEAST, 64);
     begin(40, 1000);
     blank_policy_short(&policy, 1000);
     assert_int_equal(blank_policy_want(&policy, 1000), 0);
     assert_int_equal(blank_policy_want(&policy, 1000 + BLANK_SHORT_MS - 1), 0);
-    assert_int_equal(blank_policy_want(&policy, 1000 + BLANK_SHORT_MS), BLANK_LEAST);
+    assert_int_equal(blank_policy_want(&policy, 1000 + BLANK_SHORT_MS), LEAST);
 }
 
 int main(void)
