@@ -14,7 +14,7 @@ struct agent_status_series {
     struct metric *link_up;
     struct metric *cpu;
     struct metric *freezes, *thaws, *prewarms;
-    struct metric *blanks, *blanks_made, *blanks_used, *blanks_missed;
+    struct metric *blanks, *blanks_made, *blanks_used, *blanks_missed, *blanks_seeded;
     struct warden_blanks blanks_counted;
     struct agent_core_counts counted;
 };
@@ -65,6 +65,8 @@ int agent_status_metrics(struct agent *a)
                             "Starts that found a sandbox ready.");
     s->blanks_missed = single(a, METRIC_COUNTER, "mayfly_blanks_missed_total",
                               "Starts that waited for a sandbox to be made.");
+    s->blanks_seeded = single(a, METRIC_COUNTER, "mayfly_blanks_seeded_total",
+                              "Starts that found their runtime up already.");
     metric_set(single(a, METRIC_GAUGE, "mayfly_node_memory_capacity_bytes",
                       "Memory that this node has for instances."),
                (double)a->config->memory_bytes);
@@ -118,6 +120,7 @@ static void count_blanks(struct agent *a)
     metric_add(s->blanks_made, (double)(now.made - s->blanks_counted.made));
     metric_add(s->blanks_used, (double)(now.used - s->blanks_counted.used));
     metric_add(s->blanks_missed, (double)(now.missed - s->blanks_counted.missed));
+    metric_add(s->blanks_seeded, (double)(now.seeded - s->blanks_counted.seeded));
     s->blanks_counted = now;
 }
 

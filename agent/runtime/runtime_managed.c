@@ -60,12 +60,22 @@ static int node_argv(struct strings *argv, const struct function_spec *spec)
 static bool read_at_start(const char *name)
 {
     static const char *const prefixes[] = {
-        "PYTHON", "NODE_",   "LD_",  "LC_", "LANG", "TZ",   "MALLOC_", "GLIBC_",
-        "GCONV_", "OPENSSL", "SSL_", "UV_", "V8_",  "HOME", "TMPDIR",  "PATH",
+        "PYTHON", "NODE_",    "LD_",  "LC_", "MALLOC_", "GLIBC_",
+        "GCONV_", "OPENSSL_", "SSL_", "UV_", "V8_",
     };
+    static const char *const names[] = {"LANG", "LANGUAGE", "TZ",  "TZDIR",
+                                        "HOME", "TMPDIR",   "PATH"};
 
+    if (strcmp(name, "NODE_ENV") == 0) {
+        return false; /* is its programs', not Node.js's */
+    }
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
         if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0) {
             return true;
         }
     }

@@ -240,6 +240,7 @@ static void note_blanks(struct warden_client *c, const struct warden_reply *r)
     if (r->type == WARDEN_CREATED && r->status == 0) {
         c->blanks.used += (r->flags & WARDEN_FLAG_BLANK) != 0;
         c->blanks.missed += (r->flags & WARDEN_FLAG_BLANK) == 0;
+        c->blanks.seeded += (r->flags & WARDEN_FLAG_SEED) != 0;
     }
 }
 

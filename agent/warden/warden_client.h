@@ -108,6 +108,7 @@ struct warden_blanks {
     uint64_t made;
     uint64_t used;   /* sandboxes that were ready when they were asked for */
     uint64_t missed; /* and those that were not */
+    uint64_t seeded; /* and in which the runtime was up */
 };
 const struct warden_blanks *warden_blanks(const struct warden_client *c);
 void warden_count(struct warden_client *c); /* asks: the next look is newer */
