@@ -98,19 +98,34 @@ int blanks_order(struct blanks *b, struct error *err)
     return 0;
 }
 
+/* It was given up before it was known: nobody waits for it. */
+static void end_unknown(struct blanks *b, struct sandbox *s, pid_t pid)
+{
+    if (pid < 0) {
+        sandbox_table_dead(b->table, s);
+    } else {
+        sandbox_table_set_pid(b->table, s, pid);
+        sandbox_kill(b->host, s);
+    }
+}
+
 void blanks_ordered(struct blanks *b, const struct maker_reply *reply)
 {
     struct sandbox *s = sandbox_table_find_group(b->table, reply->group);
 
-    if (s == NULL || s->state != SANDBOX_ORDERED) {
+    if (s == NULL || s->pid != 0 || s->state == SANDBOX_DEAD) {
         return;
     }
+    if (s->state != SANDBOX_ORDERED) {
+        end_unknown(b, s, reply->pid);
+        return;
+    }
+    s->state = SANDBOX_MAKING;
     if (reply->pid < 0) {
         s->failed = reply->pid; /* told when its connection is found closed */
     } else {
         sandbox_table_set_pid(b->table, s, reply->pid);
     }
-    s->state = SANDBOX_MAKING;
     if (s->doomed) {
         sandbox_kill(b->host, s);
     } else if (watch(b, s->control, BLANKS_WAKE_CONTROL(s->group)) < 0) {

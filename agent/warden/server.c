@@ -392,6 +392,7 @@ static void give_up_late(struct server *sv)
         (void)error_set(&err, -ETIMEDOUT, "the sandbox was not made within 5 s");
         (void)blanks_drop(&sv->blanks, s);
         sandbox_kill(sv->host, s);
+        sandbox_close(s);
         server_not_made(sv, &err);
     }
 }
@@ -403,7 +404,6 @@ static int timeout(const struct server *sv, bool more)
     uint64_t seeds_ms = seeds_next_ms(&sv->seeds);
 
     next_ms = seeds_ms < next_ms ? seeds_ms : next_ms;
-
     if (more) {
         return 0;
     }

@@ -1,6 +1,7 @@
 /* Sandboxes that are made ahead: that they are used, that what one leaves to the next
  * tells nothing of it, and what happens when the maker dies. (That they are sandboxes
  * like any: sandbox*.c and warden*.c, which run on them as well.) */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -283,6 +284,51 @@ static void a_maker_that_dies_young_ends_it(void **state)
     assert_true(bench.lost);
 }
 
+static unsigned count_children(void)
+{
+    char command[96];
+    unsigned n = 0;
+    FILE *f;
+
+    (void)snprintf(command, sizeof(command), "cat /proc/%d/task/%d/children | wc -w",
+                   (int)bench.warden_pid, (int)bench.warden_pid);
+    f = popen(command, "re");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%u", &n), 1);
+    (void)pclose(f);
+    return n;
+}
+
+static int open_without(void **state)
+{
+    (void)state;
+    sandbox_bench_open_with(&bench, &(struct sandbox_bench_options){.no_blanks = true});
+    return 0;
+}
+
+/* Who waits too long is told; what comes after all is ended. */
+static void a_maker_that_hangs_is_told_of(void **state)
+{
+    struct sandbox_config config = sandbox_bench_config();
+    uint64_t until_ms;
+    struct bench_sandbox s;
+    pid_t maker = maker_pid();
+    (void)state;
+
+    assert_int_equal(kill(maker, SIGSTOP), 0);
+    bench_sandbox_make(&bench, &s, &config);
+    assert_int_equal(s.status, -ETIMEDOUT);
+    assert_int_equal(kill(maker, SIGCONT), 0);
+    make(&s);
+    assert_string_equal(says(&s, "echo fine"), "fine\n");
+    bench_sandbox_end(&bench, &s);
+    until_ms = clock_mono_ms() + WAIT_MS;
+    while (count_children() > 1 && clock_mono_ms() < until_ms) {
+        sandbox_bench_turn(&bench);
+    }
+    assert_int_equal(count_children(), 1); /* the maker */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +339,8 @@ int main(void)
                                         close_bench),
         cmocka_unit_test_setup_teardown(networks_tell_nothing, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(the_maker_is_replaced, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(a_maker_that_hangs_is_told_of, open_without,
+                                        close_bench),
         cmocka_unit_test_setup_teardown(a_maker_that_dies_young_ends_it, open_bench,
                                         close_bench),
     };
