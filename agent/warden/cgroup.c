@@ -293,17 +293,15 @@ int cgroup_oom_open(const struct cgroup_root *root, uint64_t group, int *ret_fd,
     return 0;
 }
 
-static void read_cpu(const struct cgroup_root *root, uint64_t group,
-                     struct cgroup_usage *ret)
+uint64_t cgroup_cpu_us(const struct cgroup_root *root, uint64_t group)
 {
     const struct cgroup_hierarchy *h = hierarchy(root, CGROUP_CPU);
     const struct cgroup_hierarchy *acct = hierarchy(root, CGROUP_CPUACCT);
 
     if (h->v2) {
-        ret->cpu_us = read_key(h, group, "cpu.stat", "usage_usec");
-    } else if (acct != NULL) {
-        ret->cpu_us = read_number(acct, group, "cpuacct.usage") / 1000;
+        return read_key(h, group, "cpu.stat", "usage_usec");
     }
+    return acct != NULL ? read_number(acct, group, "cpuacct.usage") / 1000 : 0;
 }
 
 void cgroup_read(const struct cgroup_root *root, uint64_t group, struct cgroup_usage *ret)
@@ -324,24 +322,20 @@ void cgroup_read(const struct cgroup_root *root, uint64_t group, struct cgroup_u
         ret->memory_bytes = read_number(memory, group, "memory.usage_in_bytes");
         ret->memory_peak_bytes = read_number(memory, group, "memory.max_usage_in_bytes");
     }
-    read_cpu(root, group, ret);
+    ret->cpu_us = cgroup_cpu_us(root, group);
     ret->pids =
         (uint32_t)read_number(hierarchy(root, CGROUP_PIDS), group, "pids.current");
 }
 
-int cgroup_renew(const struct cgroup_root *root, uint64_t group, struct cgroup_usage *ret)
+int cgroup_renew(const struct cgroup_root *root, uint64_t group)
 {
-    const struct cgroup_hierarchy *memory = hierarchy(root, CGROUP_MEMORY);
-    int rc;
-
     for (unsigned i = 0; i < root->n_hierarchies; i++) {
         if (root->hierarchies[i].v2) {
             return -ENOTSUP;
         }
     }
-    rc = write_number(memory, group, "memory.max_usage_in_bytes", 0);
-    cgroup_read(root, group, ret);
-    return rc;
+    return write_number(hierarchy(root, CGROUP_MEMORY), group,
+                        "memory.max_usage_in_bytes", 0);
 }
 
 int cgroup_freezer_open(const struct cgroup_root *root, uint64_t group)

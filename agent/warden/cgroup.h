@@ -76,10 +76,8 @@ struct cgroup_usage {
  * failure nothing is left. */
 int cgroup_make(const struct cgroup_root *root, uint64_t group,
                 const struct cgroup_limits *limits, struct error *err);
-/* Begins anew with the counts of an empty group, as far as the kernel can; ret is what it
- * counts then. -ENOTSUP: on v2 the memory's peak stays. */
-int cgroup_renew(const struct cgroup_root *root, uint64_t group,
-                 struct cgroup_usage *ret);
+/* Begins anew with the memory's peak. -ENOTSUP: on v2 it stays. */
+int cgroup_renew(const struct cgroup_root *root, uint64_t group);
 /* Whether it runs only when nobody else wants to. */
 void cgroup_stand_back(const struct cgroup_root *root, uint64_t group, bool back);
 /* Stands back no more, and has its processor time. */
@@ -101,6 +99,7 @@ int cgroup_open(const struct cgroup_root *root, uint64_t group);
 int cgroup_oom_open(const struct cgroup_root *root, uint64_t group, int *ret_fd,
                     bool *ret_is_eventfd, struct error *err);
 
+uint64_t cgroup_cpu_us(const struct cgroup_root *root, uint64_t group); /* or 0 */
 /* What cannot be read stays 0. */
 void cgroup_read(const struct cgroup_root *root, uint64_t group,
                  struct cgroup_usage *ret);

@@ -99,20 +99,19 @@ int parts_net(struct parts *p)
  * --------------------------------------------------------------------- */
 
 /* Not one of which the agent may think that it is still there to be frozen. */
-static bool keep_group(struct parts *p, const struct sandbox_host *h, struct sandbox *s)
+static bool keep_group(struct parts *p, const struct sandbox_host *h, struct sandbox *s,
+                       const struct cgroup_usage *usage)
 {
-    struct cgroup_usage usage;
-
     if (!s->released || s->oom < 0 || p->n_groups >= p->max ||
-        cgroup_renew(&h->cgroups, s->group, &usage) < 0 ||
-        usage.memory_bytes > LEFT_BYTES_MAX || usage.pids > 0) {
+        usage->memory_bytes > LEFT_BYTES_MAX || usage->pids > 0 ||
+        cgroup_renew(&h->cgroups, s->group) < 0) {
         return false;
     }
     p->groups[p->n_groups++] = (struct part_group){
         .number = s->group,
         .limits = s->limits.cgroup,
         .oom = steal_fd(&s->oom),
-        .oom_kills = usage.oom_kills,
+        .oom_kills = usage->oom_kills,
     };
     return true;
 }
@@ -126,13 +125,14 @@ bool parts_group(struct parts *p, struct part_group *ret)
     return true;
 }
 
-bool parts_keep(struct parts *p, const struct sandbox_host *h, struct sandbox *s)
+bool parts_keep(struct parts *p, const struct sandbox_host *h, struct sandbox *s,
+                const struct cgroup_usage *usage)
 {
     if (p->max == 0) {
         return false;
     }
     keep_net(p, h, s);
-    return keep_group(p, h, s);
+    return keep_group(p, h, s, usage);
 }
 
 bool parts_trim(struct parts *p, const struct cgroup_root *cgroups, unsigned max)

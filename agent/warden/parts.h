@@ -28,9 +28,10 @@ struct parts {
 /* From the warden's own network namespace. -ENOMEM. */
 int parts_init(struct parts *p, unsigned max);
 
-/* Takes what can be used again from a sandbox whose process is reaped. True: also its
- * group, which is not to be removed then. */
-bool parts_keep(struct parts *p, const struct sandbox_host *h, struct sandbox *s);
+/* Takes what can be used again from a sandbox whose process is reaped; usage: its
+ * group's, read since. True: also its group, which is not to be removed then. */
+bool parts_keep(struct parts *p, const struct sandbox_host *h, struct sandbox *s,
+                const struct cgroup_usage *usage);
 
 /* The last kept. False: there is none. */
 bool parts_group(struct parts *p, struct part_group *ret);

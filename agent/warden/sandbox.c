@@ -93,7 +93,6 @@ static int receive(int control, struct init_message *m, char text[64], int fds[2
 
 int sandbox_made(const struct sandbox_host *h, struct sandbox *s, struct error *err)
 {
-    struct cgroup_usage usage;
     struct init_message m;
     int fds[2] = {-1, -1};
     char text[64];
@@ -122,8 +121,7 @@ int sandbox_made(const struct sandbox_host *h, struct sandbox *s, struct error *
             return rc;
         }
     }
-    cgroup_read(&h->cgroups, s->group, &usage);
-    s->cpu_us = usage.cpu_us;
+    s->cpu_us = cgroup_cpu_us(&h->cgroups, s->group);
     return cgroup_serve(&h->cgroups, s->group, s->limits.cgroup.cpu_millis, err);
 }
 

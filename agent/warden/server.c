@@ -56,28 +56,27 @@ static void on_socket(struct server *sv, const struct warden_request *r)
 
 /* Returns how often the kernel has killed in it for memory. */
 static uint64_t put_usage(struct server *sv, const struct sandbox *s,
-                          struct warden_reply *reply)
+                          struct warden_reply *reply, struct cgroup_usage *u)
 {
-    struct cgroup_usage u = {0};
-
-    cgroup_read(&sv->host->cgroups, s->group, &u);
-    reply->memory_bytes = u.memory_bytes;
-    reply->memory_peak_bytes = u.memory_peak_bytes;
-    reply->cpu_us = u.cpu_us > s->cpu_us ? u.cpu_us - s->cpu_us : 0;
-    reply->pids = u.pids;
-    reply->flags |= u.oom_kills > s->oom_kills ? WARDEN_FLAG_OOM : 0;
-    return u.oom_kills;
+    cgroup_read(&sv->host->cgroups, s->group, u);
+    reply->memory_bytes = u->memory_bytes;
+    reply->memory_peak_bytes = u->memory_peak_bytes;
+    reply->cpu_us = u->cpu_us > s->cpu_us ? u->cpu_us - s->cpu_us : 0;
+    reply->pids = u->pids;
+    reply->flags |= u->oom_kills > s->oom_kills ? WARDEN_FLAG_OOM : 0;
+    return u->oom_kills;
 }
 
 static void on_usage(struct server *sv, const struct warden_request *r)
 {
     struct warden_reply reply = {.type = WARDEN_USAGE_READ, .tag = r->tag, .id = r->id};
     const struct sandbox *s = find_alive(sv, r->id);
+    struct cgroup_usage u;
 
     if (s == NULL) {
         reply.status = -ESRCH;
     } else {
-        (void)put_usage(sv, s, &reply);
+        (void)put_usage(sv, s, &reply, &u);
     }
     server_say(sv, &reply, NULL, 0);
 }
@@ -124,9 +123,10 @@ static void on_dead(struct server *sv, struct sandbox *s, int wait_status)
 {
     struct warden_reply reply = {
         .type = WARDEN_EXIT, .id = s->id, .wait_status = wait_status};
+    struct cgroup_usage u = {0};
 
     if (s->announced) {
-        (void)put_usage(sv, s, &reply);
+        (void)put_usage(sv, s, &reply, &u);
     }
     seeds_drop(&sv->seeds, s);
     if (blanks_drop(&sv->blanks, s)) {
@@ -142,7 +142,7 @@ static void on_dead(struct server *sv, struct sandbox *s, int wait_status)
     if (s->oom >= 0) {
         (void)epoll_ctl(sv->epoll, EPOLL_CTL_DEL, s->oom, NULL);
     }
-    if (!sv->ending && parts_keep(&sv->blanks.parts, sv->host, s)) {
+    if (!sv->ending && parts_keep(&sv->blanks.parts, sv->host, s, &u)) {
         sandbox_table_forget(&sv->table, s);
         return;
     }
@@ -234,7 +234,8 @@ static void reap(struct server *sv)
 static bool tell_oom(struct server *sv, struct sandbox *s)
 {
     struct warden_reply reply = {.type = WARDEN_OOM, .id = s->id};
-    uint64_t kills = put_usage(sv, s, &reply);
+    struct cgroup_usage u;
+    uint64_t kills = put_usage(sv, s, &reply, &u);
 
     if (kills <= s->oom_told) {
         return false;
