@@ -14,6 +14,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "agent/warden/warden_proto.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/spec.h"
@@ -47,7 +48,9 @@ const struct config_key agent_config_keys[] = {
     {"labels", CONFIG_STR_MAP, AT(labels), 0, 0, "of the node, for people and placement"},
     {"cgroup", CONFIG_STR, AT(cgroup), 0, 0, "control group of all sandboxes"},
     {"uid_base", CONFIG_U32, AT(uid_base), UID_MIN, INT32_MAX,
-     "first of the user numbers that sandboxes take, one a namespace"},
+     "first of the user numbers that sandboxes take, one each"},
+    {"blanks", CONFIG_U32, AT(blanks), 0, WARDEN_BLANKS_MAX,
+     "sandboxes that are made ahead of calls, at most; 0: none; default: by memory"},
     {"base", CONFIG_STR, AT(base), 0, 0,
      "root file system of sandboxes: \"host\" or a folder"},
     {"region", CONFIG_STR, AT(region), 0, 0, "AWS_REGION for functions"},
@@ -83,6 +86,14 @@ static uint64_t default_memory(void)
     return total / 5 * 4 > MEMORY_MIN ? total / 5 * 4 : MEMORY_MIN;
 }
 
+/* Each takes about a megabyte of the kernel's. */
+static uint32_t default_blanks(void)
+{
+    uint64_t n = default_memory() / (128 << 20);
+
+    return n < 4 ? 4 : n > 64 ? 64 : (uint32_t)n;
+}
+
 static char **one_string(const char *text)
 {
     char **list = calloc(2, sizeof(*list));
@@ -115,6 +126,7 @@ int agent_config_init(struct agent_config *c, struct error *err)
         .cpu_millis = cpus > 0 ? (uint32_t)cpus * 1000 : 1000,
         .cgroup = strdup("mayfly"),
         .uid_base = 2000000000,
+        .blanks = default_blanks(),
         .base = strdup("host"),
         .region = strdup("us-east-1"),
         .lambda_auth = strdup("sigv4"),

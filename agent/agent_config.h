@@ -25,6 +25,7 @@ struct agent_config {
     char **labels; /* NULL or NULL-terminated "key=value" */
     char *cgroup;
     uint32_t uid_base;
+    uint32_t blanks;
     char *base;
     char *region;
     char *warden;

@@ -35,6 +35,7 @@ static void instance_start(void *ctx, struct instance *in)
         .namespace_index = function_namespace_index(f),
         .spec = version_spec(in->version),
         .package = version_package(in->version),
+        .proven = version_was_ready(in->version),
         .data = in,
     };
     struct runtime_instance *run;

@@ -14,6 +14,8 @@ struct agent_status_series {
     struct metric *link_up;
     struct metric *cpu;
     struct metric *freezes, *thaws, *prewarms;
+    struct metric *blanks, *blanks_made, *blanks_used, *blanks_missed, *blanks_seeded;
+    struct warden_blanks blanks_counted;
     struct agent_core_counts counted;
 };
 
@@ -55,6 +57,16 @@ int agent_status_metrics(struct agent *a)
                       "Frozen instances that a call took.");
     s->prewarms = single(a, METRIC_COUNTER, "mayfly_instance_prewarms_total",
                          "Instances that were started ahead of an expected call.");
+    s->blanks = single(a, METRIC_GAUGE, "mayfly_blanks",
+                       "Sandboxes that are made ahead and ready.");
+    s->blanks_made = single(a, METRIC_COUNTER, "mayfly_blanks_made_total",
+                            "Sandboxes that were made, for all that is to come.");
+    s->blanks_used = single(a, METRIC_COUNTER, "mayfly_blanks_used_total",
+                            "Starts that found a sandbox ready.");
+    s->blanks_missed = single(a, METRIC_COUNTER, "mayfly_blanks_missed_total",
+                              "Starts that waited for a sandbox to be made.");
+    s->blanks_seeded = single(a, METRIC_COUNTER, "mayfly_blanks_seeded_total",
+                              "Starts that found their runtime up already.");
     metric_set(single(a, METRIC_GAUGE, "mayfly_node_memory_capacity_bytes",
                       "Memory that this node has for instances."),
                (double)a->config->memory_bytes);
@@ -94,10 +106,29 @@ static void count_idle(struct agent_status_series *s, struct agent_core_counts n
     s->counted = now;
 }
 
+static void count_blanks(struct agent *a)
+{
+    struct agent_status_series *s = a->series;
+    struct warden_blanks now;
+
+    if (a->warden == NULL) {
+        return;
+    }
+    warden_count(a->warden);
+    now = *warden_blanks(a->warden);
+    metric_set(s->blanks, now.ready);
+    metric_add(s->blanks_made, (double)(now.made - s->blanks_counted.made));
+    metric_add(s->blanks_used, (double)(now.used - s->blanks_counted.used));
+    metric_add(s->blanks_missed, (double)(now.missed - s->blanks_counted.missed));
+    metric_add(s->blanks_seeded, (double)(now.seeded - s->blanks_counted.seeded));
+    s->blanks_counted = now;
+}
+
 static void refresh(struct agent *a)
 {
     struct sums sums = {0};
 
+    count_blanks(a);
     count_idle(a->series, agent_core_counts(a->core));
     agent_core_loads(a->core, add_up, &sums);
     for (int i = 0; i < N_STATES; i++) {

@@ -131,6 +131,7 @@ static int start_warden(const struct agent_config *c, pid_t *ret_pid, int *ret_f
             .packages = packages,
             .cgroup = c->cgroup,
             .uid_base = c->uid_base,
+            .blanks = c->blanks,
             .base = c->base,
             .log_level = c->log_level,
             .log_format = c->log_format,

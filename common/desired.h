@@ -50,7 +50,7 @@ struct function_state {
     const char *name;
     uint64_t revision;
     bool deleted;             /* only the three above count */
-    uint32_t namespace_index; /* unique per namespace in the cluster: the sandbox's uid */
+    uint32_t namespace_index; /* unique per namespace in the cluster */
     uint64_t serving; /* number of the version that takes the calls; 0: none yet */
     /* Serving, candidate and all that may be named; others are retired. */
     const struct version_state *versions;

@@ -456,6 +456,11 @@ const char *function_name(const struct function *f)
     return f->name;
 }
 
+bool version_was_ready(const struct version *v)
+{
+    return v->was_ready;
+}
+
 uint32_t function_namespace_index(const struct function *f)
 {
     return f->namespace_index;

@@ -28,6 +28,7 @@ struct log_sink {
     uint64_t instance;
     char *folder;
     char *path;
+    bool begun; /* it has written something, so there is a file */
     int fd; /* -1: not open (disk trouble); tried again at the next rotation or line */
     size_t file_bytes;
     struct buf partial[N_STREAMS]; /* a line whose end has not come */
@@ -166,6 +167,20 @@ static void open_file(struct log_sink *s)
     s->file_bytes = s->fd >= 0 && fstat(s->fd, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
+/* Only when there is something to write: an instance that prints nothing, which may live
+ * for one call, costs no file. A full disk must not stop functions: see fd. */
+static void begin(struct log_sink *s)
+{
+    char above[PATH_MAX];
+
+    (void)snprintf(above, sizeof(above), "%s/%s", s->logs->dir, s->namespace_);
+    (void)mkdir(above, 0700);
+    (void)mkdir(s->folder, 0700);
+    open_file(s);
+    prune(s);
+    s->begun = true;
+}
+
 static void rotate(struct log_sink *s)
 {
     char old[PATH_MAX];
@@ -183,7 +198,6 @@ int log_sink_new(struct log_sink **ret, struct logs *l, const char *namespace_,
                  const char *name, uint64_t version, uint64_t instance)
 {
     struct log_sink *s = calloc(1, sizeof(*s));
-    char above[PATH_MAX];
 
     if (s == NULL || asprintf(&s->folder, "%s/%s/%s", l->dir, namespace_, name) < 0) {
         free(s);
@@ -200,11 +214,7 @@ int log_sink_new(struct log_sink **ret, struct logs *l, const char *namespace_,
     (void)snprintf(s->name, sizeof(s->name), "%s", name);
     s->version = version;
     s->instance = instance;
-    (void)snprintf(above, sizeof(above), "%s/%s", l->dir, namespace_);
-    (void)mkdir(above, 0700); /* a full disk must not stop functions: see fd */
-    (void)mkdir(s->folder, 0700);
-    open_file(s);
-    prune(s);
+    s->fd = -1;
     *ret = s;
     return 0;
 }
@@ -265,6 +275,9 @@ static void flush_out(struct log_sink *s)
 
     if (s->out.len == 0) {
         return;
+    }
+    if (!s->begun) {
+        begin(s);
     }
     if (s->fd < 0 || s->file_bytes + s->out.len > LOG_FILE_MAX) {
         rotate(s);

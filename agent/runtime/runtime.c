@@ -246,7 +246,7 @@ int runtime_instance_start(struct runtime_host *h, struct runtime_instance **ret
     in->host = h;
     in->config = *config;
     in->kind = kind_of(config->spec);
-    in->listener = -1;
+    in->listener = in->seed[0] = in->seed[1] = -1;
     in->freezer = -EAGAIN; /* there is no sandbox yet */
     list_init(&in->report);
     list_init(&in->outputs);

@@ -57,6 +57,8 @@ struct runtime_instance_config {
     uint32_t namespace_index;
     const struct function_spec *spec; /* these two outlive the instance */
     const struct package_ref *package;
+    bool proven; /* an instance of the version was ready before: what is in the package
+                    need not be looked at again */
     void *data;
 };
 

@@ -204,9 +204,9 @@ static char *append_strings(char *at, char *const *list)
 }
 
 int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const *env,
-                int fds[3])
+                int *fds, int how)
 {
-    struct init_message m = {.type = INIT_RUN, .run = run};
+    struct init_message m = {.type = INIT_RUN, .run = run, .value = how};
     struct outgoing *o = NULL;
     size_t len = 0;
     int rc = -ENOMEM;
@@ -224,14 +224,16 @@ int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const 
         o = outgoing_new(&m);
     }
     if (o == NULL) {
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; fds != NULL && i < 3; i++) {
             (void)close(fds[i]);
         }
         return rc;
     }
     (void)append_strings(append_strings(o->data + sizeof(m), argv), env);
-    memcpy(o->fds, fds, sizeof(o->fds));
-    o->n_fds = 3;
+    if (fds != NULL) {
+        memcpy(o->fds, fds, sizeof(o->fds));
+        o->n_fds = 3;
+    }
     return put(c, o);
 }
 

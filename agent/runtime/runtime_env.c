@@ -9,6 +9,10 @@
 #include "agent/runtime/runtime_private.h"
 #include "common/clock.h"
 
+#define LIBRARY_PATH \
+    "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+#define NODE_LAYERS "/opt/nodejs/node_modules"
+
 int strings_add(struct strings *s, const char *fmt, ...)
 {
     char **grown = reallocarray(s->list, s->n + 2, sizeof(char *));
@@ -117,9 +121,7 @@ static int add_lambda(struct strings *env, const struct runtime_instance *in)
         {"AWS_LAMBDA_LOG_GROUP_NAME", group},
         {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
         {"AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"},
-        {"LD_LIBRARY_PATH",
-         "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:"
-         "/opt/lib"},
+        {"LD_LIBRARY_PATH", LIBRARY_PATH},
     };
     int rc = strings_add(env, "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001");
 
@@ -179,6 +181,29 @@ int runtime_env_extension(struct strings *env, const struct runtime_instance *in
     return rc;
 }
 
+/* What every function has that it does not set itself. */
+static int add_usual(struct strings *env, const struct function_spec *spec)
+{
+    int rc = add_default(env, spec, "PATH",
+                         "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:"
+                         "/sbin:/opt/bin");
+
+    rc = rc < 0 ? rc : add_default(env, spec, "HOME", "/tmp");
+    rc = rc < 0 ? rc : add_default(env, spec, "TMPDIR", "/tmp");
+    rc = rc < 0 ? rc : add_default(env, spec, "LANG", "C.UTF-8");
+    return rc < 0 ? rc : add_default(env, spec, "TZ", "UTC");
+}
+
+int runtime_env_start(struct strings *env, const struct function_spec *spec)
+{
+    int rc = add_usual(env, spec);
+
+    rc = rc < 0 ? rc : strings_add(env, "LD_LIBRARY_PATH=" LIBRARY_PATH);
+    return rc < 0 || spec->runtime != SPEC_RUNTIME_NODE
+               ? rc
+               : strings_add(env, "NODE_PATH=" NODE_LAYERS);
+}
+
 int runtime_env(struct strings *env, const struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
@@ -187,14 +212,7 @@ int runtime_env(struct strings *env, const struct runtime_instance *in)
     for (size_t i = 0; rc == 0 && i < spec->n_env; i++) {
         rc = strings_add(env, "%s=%s", spec->env[i].name, spec->env[i].value);
     }
-    rc = rc < 0 ? rc
-                : add_default(env, spec, "PATH",
-                              "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:"
-                              "/sbin:/opt/bin");
-    rc = rc < 0 ? rc : add_default(env, spec, "HOME", "/tmp");
-    rc = rc < 0 ? rc : add_default(env, spec, "TMPDIR", "/tmp");
-    rc = rc < 0 ? rc : add_default(env, spec, "LANG", "C.UTF-8");
-    rc = rc < 0 ? rc : add_default(env, spec, "TZ", "UTC");
+    rc = rc < 0 ? rc : add_usual(env, spec);
     rc = rc < 0 ? rc : add_default(env, spec, "MAYFLY_NAMESPACE", in->config.namespace_);
     rc = rc < 0 ? rc : add_default(env, spec, "MAYFLY_FUNCTION", in->config.name);
     if (rc == 0 && !user_has(spec, "MAYFLY_VERSION")) {
@@ -206,7 +224,7 @@ int runtime_env(struct strings *env, const struct runtime_instance *in)
         rc = add_lambda(env, in);
     }
     if (rc == 0 && spec->runtime == SPEC_RUNTIME_NODE) { /* read when Node.js starts */
-        rc = add_default(env, spec, "NODE_PATH", "/opt/nodejs/node_modules");
+        rc = add_default(env, spec, "NODE_PATH", NODE_LAYERS);
     }
     return rc;
 }

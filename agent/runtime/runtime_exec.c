@@ -44,7 +44,6 @@ struct exec_call {
     struct exec_pipe *in;  /* NULL: closed */
     struct exec_pipe *out; /* NULL: closed */
     bool in_ended;         /* the body is whole: close when it is written */
-    bool started;
     bool exited;
     int status;
     size_t left; /* after the exit: what it wrote and was not read yet */
@@ -320,9 +319,7 @@ static void exec_on_message(struct runtime_instance *in, const struct init_messa
     if (e == NULL || e->exited) {
         return; /* cancelled */
     }
-    if (m->type == INIT_STARTED) {
-        e->started = true;
-    } else if (m->type == INIT_FAILED) {
+    if (m->type == INIT_FAILED) {
         let_go(e);
         call_finish(&e->call, CAUSE_START_FAILED, "%s: %s", text, strerror(m->value));
     } else if (m->type == INIT_EXITED) {
@@ -343,7 +340,14 @@ static int exec_open(struct runtime_instance *in)
 
     s->last_run = CHECK_RUN;
     rc = rc < 0 ? rc : runtime_env(&s->env, in);
-    return rc < 0 ? rc : channel_check(in->channel, CHECK_RUN, s->argv.list[0]);
+    if (rc < 0) {
+        return rc;
+    }
+    if (in->config.proven) {
+        instance_ready(in); /* should the program be missing, the call says so */
+        return 0;
+    }
+    return channel_check(in->channel, CHECK_RUN, s->argv.list[0]);
 }
 
 static void exec_close(struct runtime_instance *in)
@@ -384,7 +388,8 @@ static int exec_call_start(struct runtime_call *c, const struct runtime_request 
     e->run = ++s->last_run > CHECK_RUN ? s->last_run : (s->last_run = CHECK_RUN + 1);
     rc = rc < 0 ? rc : open_pipes(e, fds);
     if (rc == 0) {
-        rc = channel_run(c->instance->channel, e->run, s->argv.list, env.list, fds);
+        rc = channel_run(c->instance->channel, e->run, s->argv.list, env.list, fds,
+                         INIT_RUN_QUIETLY);
     } else {
         for (int i = 0; i < 3; i++) {
             if (fds[i] >= 0) {

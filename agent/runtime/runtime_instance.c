@@ -103,6 +103,12 @@ static void close_all(struct runtime_instance *in)
         (void)close(in->freezer);
         in->freezer = -EBADF;
     }
+    for (int i = 0; i < 2; i++) {
+        if (in->seed[i] >= 0) {
+            (void)close(in->seed[i]);
+            in->seed[i] = -1;
+        }
+    }
     instance_hold(in);
     uv_close((uv_handle_t *)&in->timer, timer_closed);
     instance_release(in);
@@ -413,7 +419,7 @@ int instance_run(struct runtime_instance *in, uint32_t run, char *const *argv,
     rc = rc < 0 ? rc : runtime_pipe(&err, &fds[2], true);
     rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, run, err);
     if (rc == 0) {
-        return channel_run(in->channel, run, argv, env, fds);
+        return channel_run(in->channel, run, argv, env, fds, 0);
     }
     for (int i = 0; i < 3; i++) {
         if (fds[i] >= 0) {
@@ -423,6 +429,23 @@ int instance_run(struct runtime_instance *in, uint32_t run, char *const *argv,
     return rc;
 }
 
+/* Its runtime is up, and prints into these already. */
+static int run_seed(struct runtime_instance *in, char *const *argv, char *const *env)
+{
+    static const enum log_stream streams[2] = {LOG_STREAM_STDOUT, LOG_STREAM_STDERR};
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        int fd = in->seed[i];
+
+        in->seed[i] = -1;
+        rc = output_open(in, streams[i], RUNTIME_MAIN_RUN, fd);
+    }
+    return rc < 0 ? rc
+                  : channel_run(in->channel, RUNTIME_MAIN_RUN, argv, env, NULL,
+                                INIT_RUN_SEED);
+}
+
 int instance_run_main(struct runtime_instance *in)
 {
     struct strings argv = {0};
@@ -430,7 +453,10 @@ int instance_run_main(struct runtime_instance *in)
     int rc = runtime_argv(&argv, in);
 
     rc = rc < 0 ? rc : runtime_env(&env, in);
-    rc = rc < 0 ? rc : instance_run(in, RUNTIME_MAIN_RUN, argv.list, env.list);
+    if (rc == 0) {
+        rc = in->seed[0] >= 0 ? run_seed(in, argv.list, env.list)
+                              : instance_run(in, RUNTIME_MAIN_RUN, argv.list, env.list);
+    }
     strings_free(&argv);
     strings_free(&env);
     return rc;
@@ -509,6 +535,8 @@ static void created_cb(void *data, int status, const struct error *err,
     in->making = false;
     in->listener = fds->listener;
     in->freezer = fds->freezer;
+    in->seed[0] = fds->out;
+    in->seed[1] = fds->err;
     in->sandbox = status == 0;
     instance_hold(in);
     if (status == 0 && in->phase == PHASE_MAKING) {
@@ -531,9 +559,9 @@ static void making_late_cb(uv_timer_t *timer)
 void instance_make(struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
+    struct warden_seed seed;
     struct sandbox_config config = {
         .id = in->config.id,
-        .uid_index = in->config.namespace_index,
         .package = in->config.package->digest,
         .memory_bytes = (uint64_t)spec->memory_mib * MIB,
         .cpu_millis = spec->cpu_millis,
@@ -542,6 +570,9 @@ void instance_make(struct runtime_instance *in)
         .runtime_api = in->kind->runtime_api,
     };
 
+    if (managed_is(spec) && managed_seed(&seed, spec)) {
+        config.seed = &seed;
+    }
     for (size_t i = 0; i < spec->n_layers; i++) {
         config.layers[i] = spec->layers[i].package.digest;
     }

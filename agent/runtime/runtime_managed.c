@@ -55,6 +55,68 @@ static int node_argv(struct strings *argv, const struct function_spec *spec)
     return rc < 0 ? rc : strings_add(argv, RUNTIME_DIR "/node/index.js");
 }
 
+/* Variables that are read when the program starts, or may be: with one of its own a
+ * function's runtime starts with it, and not before. */
+static bool read_at_start(const char *name)
+{
+    static const char *const prefixes[] = {
+        "PYTHON", "NODE_",    "LD_",  "LC_", "MALLOC_", "GLIBC_",
+        "GCONV_", "OPENSSL_", "SSL_", "UV_", "V8_",
+    };
+    static const char *const names[] = {"LANG", "LANGUAGE", "TZ",  "TZDIR",
+                                        "HOME", "TMPDIR",   "PATH"};
+
+    if (strcmp(name, "NODE_ENV") == 0) {
+        return false; /* is its programs', not Node.js's */
+    }
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool put(struct warden_seed *seed, char *const *list, uint32_t *ret_n)
+{
+    *ret_n = 0;
+    for (; *list != NULL; list++, ++*ret_n) {
+        size_t len = strlen(*list) + 1;
+
+        if (len > sizeof(seed->text) - seed->len) {
+            return false;
+        }
+        memcpy(seed->text + seed->len, *list, len);
+        seed->len += (uint32_t)len;
+    }
+    return true;
+}
+
+/* The word "--seed" tells it to wait for the function. */
+bool managed_seed(struct warden_seed *ret, const struct function_spec *spec)
+{
+    struct strings argv = {0}, env = {0};
+    bool done;
+
+    *ret = (struct warden_seed){0};
+    for (size_t i = 0; i < spec->n_env; i++) {
+        if (read_at_start(spec->env[i].name)) {
+            return false;
+        }
+    }
+    done = managed_argv(&argv, spec) == 0 && strings_add(&argv, "--seed") == 0 &&
+           runtime_env_start(&env, spec) == 0 && put(ret, argv.list, &ret->n_argv) &&
+           put(ret, env.list, &ret->n_env);
+    strings_free(&argv);
+    strings_free(&env);
+    return done;
+}
+
 int managed_argv(struct strings *argv, const struct function_spec *spec)
 {
     return spec->runtime == SPEC_RUNTIME_PYTHON ? python_argv(argv)

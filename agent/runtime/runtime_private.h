@@ -31,9 +31,11 @@ struct channel_ops {
 /* fd is taken over, on failure too. */
 int channel_new(struct channel **ret, uv_loop_t *loop, int fd,
                 const struct channel_ops *ops, void *data);
-/* fds are taken over, on failure too. -E2BIG: argv and env do not fit a message. */
+/* fds are taken over, on failure too. how: 0,
+ * INIT_RUN_QUIETLY, or INIT_RUN_SEED (fds NULL). -E2BIG: argv and env
+ * do not fit a message. */
 int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const *env,
-                int fds[3]);
+                int *fds, int how);
 /* Could `program` be run? INIT_STARTED or INIT_FAILED of `run` answers. */
 int channel_check(struct channel *c, uint32_t run, char *program);
 void channel_signal(struct channel *c, uint32_t run, int signal);
@@ -52,10 +54,14 @@ void runtime_lambda_name(char ret[LAMBDA_NAME_MAX + 1],
                          const struct runtime_instance *in);
 void runtime_lambda_version(char ret[24], const struct runtime_instance *in);
 int runtime_env(struct strings *env, const struct runtime_instance *in);
+/* Of it, what a program reads when it starts and no function of the kind changes. */
+int runtime_env_start(struct strings *env, const struct function_spec *spec);
 /* runtime_managed.c: the runtimes `python` and `node`. */
 bool managed_is(const struct function_spec *spec);
 const char *managed_handler(const struct function_spec *spec); /* if none is given */
 int managed_argv(struct strings *argv, const struct function_spec *spec);
+/* What of it can be up before the function is known. False: nothing. */
+bool managed_seed(struct warden_seed *ret, const struct function_spec *spec);
 /* What an extension in the sandbox gets of it. */
 int runtime_env_extension(struct strings *env, const struct runtime_instance *in);
 /* Words of a command line; '…', "…" and \ quote. -EINVAL: unbalanced quotes or empty. */
@@ -123,6 +129,7 @@ struct runtime_instance {
     enum instance_phase phase;
     struct channel *channel;
     int listener;
+    int seed[2]; /* stdout and stderr of the program that is up already, or -1 */
     int freezer; /* or why there is none: a negative errno */
     struct log_sink *sink;
     struct list outputs;

@@ -1,9 +1,9 @@
 /* Control groups of sandboxes: v1, v2 and hybrid hosts.
  *
  * libcgroup finds the hierarchies and makes the warden's own group NAME once
- * (cgroup_setup.c). A sandbox's group NAME/<id> is then made, filled, read and removed
- * through fds of NAME's folders that stay open (cgroup.c): no path is resolved from the
- * root, and no library call is on the path of a start.
+ * (cgroup_setup.c). A sandbox's group NAME/<number> is then made, filled, read and
+ * removed through fds of NAME's folders that stay open (cgroup.c): no path is resolved
+ * from the root, and no library call is on the path of a start.
  *
  *     v1: one hierarchy a controller (or several comounted): memory cpu pids, and
  *         freezer and cpuacct if the host has them
@@ -51,7 +51,7 @@ int cgroup_root_clean(struct cgroup_root *root, unsigned timeout_ms, struct erro
 /* Makes freezing and thawing quick on v1, where the kernel rewrites its own code when the
  * first group on the host is frozen and the last one thawed (freezer_active in
  * kernel/cgroup/legacy_freezer.c; milliseconds, measured). One that is always frozen,
- * and empty, takes that once: NAME/0, as no sandbox has that id. cgroup_root_clean()
+ * and empty, takes that once: NAME/0, a number that no sandbox has. cgroup_root_clean()
  * removes it. Without it all works, slower. */
 void cgroup_hold_freezer(const struct cgroup_root *root);
 
@@ -72,28 +72,46 @@ struct cgroup_usage {
     uint32_t pids;
 };
 
-/* Makes NAME/<id> with its limits. On failure nothing is left. */
-int cgroup_make(const struct cgroup_root *root, uint64_t id,
+/* Makes NAME/<group> with its limits but those of processor time: it stands back. On
+ * failure nothing is left. */
+int cgroup_make(const struct cgroup_root *root, uint64_t group,
                 const struct cgroup_limits *limits, struct error *err);
-int cgroup_attach(const struct cgroup_root *root, uint64_t id, pid_t pid,
-                  struct error *err);
+/* Begins anew with the memory's peak. -ENOTSUP: on v2 it stays. */
+int cgroup_renew(const struct cgroup_root *root, uint64_t group);
+/* Whether it runs only when nobody else wants to. */
+void cgroup_stand_back(const struct cgroup_root *root, uint64_t group, bool back);
+/* Stands back no more, and has its processor time. */
+int cgroup_serve(const struct cgroup_root *root, uint64_t group, uint32_t cpu_millis,
+                 struct error *err);
+/* Sets what is different in `next`. */
+int cgroup_limit(const struct cgroup_root *root, uint64_t group,
+                 const struct cgroup_limits *now, const struct cgroup_limits *next,
+                 struct error *err);
+
+/* A new process gets into NAME/<group> in two ways, neither of which waits for the kernel
+ * to have all others stand still (the lock behind cgroup.procs does: milliseconds,
+ * measured): v2's part by clone3(2) with CLONE_INTO_CGROUP and this descriptor (-ENOTSUP:
+ * no v2); v1's by the process's own writing "0" into the file tasks (init_maker.c). */
+int cgroup_open(const struct cgroup_root *root, uint64_t group);
 
 /* An fd that tells of memory exhaustion: an eventfd to wait for EPOLLIN (v1), or
  * memory.events to wait for EPOLLPRI (v2). */
-int cgroup_oom_open(const struct cgroup_root *root, uint64_t id, int *ret_fd,
+int cgroup_oom_open(const struct cgroup_root *root, uint64_t group, int *ret_fd,
                     bool *ret_is_eventfd, struct error *err);
 
+uint64_t cgroup_cpu_us(const struct cgroup_root *root, uint64_t group); /* or 0 */
 /* What cannot be read stays 0. */
-void cgroup_read(const struct cgroup_root *root, uint64_t id, struct cgroup_usage *ret);
+void cgroup_read(const struct cgroup_root *root, uint64_t group,
+                 struct cgroup_usage *ret);
 
 /* An fd of the file that freezes and thaws the group (common/freezer.h has its words);
  * who has it can do that and nothing else. -ENOTSUP if the host has no freezer. */
-int cgroup_freezer_open(const struct cgroup_root *root, uint64_t id);
+int cgroup_freezer_open(const struct cgroup_root *root, uint64_t group);
 /* Whoever froze it: what is killed must also be thawed, or (v1) it does not die. */
-void cgroup_thaw(const struct cgroup_root *root, uint64_t id);
+void cgroup_thaw(const struct cgroup_root *root, uint64_t group);
 
 /* 0 when it is gone from everywhere, -EBUSY if the kernel is not done with it: call
  * again. */
-int cgroup_remove(const struct cgroup_root *root, uint64_t id);
+int cgroup_remove(const struct cgroup_root *root, uint64_t group);
 
 #endif /* AGENT_WARDEN_CGROUP_H */

@@ -20,6 +20,22 @@ static bool layers_end(const struct warden_request *r)
     return true;
 }
 
+static bool seed_is_whole(const struct warden_request *r)
+{
+    uint32_t n = 0;
+
+    if (r->seed_len == 0) {
+        return true;
+    }
+    if (r->seed_len > WARDEN_SEED_MAX || r->seed[r->seed_len - 1] != '\0') {
+        return false;
+    }
+    for (uint32_t i = 0; i < r->seed_len; i++) {
+        n += r->seed[i] == '\0';
+    }
+    return r->seed_argv > 0 && r->seed_argv <= n && r->seed_env == n - r->seed_argv;
+}
+
 int channel_receive(int fd, struct warden_request *ret)
 {
     char extra;
@@ -35,7 +51,7 @@ int channel_receive(int fd, struct warden_request *ret)
     }
     if (n != (ssize_t)sizeof(*ret) ||
         memchr(ret->package, '\0', sizeof(ret->package)) == NULL || !layers_end(ret) ||
-        (ret->flags & ~WARDEN_FLAG_RUNTIME_API) != 0) {
+        !seed_is_whole(ret) || (ret->flags & ~WARDEN_FLAG_RUNTIME_API) != 0) {
         return -EPROTO;
     }
     return 0;

@@ -1,7 +1,8 @@
-/* mayfly-init: pid 1 of a sandbox. Starts processes on the agent's word, tells how they
- * end, reaps the rest. Without privileges, under the sandbox's seccomp filter, static.
+/* Pid 1 of a sandbox. Starts processes on the agent's word, tells how they end, reaps the
+ * rest. Without privileges, under the sandbox's seccomp filter.
  *
- * Descriptor 3 is the connection to the agent; when it ends, so does the sandbox. */
+ * Descriptor 3 is the connection to the agent, and before that to the warden; when it
+ * ends, so does the sandbox. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,9 +22,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/warden/init_blank.h"
 #include "agent/warden/init_proto.h"
+#include "agent/warden/init_seed.h"
 
-#define CONTROL  3
+#define CONTROL  CONTROL_FD
 #define RUNS_MAX 1024
 #define ARGS_MAX 4096
 
@@ -32,14 +35,16 @@ struct run {
     pid_t pid; /* 0: free */
 };
 
-/* What a failed start says on its pipe. */
+/* Why a process did not start. */
 struct failure {
-    int error;
-    char step[24];
+    int error; /* 0: it did */
+    const char *step;
 };
 
 static struct run runs[RUNS_MAX];
 static char message[INIT_MESSAGE_MAX];
+static struct failure failure; /* of the start that goes on; the new process writes it */
+static int oom_fd;
 
 /* --- to the agent ------------------------------------------------------------- */
 
@@ -69,28 +74,20 @@ static void tell_failed(uint32_t run, int error, const char *step, const char *p
 
 /* --- starting a process --------------------------------------------------------- */
 
-static void give_up(int fd, const char *step)
+static void give_up(const char *step)
 {
-    struct failure f = {.error = errno};
-
-    (void)snprintf(f.step, sizeof(f.step), "%s", step);
-    (void)!write(fd, &f, sizeof(f));
+    failure = (struct failure){errno, step};
     _exit(127);
 }
 
 /* Memory that runs out takes the function's processes rather than init, which reports it.
- * A process that is not dumpable, as init's are until they execute, could not open the
- * file. */
-static void offer_to_oom_killer(void)
+ * They have what init has when they are made; it may go back, for the warden has set it
+ * when it was root. */
+static void offer_to_oom_killer(bool offer)
 {
-    int fd;
+    const char *score = offer ? "900" : INIT_OOM_SCORE;
 
-    (void)prctl(PR_SET_DUMPABLE, 1);
-    fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)!write(fd, "900", 3);
-        (void)close(fd);
-    }
+    (void)!pwrite(oom_fd, score, strlen(score), 0);
 }
 
 /* A check's own word about the program, for people; "" if there is none. */
@@ -213,26 +210,24 @@ static void tell_not_executed(uint32_t run, int error, const char *program)
     tell_failed(run, error, "execute", *check_word != '\0' ? check_word : program);
 }
 
-static void become(char *const *argv, char *const *envp, const int fds[3], int tell_fd)
+/* In init's own memory, which waits until this has executed or ended. */
+static void become(char *const *argv, char *const *envp, const int fds[4])
 {
     sigset_t none;
 
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
     if (setpgid(0, 0) < 0) {
-        give_up(tell_fd, "setpgid");
+        give_up("setpgid");
     }
-    for (int i = 0; i < 3; i++) {
-        if (dup2(fds[i], i) < 0) {
-            give_up(tell_fd, "dup2");
+    for (int i = 0; i < 4; i++) {
+        if (fds[i] >= 0 && dup2(fds[i], i) < 0) {
+            give_up("dup2");
         }
     }
-    /* From here on other processes of the function may look into this one. */
-    (void)close(CONTROL);
-    offer_to_oom_killer();
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)execute(argv, envp);
-    give_up(tell_fd, "execute");
+    give_up("execute");
 }
 
 static struct run *free_run(void)
@@ -245,60 +240,61 @@ static struct run *free_run(void)
     return NULL;
 }
 
-/* Waits until the new process has executed its program (false), or failed to (true). It
- * may be long, for another process of the function can stop it; not longer than the agent
- * lives. */
-static bool has_failed(int fd, struct failure *ret)
+/* Returns when the new process has executed its program, or failed to: nothing is copied
+ * for it. Another process of the function can stop it before that, and then nothing more
+ * starts here until the sandbox is killed, which is how all of them end. */
+pid_t init_spawn(char *const *argv, char *const *envp, const int fds[4], int *ret_error)
 {
-    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = CONTROL}};
-
-    while (poll(p, 2, -1) < 0) {
-        if (errno != EINTR) {
-            _exit(1);
-        }
-    }
-    if (p[1].revents != 0) {
-        _exit(0);
-    }
-    return read(fd, ret, sizeof(*ret)) == sizeof(*ret);
-}
-
-static void start(const struct init_message *m, char *const *argv, char *const *envp,
-                  const int fds[3])
-{
-    struct init_message started = {.type = INIT_STARTED, .run = m->run};
-    struct run *run = free_run();
-    struct failure f = {0};
-    int pipe_fds[2];
     pid_t pid;
 
-    if (run == NULL) {
-        tell_failed(m->run, EAGAIN, "too many processes", "");
-        return;
-    }
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
-        tell_failed(m->run, errno, "pipe", "");
-        return;
-    }
-    pid = fork();
+    failure = (struct failure){0};
+    offer_to_oom_killer(true);
+    pid = vfork();
     if (pid == 0) {
-        become(argv, envp, fds, pipe_fds[1]);
+        become(argv, envp, fds);
     }
-    (void)close(pipe_fds[1]);
     if (pid < 0) {
-        tell_failed(m->run, errno, "fork", "");
-    } else if (has_failed(pipe_fds[0], &f)) {
+        failure = (struct failure){errno, "fork"};
+    }
+    offer_to_oom_killer(false);
+    *ret_error = failure.error;
+    if (failure.error != 0 && pid > 0) {
         (void)waitpid(pid, NULL, 0);
-        if (strcmp(f.step, "execute") == 0) {
-            tell_not_executed(m->run, f.error, argv[0]);
-        } else {
-            tell_failed(m->run, f.error, f.step, "");
-        }
-    } else {
-        *run = (struct run){.id = m->run, .pid = pid};
+    }
+    return pid;
+}
+
+void init_tell_seeded(int error)
+{
+    const struct init_message m = {.type = INIT_SEEDED, .value = error};
+
+    tell(&m, "");
+}
+
+static void tell_started(const struct init_message *m, struct run *run, pid_t pid)
+{
+    struct init_message started = {.type = INIT_STARTED, .run = m->run};
+
+    *run = (struct run){.id = m->run, .pid = pid};
+    if (m->value != INIT_RUN_QUIETLY) {
         tell(&started, "");
     }
-    (void)close(pipe_fds[0]);
+}
+
+static void start(const struct init_message *m, struct run *run, char *const *argv,
+                  char *const *envp, const int fds[3])
+{
+    int error;
+    pid_t pid =
+        init_spawn(argv, envp, (const int[4]){fds[0], fds[1], fds[2], -1}, &error);
+
+    if (error == 0) {
+        tell_started(m, run, pid);
+    } else if (strcmp(failure.step, "execute") == 0) {
+        tell_not_executed(m->run, error, argv[0]);
+    } else {
+        tell_failed(m->run, error, failure.step, "");
+    }
 }
 
 /* Splits the message's strings. False: malformed. */
@@ -323,15 +319,28 @@ static bool split(char *text, uint32_t len, uint32_t n, char **ret, char **ret_e
 static void on_run(const struct init_message *m, char *text, const int fds[3])
 {
     static char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 1];
-    char *rest;
+    bool of_seed = m->type == INIT_RUN && m->value == INIT_RUN_SEED;
+    const int *use = of_seed ? seed_fds() : fds;
+    struct run *run = free_run();
+    char *env, *end;
+    pid_t pid = 0;
 
-    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX || fds[2] < 0 ||
-        !split(text, m->len, m->n_argv, argv, &rest) ||
-        !split(rest, m->len - (uint32_t)(rest - text), m->n_env, envp, &rest)) {
+    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX || use[2] < 0 ||
+        !split(text, m->len, m->n_argv, argv, &env) ||
+        !split(env, m->len - (uint32_t)(env - text), m->n_env, envp, &end)) {
         tell_failed(m->run, EINVAL, "malformed request", "");
-        return;
+    } else if (m->type == INIT_SEED) {
+        seed_start(argv, envp, fds);
+    } else if (run == NULL) {
+        tell_failed(m->run, EAGAIN, "too many processes", "");
+    } else if (of_seed && (pid = seed_take(argv[0], env, (uint32_t)(end - env))) > 0) {
+        tell_started(m, run, pid);
+    } else {
+        start(m, run, argv, envp, use);
     }
-    start(m, argv, envp, fds);
+    if (of_seed) {
+        seed_close();
+    }
 }
 
 static void on_check(const struct init_message *m, char *text)
@@ -354,6 +363,23 @@ static void on_signal_request(const struct init_message *m)
         if (runs[i].pid != 0 && runs[i].id == m->run) {
             (void)kill(-runs[i].pid, m->value);
         }
+    }
+}
+
+/* The warden has put the function's files in place: the folder that this process is in
+ * lies under them. */
+static void on_begin(const struct init_message *m)
+{
+    struct rlimit now, file = {m->file_bytes, m->file_bytes};
+
+    if (getrlimit(RLIMIT_FSIZE, &now) < 0) {
+        _exit(1);
+    }
+    file.rlim_max = now.rlim_max < file.rlim_max ? now.rlim_max : file.rlim_max;
+    file.rlim_cur = file.rlim_max;
+    seed_limit(&file);
+    if (setrlimit(RLIMIT_FSIZE, &file) < 0 || chdir("/var/task") < 0) {
+        _exit(1);
     }
 }
 
@@ -392,12 +418,14 @@ static void receive(void)
         _exit(0); /* gone, or speaking another language */
     }
     take_fds(&head, fds);
-    if (m.type == INIT_RUN) {
+    if (m.type == INIT_RUN || m.type == INIT_SEED) {
         on_run(&m, message, fds);
     } else if (m.type == INIT_SIGNAL) {
         on_signal_request(&m);
     } else if (m.type == INIT_CHECK) {
         on_check(&m, message);
+    } else if (m.type == INIT_BEGIN) {
+        on_begin(&m);
     }
     for (int i = 0; i < 3; i++) {
         if (fds[i] >= 0) {
@@ -418,6 +446,7 @@ static void reap(void)
     pid_t pid;
 
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        seed_ended(pid);
         for (size_t i = 0; i < RUNS_MAX; i++) {
             struct init_message m = {
                 .type = INIT_EXITED, .run = runs[i].id, .value = status};
@@ -434,13 +463,14 @@ static void reap(void)
     }
 }
 
-int main(void)
+int init_serve(int oom)
 {
-    struct pollfd polls[2] = {{.fd = CONTROL, .events = POLLIN}, {.events = POLLIN}};
+    struct pollfd polls[3] = {
+        {.fd = CONTROL, .events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
     sigset_t set;
 
+    oom_fd = oom;
     (void)prctl(PR_SET_DUMPABLE, 0);
-    (void)fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
     (void)sigfillset(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)sigemptyset(&set);
@@ -452,8 +482,12 @@ int main(void)
     for (;;) {
         struct signalfd_siginfo info;
 
-        if (poll(polls, 2, -1) < 0 && errno != EINTR) {
+        polls[2].fd = seed_fd();
+        if (poll(polls, 3, -1) < 0 && errno != EINTR) {
             return 1;
+        }
+        if (polls[2].fd >= 0 && polls[2].revents != 0) {
+            seed_heard();
         }
         if (polls[1].revents & POLLIN) {
             (void)!read(polls[1].fd, &info, sizeof(info));

@@ -1,6 +1,6 @@
 /* Between the agent and a sandbox's init (pid 1 in there; agent/warden/init.c): one
  * SOCK_SEQPACKET connection, one struct a message, native byte order, same host and
- * build.
+ * build. The warden has the agent's end until the sandbox is given to a function.
  *
  * init is in the sandbox, without privileges and under its seccomp filter. The agent
  * trusts nothing that comes from it beyond the shape, which it checks. When the
@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#define INIT_RUN_QUIETLY 1
+#define INIT_RUN_SEED    2
 #define INIT_MESSAGE_MAX (128 * 1024) /* SO_SNDBUF is set accordingly */
 
 enum init_message_type {
@@ -19,12 +21,19 @@ enum init_message_type {
     INIT_FAILED,  /* init → agent: no process; value = errno, text = step and path */
     INIT_EXITED,  /* init → agent: value = wait status */
     INIT_CHECK,   /* agent → init: could argv[0] be run? INIT_STARTED or INIT_FAILED */
+    INIT_BLANK,   /* init → warden, with 2 fds: its network and mount namespaces. Or
+                     INIT_FAILED: value = errno, text = step */
+    INIT_SEED,    /* warden → init, with 3 fds: as INIT_RUN, but see init_seed.h */
+    INIT_SEEDED,  /* init → warden: value = 0, it is ready, or an errno */
+    INIT_BEGIN,   /* warden → init: the function's files are in place */
 };
 
 /* Followed in the same message by `len` bytes.
  * INIT_RUN: n_argv strings, then n_env strings "K=V", each NUL-terminated. argv[0] is the
  * program: absolute, or relative to the working directory /var/task, or (without a slash)
  * looked up in /var/task and then in PATH. The process leads a process group of its own.
+ * value INIT_RUN_QUIETLY: INIT_STARTED is not told. INIT_RUN_SEED: without fds, the seed
+ * goes on with this environment; or the program is started in its place.
  * INIT_CHECK: the one string argv[0], looked up in the same way; nothing is run.
  * INIT_FAILED: text. */
 struct init_message {
@@ -36,6 +45,7 @@ struct init_message {
     uint32_t len;
     uint64_t cpu_us;          /* INIT_EXITED: user + system time */
     uint64_t memory_peak_kib; /* INIT_EXITED: ru_maxrss */
+    uint64_t file_bytes;      /* INIT_BEGIN: no file becomes larger */
 };
 
 #endif /* AGENT_WARDEN_INIT_PROTO_H */

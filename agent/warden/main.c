@@ -16,6 +16,7 @@
 
 #include "agent/warden/channel.h"
 #include "agent/warden/options.h"
+#include "agent/warden/seccomp.h"
 #include "agent/warden/server.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -69,14 +70,18 @@ static int copy_init(int *ret_fd, struct error *err)
     return 0;
 }
 
+static int open_namespace(const char *path, int *ret_fd, struct error *err)
+{
+    *ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *ret_fd < 0 ? error_set_errno(err, -errno, "open %s", path) : 0;
+}
+
 static int leave_network(struct sandbox_host *h, struct error *err)
 {
     if (unshare(CLONE_NEWNET) < 0) {
         return error_set_errno(err, -errno, "leave the network");
     }
-    h->own_net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    return h->own_net < 0 ? error_set_errno(err, -errno, "open the own network namespace")
-                          : 0;
+    return open_namespace("/proc/self/ns/net", &h->own_net, err);
 }
 
 static int set_up(struct sandbox_host *h, const struct warden_options *o,
@@ -93,7 +98,8 @@ static int set_up(struct sandbox_host *h, const struct warden_options *o,
         return rc;
     }
     rc = cgroup_root_clean(&h->cgroups, CLEAN_TIMEOUT_MS, err);
-    return rc < 0 ? rc : rootfs_make(o->state_dir, o->packages, o->base, runtimes, err);
+    rc = rc < 0 ? rc : rootfs_make(o->state_dir, o->packages, o->base, runtimes, err);
+    return rc < 0 ? rc : open_namespace("/proc/self/ns/mnt", &h->own_mnt, err);
 }
 
 static void tell_failure(int fd, const struct error *err)
@@ -117,7 +123,7 @@ static void allow_descriptors(void)
 
 int main(int argc, char **argv)
 {
-    static struct sandbox_host host = {.init_fd = -1, .own_net = -1};
+    static struct sandbox_host host = {.filters = -1, .init_fd = -1};
     struct warden_options options;
     struct error err = {0};
     int rc = warden_options_parse(&options, argc, argv, &err);
@@ -131,6 +137,7 @@ int main(int argc, char **argv)
     allow_descriptors();
     (void)umask(022);
     host.uid_base = options.uid_base;
+    host.blanks_max = options.blanks;
     rc = set_up(&host, &options, &err);
     if (rc < 0) {
         tell_failure(options.fd, &err);
@@ -144,6 +151,5 @@ int main(int argc, char **argv)
     }
     (void)cgroup_root_clean(&host.cgroups, CLEAN_TIMEOUT_MS, NULL);
     cgroup_root_close(&host.cgroups, options.cgroup);
-    seccomp_filters_free(&host.filters);
     return rc < 0 ? 1 : 0;
 }

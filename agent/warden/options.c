@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/warden/warden_proto.h"
+
 static int number(const char *text, unsigned long max, unsigned long *ret)
 {
     char *end;
@@ -62,6 +64,13 @@ static int take(struct warden_options *o, int option, const char *value,
     case 'b':
         o->base = value;
         return 0;
+    case 'B':
+        if (number(value, WARDEN_BLANKS_MAX, &n) < 0) {
+            return error_set(err, -EINVAL, "--blanks %s: at most %d", value,
+                             WARDEN_BLANKS_MAX);
+        }
+        o->blanks = (unsigned)n;
+        return 0;
     default:
         return error_set(err, -EINVAL,
                          "unknown option; mayfly-agent starts this program");
@@ -78,6 +87,7 @@ int warden_options_parse(struct warden_options *o, int argc, char **argv,
         {"cgroup", required_argument, NULL, 'c'},
         {"uid-base", required_argument, NULL, 'u'},
         {"base", required_argument, NULL, 'b'},
+        {"blanks", required_argument, NULL, 'B'},
         {"log-level", required_argument, NULL, 'l'},
         {"log-format", required_argument, NULL, 'F'},
         {NULL, 0, NULL, 0},

@@ -13,6 +13,7 @@ struct warden_options {
     const char *packages;  /* folder of unpacked packages */
     const char *cgroup;    /* name of its group, "mayfly" */
     uint32_t uid_base;
+    unsigned blanks;  /* that are kept ready, at most */
     const char *base; /* "host", or a folder with the functions' root */
     enum log_level log_level;
     enum log_format log_format;

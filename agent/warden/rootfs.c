@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -12,33 +13,8 @@
 #include <unistd.h>
 
 #include "agent/warden/skeleton.h"
+#include "common/check.h"
 #include "common/cleanup.h"
-
-/* World-readable parts of /proc that tell of the host, and its knobs. */
-static const char *const masked_files[] = {
-    "/proc/kcore",       "/proc/keys",        "/proc/key-users",    "/proc/latency_stats",
-    "/proc/timer_list",  "/proc/timer_stats", "/proc/sched_debug",  "/proc/schedstat",
-    "/proc/kmsg",        "/proc/kallsyms",    "/proc/kpagecount",   "/proc/kpageflags",
-    "/proc/kpagecgroup", "/proc/modules",     "/proc/config.gz",    "/proc/interrupts",
-    "/proc/softirqs",    "/proc/slabinfo",    "/proc/vmallocinfo",  "/proc/swaps",
-    "/proc/mtrr",        "/proc/cmdline",     "/proc/diskstats",    "/proc/partitions",
-    "/proc/mdstat",      "/proc/iomem",       "/proc/ioports",      "/proc/consoles",
-    "/proc/zoneinfo",    "/proc/buddyinfo",   "/proc/pagetypeinfo", "/proc/allocinfo",
-    "/proc/devices",     "/proc/misc",        "/proc/locks",
-};
-static const char *const masked_folders[] = {
-    "/proc/acpi", "/proc/asound", "/proc/scsi",   "/proc/bus",      "/proc/fs",
-    "/proc/irq",  "/proc/tty",    "/proc/driver", "/proc/pressure", "/proc/dynamic_debug",
-};
-
-/* Knobs that stay readable. */
-static const char *const read_only[] = {"/proc/sys", "/proc/sysrq-trigger"};
-
-static int fail(const char **ret_step, const char *step)
-{
-    *ret_step = step;
-    return -errno;
-}
 
 /* --- the warden's own ----------------------------------------------------------- */
 
@@ -150,128 +126,112 @@ static int open_package(const char *package)
                         : (int)syscall(SYS_openat2, packages, package, &how, sizeof(how));
 }
 
-static int bind_package(const char *package, const char *target)
+/* A package's folder as a mount of its own, read-only, that is nowhere yet. */
+static int package_tree(const char *package)
 {
+    struct mount_attr attr = {
+        .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+    };
     _cleanup_close_ int fd = open_package(package);
-    char source[32];
+    _cleanup_close_ int tree = -1;
 
     if (fd < 0) {
         return -1;
     }
-    (void)snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
-    if (mount(source, target, NULL, MS_BIND, NULL) < 0) {
+    tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0) {
         return -1;
     }
-    return mount(NULL, target, NULL,
-                 MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL);
+    return steal_fd(&tree);
 }
 
-/* The overlay's first folder is the uppermost. */
-static int mount_layers(const rootfs_layers layers)
+/* Several layers, merged; the overlay's first folder is the uppermost. */
+static int overlay_tree(const rootfs_layers layers, size_t n)
 {
-    static const char target[] = ROOTFS_TEMPLATE "/opt";
-    char options[ROOTFS_LAYERS_MAX * 32 + 16] = "lowerdir=";
+    char options[ROOTFS_LAYERS_MAX * 32] = "";
     int fds[ROOTFS_LAYERS_MAX];
-    size_t len = strlen(options), n = 0;
-    int rc = 0;
+    _cleanup_close_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+    int tree = -1, error;
+    size_t len = 0;
+    bool there = fs >= 0;
+
+    for (size_t i = 0; i < n; i++) {
+        fds[i] = open_package(layers[n - 1 - i]);
+        there = there && fds[i] >= 0;
+        len += (size_t)snprintf(options + len, sizeof(options) - len,
+                                "%s/proc/self/fd/%d", i > 0 ? ":" : "", fds[i]);
+    }
+    if (there && fsconfig(fs, FSCONFIG_SET_STRING, "source", "mayfly", 0) == 0 &&
+        fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", options, 0) == 0 &&
+        fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) == 0 &&
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) {
+        tree = fsmount(fs, FSMOUNT_CLOEXEC,
+                       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    }
+    error = errno;
+    for (size_t i = 0; i < n; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+        }
+    }
+    errno = error;
+    return tree;
+}
+
+static int layers_tree(const rootfs_layers layers)
+{
+    size_t n = 0;
 
     while (n < ROOTFS_LAYERS_MAX && layers[n][0] != '\0') {
         n++;
     }
-    if (n == 0) {
+    return n == 1 ? package_tree(layers[0]) : overlay_tree(layers, n);
+}
+
+static int put(int tree, const char *path)
+{
+    return tree < 0 ? 0 : move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+static int resize(const char *path, uint64_t tmp_bytes)
+{
+    char options[ROOTFS_TMP_OPTIONS];
+
+    if (tmp_bytes == 0) {
         return 0;
     }
-    if (n == 1) {
-        return bind_package(layers[0], target);
-    }
-    for (size_t i = 0; i < n; i++) {
-        fds[i] = open_package(layers[n - 1 - i]);
-        rc = fds[i] < 0 ? -1 : rc;
-        len += (size_t)snprintf(options + len, sizeof(options) - len,
-                                "%s/proc/self/fd/%d", i > 0 ? ":" : "", fds[i]);
-    }
-    rc = rc < 0 ? rc
-                : mount("mayfly", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV,
-                        options);
-    for (size_t i = 0; i < n; i++) {
-        if (fds[i] >= 0) {
-            int error = errno;
+    rootfs_tmp_options(options, tmp_bytes);
+    return mount(NULL, path, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options);
+}
 
-            (void)close(fds[i]);
-            errno = error;
-        }
+static int fail(struct error *err, const char *step)
+{
+    return error_set_errno(err, -errno, "%s", step);
+}
+
+int rootfs_fill(int own, int sandbox, const char *package, const rootfs_layers layers,
+                uint64_t tmp_bytes, struct error *err)
+{
+    _cleanup_close_ int task = -1, opt = -1;
+    int rc = 0;
+
+    if (package[0] != '\0' && (task = package_tree(package)) < 0) {
+        return fail(err, "mount the package");
     }
+    if (layers[0][0] != '\0' && (opt = layers_tree(layers)) < 0) {
+        return fail(err, "mount the layers");
+    }
+    if (setns(sandbox, CLONE_NEWNS) < 0) {
+        return fail(err, "enter the sandbox's mounts");
+    }
+    if (put(task, "/var/task") < 0) {
+        rc = fail(err, "mount the package");
+    } else if (put(opt, "/opt") < 0) {
+        rc = fail(err, "mount the layers");
+    } else if (resize("/tmp", tmp_bytes) < 0 || resize("/dev/shm", tmp_bytes) < 0) {
+        rc = fail(err, "set the size of /tmp");
+    }
+    /* A warden that is among a sandbox's files must not go on. */
+    CHECK(setns(own, CLONE_NEWNS) == 0);
     return rc;
-}
-
-static int mount_tmp(const char *target, uint64_t bytes)
-{
-    char options[96];
-    uint64_t inodes = bytes / 4096;
-
-    (void)snprintf(options, sizeof(options), "mode=1777,size=%llu,nr_inodes=%llu",
-                   (unsigned long long)bytes,
-                   (unsigned long long)(inodes < 256 ? 256 : inodes));
-    return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options);
-}
-
-/* What is not there need not be hidden. */
-static int mask(void)
-{
-    for (size_t i = 0; i < sizeof(masked_files) / sizeof(masked_files[0]); i++) {
-        if (mount("/dev/null", masked_files[i], NULL, MS_BIND, NULL) < 0 &&
-            errno != ENOENT) {
-            return -1;
-        }
-    }
-    for (size_t i = 0; i < sizeof(masked_folders) / sizeof(masked_folders[0]); i++) {
-        if (mount("/sys", masked_folders[i], NULL, MS_BIND, NULL) < 0 &&
-            errno != ENOENT) {
-            return -1;
-        }
-    }
-    for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
-        const char *at = read_only[i];
-
-        if (mount(at, at, NULL, MS_BIND, NULL) < 0) {
-            if (errno == ENOENT) {
-                continue;
-            }
-            return -1;
-        }
-        if (mount(NULL, at, NULL,
-                  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                  NULL) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-int rootfs_enter(const char *package, const rootfs_layers layers, uint64_t tmp_bytes,
-                 const char **ret_step)
-{
-    if (package[0] != '\0' && bind_package(package, ROOTFS_TEMPLATE "/var/task") < 0) {
-        return fail(ret_step, "mount the package");
-    }
-    if (mount_layers(layers) < 0) {
-        return fail(ret_step, "mount the layers");
-    }
-    if (mount_tmp(ROOTFS_TEMPLATE "/tmp", tmp_bytes) < 0 ||
-        mount_tmp(ROOTFS_TEMPLATE "/dev/shm", tmp_bytes) < 0) {
-        return fail(ret_step, "mount /tmp");
-    }
-    if (move_into(ROOTFS_TEMPLATE) < 0) {
-        return fail(ret_step, "enter the new root");
-    }
-    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
-        return fail(ret_step, "mount /proc");
-    }
-    if (mask() < 0) {
-        return fail(ret_step, "mask /proc");
-    }
-    if (chdir("/var/task") < 0) {
-        return fail(ret_step, "enter /var/task");
-    }
-    return 0;
 }

@@ -9,13 +9,14 @@
  *
  * so that no file of the host can be reached from where sandboxes are made. Every
  * sandbox's mount namespace is a copy of the warden's, in which the template becomes the
- * root and four things are mounted on it: the package, /tmp, /dev/shm and /proc; and the
- * function's layers at /opt, if it has any: several are merged by an overlay (read-only:
- * without an upper folder). */
+ * root, and /tmp, /dev/shm and /proc are mounted on it (init_rootfs.c). When it gets its
+ * function the warden adds the package, and the function's layers at /opt, if it has any:
+ * several are merged by an overlay (read-only: without an upper folder). */
 #ifndef AGENT_WARDEN_ROOTFS_H
 #define AGENT_WARDEN_ROOTFS_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/error.h"
 
@@ -32,10 +33,20 @@ int rootfs_make(const char *state_dir, const char *packages, const char *base,
 #define ROOTFS_LAYERS_MAX 5
 typedef char rootfs_layers[ROOTFS_LAYERS_MAX][80];
 
-/* In a sandbox's first process, as the host's root, in a new mount and pid namespace.
- * package: a digest, or "". On success the template is "/", the caller's folder
- * /var/task. On failure *ret_step names what failed. */
-int rootfs_enter(const char *package, const rootfs_layers layers, uint64_t tmp_bytes,
-                 const char **ret_step);
+#define ROOTFS_TMP_OPTIONS 96
+static inline void rootfs_tmp_options(char ret[ROOTFS_TMP_OPTIONS], uint64_t bytes)
+{
+    unsigned long long inodes = bytes / 4096 < 256 ? 256 : bytes / 4096;
+
+    (void)snprintf(ret, ROOTFS_TMP_OPTIONS, "mode=1777,size=%llu,nr_inodes=%llu",
+                   (unsigned long long)bytes, inodes);
+}
+
+/* Puts into a sandbox (a descriptor of its mount namespace) what its function brings:
+ * the package (a digest, or "") and the layers; and changes the size of /tmp and /dev/shm
+ * (0: it is right). Nothing runs in there yet. The caller, who has one thread, is in
+ * `own` again when this returns. */
+int rootfs_fill(int own, int sandbox, const char *package, const rootfs_layers layers,
+                uint64_t tmp_bytes, struct error *err);
 
 #endif /* AGENT_WARDEN_ROOTFS_H */

@@ -3,182 +3,159 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/warden/init_proto.h"
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 
-#define START_TIMEOUT_MS 5000
-#define INSIDE_ID        1000
+#define MAKING_MILLIS 1000
 
-static pid_t clone_child(void)
+/* Making one takes as long with little processor time as with much; it gets its own when
+ * it is made. */
+static int set_group(const struct sandbox_host *h, struct sandbox *s,
+                     const struct cgroup_limits *limits, struct error *err)
 {
-    struct clone_args args = {
-        .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
-        .exit_signal = SIGCHLD,
-    };
-
-    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-}
-
-/* The child's next word. 0: a step is done; else the error that it met, or that it died
- * or was silent. `last` is what it does after its last step: executes init, which ends
- * sync. */
-static int hear(int sync, uint64_t until_ms, bool last, struct error *err)
-{
-    struct pollfd p = {.fd = sync, .events = POLLIN};
-    struct sandbox_report report;
-    ssize_t n;
+    const struct cgroup_limits making = {limits->memory_bytes, MAKING_MILLIS,
+                                         limits->pids_max};
     int rc;
 
-    do {
-        uint64_t now_ms = clock_mono_ms();
-
-        rc = poll(&p, 1, now_ms < until_ms ? (int)(until_ms - now_ms) : 0);
-    } while (rc < 0 && errno == EINTR);
-    if (rc == 0) {
-        return error_set(err, -ETIMEDOUT, "the sandbox was not made within %d s",
-                         START_TIMEOUT_MS / 1000);
+    if (s->oom < 0) {
+        return cgroup_make(&h->cgroups, s->group, limits, err);
     }
-    n = recv(sync, &report, sizeof(report), 0);
-    if (n == 0 && last) {
-        return 0;
-    }
-    if (n != sizeof(report)) {
-        return error_set(err, -ECHILD, "the sandbox's first process was killed");
-    }
-    report.step[sizeof(report.step) - 1] = '\0';
-    if (report.error != 0) {
-        return error_set_errno(err, -report.error, "%s", report.step);
-    }
-    return 0;
+    rc = cgroup_limit(&h->cgroups, s->group, &s->limits.cgroup, &making, err);
+    cgroup_stand_back(&h->cgroups, s->group, true);
+    return rc;
 }
 
-static int go(int sync)
+int sandbox_order(struct sandbox_host *h, struct sandbox *s,
+                  const struct sandbox_limits *limits, int net, struct error *err)
 {
-    return send(sync, "g", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
-}
+    const struct maker_order order = {
+        .group = s->group,
+        .tmp_bytes = limits->tmp_bytes,
+        .host_id = h->uid_base + s->slot,
+    };
+    int pair[2], rc;
 
-static int write_map(pid_t pid, const char *file, uint32_t host_id)
-{
-    char path[64], text[64];
-    _cleanup_close_ int fd = -1;
-    int len;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    len = snprintf(text, sizeof(text), "%d %u 1\n", INSIDE_ID, host_id);
-    return write(fd, text, (size_t)len) == len ? 0 : -errno;
-}
-
-static int map_ids(const struct sandbox_host *h, pid_t pid, uint32_t index,
-                   struct error *err)
-{
-    int rc = write_map(pid, "uid_map", h->uid_base + index);
-
-    rc = rc < 0 ? rc : write_map(pid, "gid_map", h->uid_base + index);
-    return rc < 0 ? error_set_errno(err, rc, "map the sandbox's user") : 0;
-}
-
-static int open_net(pid_t pid)
-{
-    char path[48];
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-    return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-/* The parent's side of the child's steps. */
-static int raise_child(const struct sandbox_host *h, struct sandbox *s,
-                       const struct sandbox_limits *limits, int sync, struct error *err)
-{
-    uint64_t until_ms = clock_mono_ms() + START_TIMEOUT_MS;
-    int rc = hear(sync, until_ms, false, err);
-
-    rc = rc < 0 ? rc : cgroup_attach(&h->cgroups, s->id, s->pid, err);
-    if (rc < 0) {
-        return rc;
-    }
-    s->net = open_net(s->pid);
-    if (s->net < 0) {
-        return error_set_errno(err, -errno, "open the network namespace");
-    }
-    rc = go(sync);
-    if (rc < 0) {
-        return error_set_errno(err, rc, "talk to the sandbox");
-    }
-    rc = hear(sync, until_ms, false, err);
-    rc = rc < 0 ? rc : map_ids(h, s->pid, limits->uid_index, err);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = go(sync);
-    return rc < 0 ? error_set_errno(err, rc, "talk to the sandbox")
-                  : hear(sync, until_ms, true, err);
-}
-
-static int connection(int *ret_here, int *ret_there, struct error *err)
-{
-    int pair[2];
-
+    s->ordered_ms = clock_mono_ms();
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         return error_set_errno(err, -errno, "make the sandbox's connection");
     }
-    *ret_here = pair[0];
-    *ret_there = pair[1];
+    rc = set_group(h, s, &limits->cgroup, err);
+    s->limits = *limits;
+    if (rc == 0) {
+        rc = maker_order(&h->maker, &h->cgroups, &order, pair[1], net);
+        rc = rc < 0 ? error_set_errno(err, rc, "order a sandbox's first process") : 0;
+    }
+    (void)close(pair[1]);
+    if (rc < 0) {
+        (void)close(pair[0]);
+        return rc;
+    }
+    s->control = pair[0];
     return 0;
 }
 
-int sandbox_start(const struct sandbox_host *h, struct sandbox *s,
-                  const struct sandbox_limits *limits, int *ret_control,
-                  struct error *err)
+/* 0: a message of init's, and the descriptors that came with it. */
+static int receive(int control, struct init_message *m, char text[64], int fds[2])
 {
-    _cleanup_close_ int control = -1, control_child = -1, sync = -1, sync_child = -1;
-    int rc = connection(&control, &control_child, err);
+    struct iovec parts[2] = {{m, sizeof(*m)}, {text, 63}};
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } space;
+    struct msghdr head = {.msg_iov = parts,
+                          .msg_iovlen = 2,
+                          .msg_control = space.bytes,
+                          .msg_controllen = sizeof(space.bytes)};
+    ssize_t n = recvmsg(control, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&head) : NULL;
 
-    s->pid = 0;
-    s->net = s->oom = -1;
-    rc = rc < 0 ? rc : connection(&sync, &sync_child, err);
-    rc = rc < 0 ? rc : cgroup_make(&h->cgroups, s->id, &limits->cgroup, err);
-    if (rc < 0) {
-        return rc;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return -EAGAIN;
     }
-    s->pid = clone_child();
-    if (s->pid == 0) {
-        struct sandbox_child child = {h, limits, sync_child, control_child};
-
-        sandbox_child_run(&child);
+    if (n < (ssize_t)sizeof(*m)) {
+        return -ECHILD;
     }
-    if (s->pid < 0) {
-        rc = error_set_errno(err, -errno, "clone the sandbox's first process");
-        s->pid = 0;
-        return rc;
+    text[(size_t)n - sizeof(*m)] = '\0';
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
     }
-    (void)close(steal_fd(&sync_child)); /* so that its end is heard */
-    rc = raise_child(h, s, limits, sync, err);
-    rc = rc < 0 ? rc
-                : cgroup_oom_open(&h->cgroups, s->id, &s->oom, &s->oom_is_eventfd, err);
-    if (rc < 0) {
-        sandbox_kill(h, s);
-        sandbox_close(s);
-        return rc;
-    }
-    *ret_control = steal_fd(&control);
     return 0;
+}
+
+int sandbox_made(const struct sandbox_host *h, struct sandbox *s, struct error *err)
+{
+    struct init_message m;
+    int fds[2] = {-1, -1};
+    char text[64];
+    int rc = receive(s->control, &m, text, fds);
+
+    if (rc == -EAGAIN) {
+        return rc;
+    }
+    s->net = fds[0];
+    s->mnt = fds[1];
+    if (rc < 0 && s->failed < 0) {
+        return error_set_errno(err, s->failed, "clone the sandbox's first process");
+    }
+    if (rc < 0) {
+        return error_set(err, rc, "the sandbox's first process was killed");
+    }
+    if (m.type == INIT_FAILED) {
+        return error_set_errno(err, m.value > 0 ? -m.value : -EIO, "%s", text);
+    }
+    if (m.type != INIT_BLANK || s->net < 0 || s->mnt < 0) {
+        return error_set(err, -EMFILE, "the sandbox's namespaces did not come");
+    }
+    if (s->oom < 0) {
+        rc = cgroup_oom_open(&h->cgroups, s->group, &s->oom, &s->oom_is_eventfd, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    s->cpu_us = cgroup_cpu_us(&h->cgroups, s->group);
+    return cgroup_serve(&h->cgroups, s->group, s->limits.cgroup.cpu_millis, err);
+}
+
+/* Nothing has an effect before init has moved into the package: it reads this first. */
+static int tell_begin(const struct sandbox *s)
+{
+    uint64_t memory = s->limits.cgroup.memory_bytes, tmp = s->limits.tmp_bytes;
+    /* Above the size of /tmp, so that a full /tmp says ENOSPC and not SIGXFSZ. */
+    const struct init_message m = {
+        .type = INIT_BEGIN,
+        .file_bytes = (tmp > memory ? tmp : memory) + (1 << 20),
+    };
+
+    return send(s->control, &m, sizeof(m), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int sandbox_begin(const struct sandbox_host *h, struct sandbox *s,
+                  const struct sandbox_function *f, struct error *err)
+{
+    uint64_t tmp_bytes =
+        f->limits.tmp_bytes == s->limits.tmp_bytes ? 0 : f->limits.tmp_bytes;
+    int rc;
+
+    rc = cgroup_limit(&h->cgroups, s->group, &s->limits.cgroup, &f->limits.cgroup, err);
+    s->limits.cgroup = rc < 0 ? (struct cgroup_limits){0} : f->limits.cgroup;
+    rc = rc < 0 ? rc
+                : rootfs_fill(h->own_mnt, s->mnt, f->package, f->layers, tmp_bytes, err);
+    if (rc < 0) {
+        return rc;
+    }
+    s->limits.tmp_bytes = f->limits.tmp_bytes;
+    (void)close(steal_fd(&s->mnt));
+    rc = tell_begin(s);
+    return rc < 0 ? error_set_errno(err, rc, "talk to the sandbox") : 0;
 }
 
 static int bind_and_listen(int fd, uint16_t port)
@@ -219,19 +196,27 @@ int sandbox_socket(const struct sandbox_host *h, const struct sandbox *s, uint16
 
 void sandbox_kill(const struct sandbox_host *h, struct sandbox *s)
 {
+    s->doomed = true;
     if (s->pid > 0) {
         (void)kill(s->pid, SIGKILL);
-        cgroup_thaw(&h->cgroups, s->id);
+        cgroup_thaw(&h->cgroups, s->group);
+    }
+}
+
+static void close_one(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
     }
 }
 
 void sandbox_close(struct sandbox *s)
 {
-    if (s->net >= 0) {
-        (void)close(s->net);
-    }
-    if (s->oom >= 0) {
-        (void)close(s->oom);
-    }
-    s->net = s->oom = -1;
+    close_one(&s->control);
+    close_one(&s->net);
+    close_one(&s->mnt);
+    close_one(&s->out);
+    close_one(&s->err);
+    close_one(&s->oom);
 }

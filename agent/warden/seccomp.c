@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -9,9 +10,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -511,32 +512,35 @@ static int compile_arguments(struct sock_fprog *ret)
     return rc;
 }
 
-int seccomp_compile(struct seccomp_filters *ret, struct error *err)
+/* As the maker reads it (init_maker.c): two lengths, then two programs. */
+static int save(int fd, const struct sock_fprog *allow,
+                const struct sock_fprog *arguments)
 {
-    int rc;
+    const uint32_t lens[2] = {allow->len, arguments->len};
+    const size_t one = sizeof(struct sock_filter);
+    const struct iovec parts[3] = {
+        {(void *)(uintptr_t)lens, sizeof(lens)},
+        {allow->filter, allow->len * one},
+        {arguments->filter, arguments->len * one},
+    };
+    ssize_t all = (ssize_t)(parts[0].iov_len + parts[1].iov_len + parts[2].iov_len);
 
-    *ret = (struct seccomp_filters){0};
-    rc = compile_allow(&ret->allow);
-    rc = rc < 0 ? rc : compile_arguments(&ret->arguments);
+    return writev(fd, parts, 3) == all ? 0 : errno != 0 ? -errno : -EIO;
+}
+
+int seccomp_compile(int *ret_fd, struct error *err)
+{
+    struct sock_fprog allow = {0}, arguments = {0};
+    _cleanup_close_ int fd = memfd_create("mayfly-seccomp", MFD_CLOEXEC);
+    int rc = fd < 0 ? -errno : compile_allow(&allow);
+
+    rc = rc < 0 ? rc : compile_arguments(&arguments);
+    rc = rc < 0 ? rc : save(fd, &allow, &arguments);
+    free(allow.filter);
+    free(arguments.filter);
     if (rc < 0) {
-        seccomp_filters_free(ret);
         return error_set_errno(err, rc, "compile the seccomp filter");
     }
-    return 0;
-}
-
-void seccomp_filters_free(struct seccomp_filters *f)
-{
-    free(f->allow.filter);
-    free(f->arguments.filter);
-    *f = (struct seccomp_filters){0};
-}
-
-int seccomp_apply(const struct seccomp_filters *f)
-{
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f->arguments, 0, 0) < 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f->allow, 0, 0) < 0) {
-        return -errno;
-    }
+    *ret_fd = steal_fd(&fd);
     return 0;
 }

@@ -13,33 +13,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/warden/channel.h"
-#include "agent/warden/sandbox_table.h"
+#include "agent/warden/server_private.h"
 #include "common/clock.h"
+#include "common/log.h"
 
-#define RETRY_MS         20
-#define END_MS           5000
-#define OOM_WAIT_MS      2000
-#define RUNTIME_API_PORT 9001
-#define DESCRIPTORS_KEPT 128
+#define RETRY_MS       20
+#define END_MS         5000
+#define OOM_WAIT_MS    2000
+#define MAKER_LEAST_MS 1000 /* that one lives, or no more are started */
+#define MAKER_WORD_MS  1000
 
-/* epoll's data: what woke us. Sandboxes are told by their id, which is never 0 or 1. */
-#define WAKE_AGENT  0
-#define WAKE_SIGNAL 1
-#define ID_OFFSET   2
-
-struct server {
-    const struct sandbox_host *host;
-    int fd;
-    int epoll;
-    int signals;
-    struct sandbox_table table;
-    struct list oom; /* sandboxes whose kill by the kernel is awaited */
-    bool ending;
-    int broken; /* what made the connection end, or 0 */
-};
-
-static void say(struct server *sv, const struct warden_reply *reply, const int *fds,
+void server_say(struct server *sv, const struct warden_reply *reply, const int *fds,
                 unsigned n_fds)
 {
     if (sv->broken == 0) {
@@ -48,147 +32,6 @@ static void say(struct server *sv, const struct warden_reply *reply, const int *
 }
 
 /* --- requests ----------------------------------------------------------------- */
-
-static bool in_range(uint64_t value, uint64_t min, uint64_t max, const char *field,
-                     struct error *err)
-{
-    if (value >= min && value <= max) {
-        return true;
-    }
-    (void)error_set(err, -EINVAL, "%s %llu is not within %llu to %llu", field,
-                    (unsigned long long)value, (unsigned long long)min,
-                    (unsigned long long)max);
-    return false;
-}
-
-/* How many sandboxes there may be. Each holds two descriptors of the warden's, and some
- * are kept for starting, reading and ending: those must not fail for want of one. */
-static size_t room(void)
-{
-    struct rlimit l;
-    size_t n;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur <= DESCRIPTORS_KEPT) {
-        return 0;
-    }
-    n = (l.rlim_cur - DESCRIPTORS_KEPT) / 2;
-    return n < WARDEN_SANDBOXES_MAX ? n : WARDEN_SANDBOXES_MAX;
-}
-
-/* Or nothing. */
-static bool is_digest(const char *s)
-{
-    return *s == '\0' || (strspn(s, "0123456789abcdef") == WARDEN_DIGEST_LEN &&
-                          strlen(s) == WARDEN_DIGEST_LEN);
-}
-
-static int check_create(struct server *sv, const struct warden_request *r,
-                        struct error *err)
-{
-    if (!in_range(r->memory_bytes, WARDEN_MEMORY_MIN, WARDEN_MEMORY_MAX, "memory", err) ||
-        !in_range(r->tmp_bytes, WARDEN_TMP_MIN, WARDEN_TMP_MAX, "tmp", err) ||
-        !in_range(r->cpu_millis, WARDEN_CPU_MIN, WARDEN_CPU_MAX, "cpu", err) ||
-        !in_range(r->pids_max, WARDEN_PIDS_MIN, WARDEN_PIDS_MAX, "pids", err) ||
-        !in_range(r->uid_index, 0, WARDEN_UID_INDEX_MAX, "uid index", err) ||
-        !in_range(r->id, 1, UINT64_MAX - ID_OFFSET, "id", err)) {
-        return -EINVAL;
-    }
-    if (!is_digest(r->package)) {
-        return error_set(err, -EINVAL, "package is not a digest");
-    }
-    for (size_t i = 0; i < WARDEN_LAYERS_MAX; i++) {
-        if (!is_digest(r->layers[i])) {
-            return error_set(err, -EINVAL, "a layer is not a digest");
-        }
-    }
-    if (sandbox_table_find(&sv->table, r->id) != NULL) {
-        return error_set(err, -EEXIST, "there is a sandbox of this id");
-    }
-    if (sv->table.n >= room()) {
-        return error_set(err, -EAGAIN, "there are %zu sandboxes already", sv->table.n);
-    }
-    return 0;
-}
-
-static int watch_oom(struct server *sv, struct sandbox *s)
-{
-    struct epoll_event e = {
-        .events = s->oom_is_eventfd ? EPOLLIN : EPOLLPRI,
-        .data.u64 = s->id + ID_OFFSET,
-    };
-
-    return epoll_ctl(sv->epoll, EPOLL_CTL_ADD, s->oom, &e) < 0 ? -errno : 0;
-}
-
-static int create(struct server *sv, const struct warden_request *r, int fds[2],
-                  struct error *err)
-{
-    struct sandbox_limits limits = {
-        .cgroup = {r->memory_bytes, r->cpu_millis, r->pids_max},
-        .tmp_bytes = r->tmp_bytes,
-        .uid_index = r->uid_index,
-    };
-    struct sandbox *s;
-    int rc = check_create(sv, r, err);
-
-    if (rc < 0) {
-        return rc;
-    }
-    s = calloc(1, sizeof(*s));
-    if (s == NULL) {
-        return error_set(err, -ENOMEM, "out of memory");
-    }
-    s->id = r->id;
-    (void)snprintf(limits.package, sizeof(limits.package), "%s", r->package);
-    for (size_t i = 0; i < WARDEN_LAYERS_MAX; i++) {
-        (void)snprintf(limits.layers[i], sizeof(limits.layers[i]), "%s", r->layers[i]);
-    }
-    rc = sandbox_start(sv->host, s, &limits, &fds[0], err);
-    sandbox_table_add(&sv->table, s); /* also a failed one, until it has gone */
-    if (rc < 0) {
-        return rc;
-    }
-    rc = watch_oom(sv, s);
-    if (rc < 0) {
-        rc = error_set_errno(err, rc, "watch for out-of-memory");
-    } else if (r->flags & WARDEN_FLAG_RUNTIME_API) {
-        fds[1] = sandbox_socket(sv->host, s, RUNTIME_API_PORT);
-        rc = fds[1] < 0 ? error_set_errno(err, fds[1], "listen for the Runtime API") : 0;
-    }
-    s->announced = rc == 0;
-    if (rc < 0) {
-        sandbox_kill(sv->host, s);
-        (void)close(fds[0]);
-        fds[0] = -1;
-    }
-    return rc;
-}
-
-/* A sandbox that cannot be frozen is as good as any. */
-static void on_create(struct server *sv, const struct warden_request *r)
-{
-    struct warden_reply reply = {.type = WARDEN_CREATED, .tag = r->tag, .id = r->id};
-    struct error err = {0};
-    int fds[WARDEN_FDS_MAX] = {-1, -1, -1};
-    unsigned n = 0;
-
-    reply.status = create(sv, r, fds, &err);
-    (void)snprintf(reply.text, sizeof(reply.text), "%s", err.text);
-    if (reply.status == 0) {
-        n = fds[1] < 0 ? 1 : 2;
-        fds[n] = cgroup_freezer_open(&sv->host->cgroups, r->id);
-        if (fds[n] >= 0) {
-            reply.flags = WARDEN_FLAG_FREEZER;
-            n++;
-        } else if (fds[n] == -ENOTSUP) {
-            reply.flags = WARDEN_FLAG_NO_FREEZER;
-        }
-    }
-    say(sv, &reply, fds, n);
-    for (unsigned i = 0; i < n; i++) {
-        (void)close(fds[i]);
-    }
-}
 
 /* The one that is meant, if it is alive. */
 static struct sandbox *find_alive(struct server *sv, uint64_t id)
@@ -205,36 +48,45 @@ static void on_socket(struct server *sv, const struct warden_request *r)
     int fd = s != NULL ? sandbox_socket(sv->host, s, 0) : -ESRCH;
 
     reply.status = fd < 0 ? fd : 0;
-    say(sv, &reply, &fd, fd >= 0 ? 1 : 0);
+    server_say(sv, &reply, &fd, fd >= 0 ? 1 : 0);
     if (fd >= 0) {
         (void)close(fd);
     }
 }
 
 /* Returns how often the kernel has killed in it for memory. */
-static uint64_t put_usage(struct server *sv, uint64_t id, struct warden_reply *reply)
+static uint64_t put_usage(struct server *sv, const struct sandbox *s,
+                          struct warden_reply *reply, struct cgroup_usage *u)
 {
-    struct cgroup_usage u = {0};
-
-    cgroup_read(&sv->host->cgroups, id, &u);
-    reply->memory_bytes = u.memory_bytes;
-    reply->memory_peak_bytes = u.memory_peak_bytes;
-    reply->cpu_us = u.cpu_us;
-    reply->pids = u.pids;
-    reply->flags |= u.oom_kills > 0 ? WARDEN_FLAG_OOM : 0;
-    return u.oom_kills;
+    cgroup_read(&sv->host->cgroups, s->group, u);
+    reply->memory_bytes = u->memory_bytes;
+    reply->memory_peak_bytes = u->memory_peak_bytes;
+    reply->cpu_us = u->cpu_us > s->cpu_us ? u->cpu_us - s->cpu_us : 0;
+    reply->pids = u->pids;
+    reply->flags |= u->oom_kills > s->oom_kills ? WARDEN_FLAG_OOM : 0;
+    return u->oom_kills;
 }
 
 static void on_usage(struct server *sv, const struct warden_request *r)
 {
     struct warden_reply reply = {.type = WARDEN_USAGE_READ, .tag = r->tag, .id = r->id};
+    const struct sandbox *s = find_alive(sv, r->id);
+    struct cgroup_usage u;
 
-    if (find_alive(sv, r->id) == NULL) {
+    if (s == NULL) {
         reply.status = -ESRCH;
     } else {
-        (void)put_usage(sv, r->id, &reply);
+        (void)put_usage(sv, s, &reply, &u);
     }
-    say(sv, &reply, NULL, 0);
+    server_say(sv, &reply, NULL, 0);
+}
+
+static void on_count(struct server *sv)
+{
+    struct warden_reply reply = {.type = WARDEN_BLANKS};
+
+    server_put_blanks(sv, &reply);
+    server_say(sv, &reply, NULL, 0);
 }
 
 static int on_request(struct server *sv, const struct warden_request *r)
@@ -243,18 +95,22 @@ static int on_request(struct server *sv, const struct warden_request *r)
 
     switch (r->type) {
     case WARDEN_CREATE:
-        on_create(sv, r);
+        server_create(sv, r);
         return 0;
     case WARDEN_SOCKET:
         on_socket(sv, r);
         return 0;
     case WARDEN_KILL:
         if (s != NULL) {
+            s->released = true;
             sandbox_kill(sv->host, s);
         }
         return 0;
     case WARDEN_USAGE:
         on_usage(sv, r);
+        return 0;
+    case WARDEN_COUNT:
+        on_count(sv);
         return 0;
     default:
         return -EPROTO;
@@ -267,26 +123,107 @@ static void on_dead(struct server *sv, struct sandbox *s, int wait_status)
 {
     struct warden_reply reply = {
         .type = WARDEN_EXIT, .id = s->id, .wait_status = wait_status};
+    struct cgroup_usage u = {0};
 
-    (void)put_usage(sv, s->id, &reply);
-    sandbox_close(s); /* also takes it out of epoll */
-    sandbox_table_dead(&sv->table, s);
     if (s->announced) {
-        say(sv, &reply, NULL, 0);
+        (void)put_usage(sv, s, &reply, &u);
+    }
+    seeds_drop(&sv->seeds, s);
+    if (blanks_drop(&sv->blanks, s)) {
+        struct error err;
+
+        (void)error_set(&err, -ECHILD, "the sandbox's first process was killed");
+        server_not_made(sv, &err);
+    }
+    if (s->announced) {
+        server_say(sv, &reply, NULL, 0);
+    }
+    list_remove(&s->oom_list);
+    if (s->oom >= 0) {
+        (void)epoll_ctl(sv->epoll, EPOLL_CTL_DEL, s->oom, NULL);
+    }
+    if (!sv->ending && parts_keep(&sv->blanks.parts, sv->host, s, &u)) {
+        sandbox_table_forget(&sv->table, s);
+        return;
+    }
+    sandbox_close(s);
+    sandbox_table_dead(&sv->table, s);
+}
+
+static void hear_maker(struct server *sv, int wait_ms)
+{
+    struct maker_reply reply;
+
+    while (maker_hear(&sv->host->maker, &reply, wait_ms) == 0) {
+        blanks_ordered(&sv->blanks, &reply);
     }
 }
 
+static int start_maker(struct server *sv, struct error *err)
+{
+    struct sandbox_host *h = sv->host;
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = WAKE_MAKER};
+    int rc = maker_start(&h->maker, h->init_fd, h->filters, &h->cgroups, err);
+
+    if (rc == 0 && epoll_ctl(sv->epoll, EPOLL_CTL_ADD, h->maker.fd, &e) < 0) {
+        rc = error_set_errno(err, -errno, "epoll");
+    }
+    sv->maker_began_ms = clock_mono_ms();
+    return rc;
+}
+
+/* Killed, most likely for memory. What was ordered of it will not come. */
+static void on_maker_dead(struct server *sv)
+{
+    struct error err;
+
+    hear_maker(sv, 0);
+    maker_close(&sv->host->maker);
+    LIST_FOREACH_SAFE(it, &sv->blanks.making)
+    {
+        struct sandbox *s = container_of(it, struct sandbox, link);
+
+        if (s->state == SANDBOX_ORDERED) {
+            (void)error_set(&err, -EAGAIN, "the maker of sandboxes was killed");
+            (void)blanks_drop(&sv->blanks, s);
+            sandbox_close(s);
+            sandbox_table_dead(&sv->table, s);
+            server_not_made(sv, &err);
+        }
+    }
+    if (sv->ending) {
+        return;
+    }
+    log_warn("the maker of sandboxes was killed: starting another");
+    if (clock_mono_ms() - sv->maker_began_ms < MAKER_LEAST_MS ||
+        start_maker(sv, &err) < 0) {
+        log_error("the maker of sandboxes does not stay alive");
+        sv->ending = true;
+    }
+}
+
+/* A new process may end before the maker's word of it is read. */
 static void reap(struct server *sv)
 {
-    int status;
-    pid_t pid;
+    siginfo_t info = {0};
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct sandbox *s = sandbox_table_find_pid(&sv->table, pid);
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0) {
+        struct sandbox *s = sandbox_table_find_pid(&sv->table, info.si_pid);
+        int status;
 
+        if (s == NULL && info.si_pid != sv->host->maker.pid) {
+            hear_maker(sv, MAKER_WORD_MS);
+            s = sandbox_table_find_pid(&sv->table, info.si_pid);
+        }
+        if (waitpid(info.si_pid, &status, WNOHANG) != info.si_pid) {
+            break;
+        }
         if (s != NULL) {
             on_dead(sv, s, status);
+        } else if (info.si_pid == sv->host->maker.pid) {
+            on_maker_dead(sv);
         }
+        info = (siginfo_t){0};
     }
 }
 
@@ -297,23 +234,23 @@ static void reap(struct server *sv)
 static bool tell_oom(struct server *sv, struct sandbox *s)
 {
     struct warden_reply reply = {.type = WARDEN_OOM, .id = s->id};
-    uint64_t kills = put_usage(sv, s->id, &reply);
+    struct cgroup_usage u;
+    uint64_t kills = put_usage(sv, s, &reply, &u);
 
     if (kills <= s->oom_told) {
         return false;
     }
     s->oom_told = kills;
-    say(sv, &reply, NULL, 0);
+    server_say(sv, &reply, NULL, 0);
     return true;
 }
 
-static void on_oom(struct server *sv, uint64_t id)
+static void on_oom(struct server *sv, struct sandbox *s)
 {
-    struct sandbox *s = find_alive(sv, id);
     char events[512];
     uint64_t n;
 
-    if (s == NULL || s->oom < 0) {
+    if (s->oom < 0 || !s->announced) {
         return;
     }
     if (s->oom_is_eventfd) {
@@ -358,14 +295,19 @@ static void end_all(struct server *sv)
 {
     uint64_t until_ms = clock_mono_ms() + END_MS;
 
+    sv->ending = true;
+    hear_maker(sv, sv->host->maker.n_ordered > 0 ? MAKER_WORD_MS : 0);
+    maker_close(&sv->host->maker); /* it ends with its connection */
     sandbox_table_kill_all(&sv->table, sv->host);
     while (sv->table.n > 0 && clock_mono_ms() < until_ms) {
         struct pollfd p = {.fd = sv->signals, .events = POLLIN};
 
         (void)poll(&p, 1, RETRY_MS);
         on_signal(sv);
-        sandbox_table_sweep(&sv->table, &sv->host->cgroups);
+        (void)sandbox_table_sweep(&sv->table, &sv->host->cgroups, SIZE_MAX);
     }
+    server_forget_waiting(sv);
+    blanks_free(&sv->blanks);
     sandbox_table_free(&sv->table);
 }
 
@@ -407,25 +349,85 @@ static int on_agent(struct server *sv)
     return rc == -ENODATA ? 1 : rc == -EAGAIN ? 0 : rc;
 }
 
+static void on_sandbox(struct server *sv, uint64_t wake)
+{
+    uint64_t group = (wake - BLANKS_WAKE_CONTROL(0)) / 2;
+    struct sandbox *s = sandbox_table_find_group(&sv->table, group);
+
+    if (s == NULL) {
+        return; /* it went within this turn */
+    }
+    if (wake == BLANKS_WAKE_OOM(group)) {
+        on_oom(sv, s);
+    } else if (s->state == SANDBOX_MAKING) {
+        server_made(sv, s);
+    } else if (s->state == SANDBOX_SEEDING) {
+        seeds_heard(&sv->seeds, s);
+    }
+}
+
+/* 0, 1: the agent has gone, or its message was none. */
+static int on_event(struct server *sv, uint64_t wake)
+{
+    switch (wake) {
+    case WAKE_AGENT:
+        return on_agent(sv);
+    case WAKE_SIGNAL:
+        on_signal(sv);
+        return 0;
+    case WAKE_MAKER:
+        hear_maker(sv, 0);
+        return 0;
+    default:
+        on_sandbox(sv, wake);
+        return 0;
+    }
+}
+
+static void give_up_late(struct server *sv)
+{
+    struct sandbox *s;
+    struct error err;
+
+    while ((s = blanks_late(&sv->blanks)) != NULL) {
+        (void)error_set(&err, -ETIMEDOUT, "the sandbox was not made within 5 s");
+        (void)blanks_drop(&sv->blanks, s);
+        sandbox_kill(sv->host, s);
+        sandbox_close(s);
+        server_not_made(sv, &err);
+    }
+}
+
+/* In ms, for epoll. */
+static int timeout(const struct server *sv, bool more)
+{
+    uint64_t now_ms = clock_mono_ms(), next_ms = blanks_next_ms(&sv->blanks);
+    uint64_t seeds_ms = seeds_next_ms(&sv->seeds);
+
+    next_ms = seeds_ms < next_ms ? seeds_ms : next_ms;
+    if (more) {
+        return 0;
+    }
+    if (!list_empty(&sv->table.leftovers) || !list_empty(&sv->oom)) {
+        return RETRY_MS;
+    }
+    if (next_ms == UINT64_MAX) {
+        return -1;
+    }
+    return next_ms > now_ms ? (int)(next_ms - now_ms) : 0;
+}
+
 static int serve(struct server *sv, struct error *err)
 {
+    bool more = false;
+
     while (!sv->ending && sv->broken == 0) {
         struct epoll_event events[64];
-        bool again = !list_empty(&sv->table.leftovers) || !list_empty(&sv->oom);
-        int n = epoll_wait(sv->epoll, events, 64, again ? RETRY_MS : -1);
+        int n = epoll_wait(sv->epoll, events, 64, timeout(sv, more));
 
         for (int i = 0; i < n; i++) {
-            int rc;
+            int rc = on_event(sv, events[i].data.u64);
 
-            if (events[i].data.u64 == WAKE_SIGNAL) {
-                on_signal(sv);
-                continue;
-            }
-            if (events[i].data.u64 != WAKE_AGENT) {
-                on_oom(sv, events[i].data.u64 - ID_OFFSET);
-                continue;
-            }
-            rc = on_agent(sv);
             if (rc == 1) {
                 return 0;
             }
@@ -435,25 +437,38 @@ static int serve(struct server *sv, struct error *err)
                 return error_set_errno(err, rc, "the agent's message");
             }
         }
-        sandbox_table_sweep(&sv->table, &sv->host->cgroups);
+        give_up_late(sv);
         look_for_kills(sv);
+        seeds_tend(&sv->seeds);
+        /* A little at a time: the next request does not wait for what could be later. */
+        more = blanks_tend(&sv->blanks, sv->n_waiting) ||
+               sandbox_table_sweep(&sv->table, &sv->host->cgroups, 1);
     }
     return sv->broken < 0 && sv->broken != -EPIPE
                ? error_set_errno(err, sv->broken, "answer the agent")
                : 0;
 }
 
-int server_run(const struct sandbox_host *h, int fd, struct error *err)
+int server_run(struct sandbox_host *h, int fd, struct error *err)
 {
-    struct server sv = {.host = h, .fd = fd, .epoll = -1, .signals = -1};
+    static struct server sv;
     struct warden_reply ready = {.type = WARDEN_READY};
     int rc;
 
+    sv = (struct server){.host = h, .fd = fd, .epoll = -1, .signals = -1};
     sandbox_table_init(&sv.table);
     list_init(&sv.oom);
+    list_init(&sv.waiting);
     rc = open_all(&sv, err);
+    rc = rc < 0 ? rc : start_maker(&sv, err);
     if (rc == 0) {
-        say(&sv, &ready, NULL, 0);
+        rc = blanks_init(&sv.blanks, h, &sv.table, sv.epoll);
+        rc = rc < 0 ? error_set(err, rc, "out of memory") : 0;
+        seeds_init(&sv.seeds, &sv.blanks);
+    }
+    if (rc == 0) {
+        server_say(&sv, &ready, NULL, 0);
+        (void)blanks_tend(&sv.blanks, 0);
         rc = serve(&sv, err);
         end_all(&sv);
     }

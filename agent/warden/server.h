@@ -6,6 +6,6 @@
 
 /* Serves fd until it ends, SIGTERM comes or a message is malformed; then ends every
  * sandbox. Returns 0, or a negative errno with a text. */
-int server_run(const struct sandbox_host *h, int fd, struct error *err);
+int server_run(struct sandbox_host *h, int fd, struct error *err);
 
 #endif /* AGENT_WARDEN_SERVER_H */

@@ -39,6 +39,7 @@ struct warden_client {
     uv_poll_t poll;
     int fd;
     uint64_t next_tag;
+    struct warden_blanks blanks;
     struct list pending;
     struct list queue;
     unsigned n_queued;
@@ -65,7 +66,7 @@ static void fail_pending(struct warden_client *c)
 
         list_remove(&p->node);
         if (p->create != NULL) {
-            p->create(p->data, -EPIPE, &err, &(struct sandbox_fds){-1, -1, -1});
+            p->create(p->data, -EPIPE, &err, &(struct sandbox_fds){-1, -1, -1, -1, -1});
         } else if (p->socket != NULL) {
             p->socket(p->data, -EPIPE);
         } else if (p->usage != NULL) {
@@ -207,6 +208,42 @@ static struct pending *take_pending(struct warden_client *c, uint64_t tag)
     return NULL;
 }
 
+/* In the order of the reply, each if it is there. */
+static struct sandbox_fds given_fds(const struct warden_reply *r,
+                                    const int fds[WARDEN_FDS_MAX])
+{
+    bool freezer = (r->flags & WARDEN_FLAG_FREEZER) != 0;
+    bool seed = (r->flags & WARDEN_FLAG_SEED) != 0;
+    struct sandbox_fds given = {fds[0], -1, -1, -1, -1};
+    int n = 1, left = freezer + 2 * seed;
+
+    for (int i = 1; i < WARDEN_FDS_MAX; i++) {
+        n += fds[i] >= 0;
+    }
+    if (n == 2 + left) {
+        given.listener = fds[1];
+    }
+    given.freezer = freezer && n > left                   ? fds[n - left]
+                    : (r->flags & WARDEN_FLAG_NO_FREEZER) ? -ENOTSUP
+                                                          : -EMFILE;
+    if (seed && n > left) {
+        given.out = fds[n - 2];
+        given.err = fds[n - 1];
+    }
+    return given;
+}
+
+static void note_blanks(struct warden_client *c, const struct warden_reply *r)
+{
+    c->blanks.ready = r->blanks_ready;
+    c->blanks.made = r->blanks_made;
+    if (r->type == WARDEN_CREATED && r->status == 0) {
+        c->blanks.used += (r->flags & WARDEN_FLAG_BLANK) != 0;
+        c->blanks.missed += (r->flags & WARDEN_FLAG_BLANK) == 0;
+        c->blanks.seeded += (r->flags & WARDEN_FLAG_SEED) != 0;
+    }
+}
+
 static void on_answer(struct warden_client *c, const struct warden_reply *r,
                       int fds[WARDEN_FDS_MAX])
 {
@@ -218,16 +255,14 @@ static void on_answer(struct warden_client *c, const struct warden_reply *r,
     }
     if (r->type == WARDEN_CREATED && p->create != NULL) {
         struct error err = {.code = r->status};
-        struct sandbox_fds given = {fds[0], fds[1], fds[2]};
+        struct sandbox_fds given = given_fds(r, fds);
 
-        if ((r->flags & WARDEN_FLAG_FREEZER) != 0 && fds[2] < 0) {
-            given = (struct sandbox_fds){fds[0], -1, fds[1]}; /* there is no listener */
-        } else if ((r->flags & WARDEN_FLAG_FREEZER) == 0) {
-            given.freezer = r->flags & WARDEN_FLAG_NO_FREEZER ? -ENOTSUP : -EMFILE;
-        }
+        note_blanks(c, r);
         (void)snprintf(err.text, sizeof(err.text), "%.*s", WARDEN_TEXT_MAX - 1, r->text);
         p->create(p->data, r->status, &err, &given);
-        fds[0] = fds[1] = fds[2] = -1;
+        for (int i = 0; i < WARDEN_FDS_MAX; i++) {
+            fds[i] = -1;
+        }
     } else if (r->type == WARDEN_SOCKET_MADE && p->socket != NULL) {
         p->socket(p->data, r->status < 0 ? r->status : fds[0]);
         fds[0] = -1;
@@ -264,6 +299,9 @@ static void on_reply(struct warden_client *c, const struct warden_reply *r,
     case WARDEN_FAILED:
         lose(c, r->text);
         return;
+    case WARDEN_BLANKS:
+        note_blanks(c, r);
+        return;
     case WARDEN_EXIT:
         c->options.on_exit(c->options.data, r->id, &e);
         return;
@@ -293,7 +331,9 @@ static int receive(struct warden_client *c, struct warden_reply *r,
                           .msg_controllen = sizeof(control.bytes)};
     ssize_t n = recvmsg(c->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-    fds[0] = fds[1] = fds[2] = -1;
+    for (int i = 0; i < WARDEN_FDS_MAX; i++) {
+        fds[i] = -1;
+    }
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     }
@@ -412,7 +452,6 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
         .id = config->id,
         .memory_bytes = config->memory_bytes,
         .tmp_bytes = config->tmp_bytes,
-        .uid_index = config->uid_index,
         .cpu_millis = config->cpu_millis,
         .pids_max = config->pids_max,
     };
@@ -427,6 +466,12 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
     }
     for (size_t i = 0; i < WARDEN_LAYERS_MAX && config->layers[i] != NULL; i++) {
         (void)snprintf(r.layers[i], sizeof(r.layers[i]), "%s", config->layers[i]);
+    }
+    if (config->seed != NULL) {
+        r.seed_argv = config->seed->n_argv;
+        r.seed_env = config->seed->n_env;
+        r.seed_len = config->seed->len;
+        memcpy(r.seed, config->seed->text, sizeof(r.seed));
     }
     p->create = cb;
     submit(c, &r);
@@ -448,6 +493,18 @@ void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, vo
 void warden_kill(struct warden_client *c, uint64_t id)
 {
     const struct warden_request r = {.type = WARDEN_KILL, .id = id};
+
+    request(c, &r);
+}
+
+const struct warden_blanks *warden_blanks(const struct warden_client *c)
+{
+    return &c->blanks;
+}
+
+void warden_count(struct warden_client *c)
+{
+    const struct warden_request r = {.type = WARDEN_COUNT};
 
     request(c, &r);
 }

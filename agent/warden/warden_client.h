@@ -13,9 +13,14 @@
 
 struct warden_client;
 
+/* What may be started in a sandbox before it is asked for, see warden_proto.h. */
+struct warden_seed {
+    uint32_t n_argv, n_env, len;
+    char text[512];
+};
+
 struct sandbox_config {
-    uint64_t id;        /* never used again within this agent's life */
-    uint32_t uid_index; /* namespace index; host uid = warden's uid base + it */
+    uint64_t id; /* never used again within this agent's life */
     const char
         *package; /* digest: a folder under the warden's packages folder, or NULL */
     const char *layers[5]; /* likewise, merged at /opt; the first NULL ends the list */
@@ -23,6 +28,7 @@ struct sandbox_config {
     uint32_t cpu_millis;
     uint32_t pids_max;
     uint64_t tmp_bytes;
+    const struct warden_seed *seed; /* or NULL */
     bool runtime_api; /* also make a listening socket on 127.0.0.1:9001 inside */
 };
 
@@ -49,6 +55,7 @@ struct sandbox_usage {
  * They become the callee's. */
 struct sandbox_fds {
     int control, listener, freezer;
+    int out, err; /* its seed's stdout and stderr, or -1: it has none */
 };
 typedef void (*warden_create_cb)(void *data, int status, const struct error *err,
                                  const struct sandbox_fds *fds);
@@ -75,6 +82,7 @@ struct warden_spawn_options {
     const char *cgroup;
     uint32_t uid_base;
     const char *base;
+    unsigned blanks; /* that are kept ready, at most; 0: none */
     const char *log_level;
     const char *log_format;
 };
@@ -93,6 +101,18 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
 void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, void *data);
 /* Whole sandbox, SIGKILL; thaws it. What has been killed is not to be frozen any more. */
 void warden_kill(struct warden_client *c, uint64_t id);
+/* Of sandboxes that are made ahead; ready is as old as the last answer of the warden's.
+ */
+struct warden_blanks {
+    uint32_t ready;
+    uint64_t made;
+    uint64_t used;   /* sandboxes that were ready when they were asked for */
+    uint64_t missed; /* and those that were not */
+    uint64_t seeded; /* and in which the runtime was up */
+};
+const struct warden_blanks *warden_blanks(const struct warden_client *c);
+void warden_count(struct warden_client *c); /* asks: the next look is newer */
+
 void warden_usage(struct warden_client *c, uint64_t id, warden_usage_cb cb, void *data);
 
 #endif /* AGENT_WARDEN_CLIENT_H */

@@ -12,11 +12,12 @@
 
 static void become_warden(const struct warden_spawn_options *o, int fd)
 {
-    char fd_text[16], uid_text[16];
+    char fd_text[16], uid_text[16], blanks_text[16];
     sigset_t none;
 
     (void)snprintf(fd_text, sizeof(fd_text), "%d", WARDEN_FD);
     (void)snprintf(uid_text, sizeof(uid_text), "%u", o->uid_base);
+    (void)snprintf(blanks_text, sizeof(blanks_text), "%u", o->blanks);
     if (fd == WARDEN_FD ? 0 : dup2(fd, WARDEN_FD) < 0) {
         _exit(127);
     }
@@ -25,8 +26,8 @@ static void become_warden(const struct warden_spawn_options *o, int fd)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)execl(o->program, "mayfly-warden", "--fd", fd_text, "--state-dir", o->state_dir,
                 "--packages", o->packages, "--cgroup", o->cgroup, "--uid-base", uid_text,
-                "--base", o->base, "--log-level", o->log_level, "--log-format",
-                o->log_format, (char *)NULL);
+                "--base", o->base, "--blanks", blanks_text, "--log-level", o->log_level,
+                "--log-format", o->log_format, (char *)NULL);
     (void)fprintf(stderr, "mayfly-agent: cannot execute %s: %s\n", o->program,
                   strerror(errno));
     _exit(127);

@@ -11,7 +11,7 @@ set -eu
 build=$(cd "${1:?build folder}" && pwd)
 vm=$build/vm
 tests="test_warden test_warden_ends test_sandbox test_sandbox_calls test_sandbox_limits"
-limit_s=280
+limit_s=400
 
 skip() { echo "1..0 # SKIP $*"; exit 77; }
 
@@ -103,6 +103,7 @@ export -f run
 ip link set lo up
 cat /proc/version
 run "at the top" $tests
+MAYFLY_TEST_BLANKS=4 run "of blanks" test_warden test_sandbox_limits
 # What needs no interpreter, which takes long to start in here.
 echo "# at the top: test_runtime_frozen"
 timeout 120 "$build/tests/test_runtime_frozen" '*exec*' 2>&1 || failed=1

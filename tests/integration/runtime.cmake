@@ -23,3 +23,11 @@ mayfly_test(test_runtime_packages integration
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_packages.c
           ${CMAKE_SOURCE_DIR}/tests/unit/archive_make.c
   LIBS agent_runtime PkgConfig::ARCHIVE TIMEOUT 120)
+
+# The same in sandboxes that were made ahead, some with the runtime up.
+foreach(part exec http frozen lambda managed)
+  add_test(NAME integration/test_runtime_${part}_of_blanks COMMAND test_runtime_${part})
+  set_tests_properties(integration/test_runtime_${part}_of_blanks PROPERTIES
+    LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77
+    ENVIRONMENT "MAYFLY_TEST_BLANKS=8")
+endforeach()

@@ -16,3 +16,11 @@ foreach(part sandbox sandbox_calls sandbox_limits)
   mayfly_test(test_${part} integration SOURCES ${CMAKE_CURRENT_LIST_DIR}/${part}.c
     LIBS test_sandbox_fixture TIMEOUT 180)
 endforeach()
+
+# The same with sandboxes that were made ahead: what becomes of a blank is no different.
+foreach(part warden warden_ends sandbox sandbox_calls sandbox_limits)
+  add_test(NAME integration/test_${part}_of_blanks COMMAND test_${part})
+  set_tests_properties(integration/test_${part}_of_blanks PROPERTIES
+    LABELS integration TIMEOUT 180 SKIP_RETURN_CODE 77
+    ENVIRONMENT "MAYFLY_TEST_BLANKS=8")
+endforeach()

@@ -145,6 +145,18 @@ void fixture_says_one_of(const char *out, const char *name, const char *const *e
     fail();
 }
 
+void fixture_group(const struct bench_sandbox *s, char ret[256])
+{
+    char link[64];
+    ssize_t len;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", s->freezer);
+    len = readlink(link, ret, 255);
+    assert_true(len > 0);
+    ret[len] = '\0';
+    *strrchr(ret, '/') = '\0';
+}
+
 bool fixture_ended(int fd)
 {
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;

@@ -44,6 +44,9 @@ void fixture_says_one_of(const char *out, const char *name, const char *const *e
 #define assert_says_one_of(out, name, ...) \
     fixture_says_one_of(out, name, (const char *const[]){__VA_ARGS__, NULL})
 
+/* The folder of its control group (the one that freezes it). */
+void fixture_group(const struct bench_sandbox *s, char ret[256]);
+
 /* True when the descriptor's other ends have closed within ten seconds. */
 bool fixture_ended(int fd);
 

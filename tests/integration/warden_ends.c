@@ -92,7 +92,8 @@ static bool wait_init_gone(const struct bench_sandbox *s)
     struct pollfd p = {.fd = s->control, .events = POLLIN};
     char byte;
 
-    return poll(&p, 1, WAIT_MS) == 1 && recv(s->control, &byte, 1, 0) == 0;
+    /* Reset, if it had not read all that it was told. */
+    return poll(&p, 1, WAIT_MS) == 1 && recv(s->control, &byte, 1, 0) <= 0;
 }
 
 /* --- the agent -------------------------------------------------------------------- */
@@ -217,27 +218,6 @@ static void ends_the_frozen_when_told(void **state)
     assert_int_equal(count_groups(b.cgroup), 0);
 }
 
-static void freeze(const char *cgroup, uint64_t id)
-{
-    for (size_t i = 0; i < 2; i++) {
-        char path[256];
-        char *value;
-        FILE *f;
-
-        (void)snprintf(path, sizeof(path),
-                       i == 0 ? "/sys/fs/cgroup/freezer/%s/%llu/freezer.state FROZEN"
-                              : "/sys/fs/cgroup/%s/%llu/cgroup.freeze 1",
-                       cgroup, (unsigned long long)id);
-        value = strchr(path, ' ');
-        *value++ = '\0';
-        f = fopen(path, "we");
-        if (f != NULL) {
-            (void)fputs(value, f);
-            (void)fclose(f);
-        }
-    }
-}
-
 /* The next warden of the same name clears away what a killed one left, even a sandbox
  * that was frozen and so outlived it. */
 static void clears_away_a_predecessors_sandboxes(void **state)
@@ -250,7 +230,9 @@ static void clears_away_a_predecessors_sandboxes(void **state)
     for (int i = 0; i < 3; i++) {
         make(&first, &s[i]);
     }
-    freeze(first.cgroup, s[1].id);
+    if (s[1].freezer != -ENOTSUP) {
+        assert_int_equal(freezer_set(s[1].freezer, true), 0);
+    }
     (void)kill(first.warden_pid, SIGKILL);
     assert_true(wait_lost(&first));
     assert_true(count_groups(first.cgroup) > 3);
@@ -339,7 +321,7 @@ static void assert_ends_on(const void *message, size_t len)
     assert_int_equal(send(b.raw_fd, &good, sizeof(good), MSG_NOSIGNAL), sizeof(good));
     assert_int_equal(send(b.raw_fd, message, len, MSG_NOSIGNAL), len);
     assert_true(hear_end(b.raw_fd, &replies));
-    assert_in_range(replies, 2, 3); /* ready, created, and maybe its end */
+    assert_in_range(replies, 1, 3); /* ready, and maybe created, and its end */
     (void)close(b.raw_fd);
     sandbox_bench_close(&b);
     assert_int_equal(WEXITSTATUS(b.warden_status), 1);
@@ -411,7 +393,7 @@ static void survives_a_lack_of_descriptors(void **state)
     int n = 0;
     (void)state;
 
-    sandbox_bench_open(&b);
+    sandbox_bench_open_with(&b, &(struct sandbox_bench_options){.no_blanks = true});
     assert_int_equal(prlimit(b.warden_pid, RLIMIT_NOFILE, &limit, NULL), 0);
     while (n < 12) {
         bench_sandbox_make(&b, &s[n], &config);

@@ -75,6 +75,7 @@ void sandbox_bench_turn(struct sandbox_bench *b)
     uv_timer_t limit;
 
     CHECK(uv_timer_init(&b->loop, &limit) == 0);
+    uv_update_time(&b->loop); /* or it may be over before anything is waited for */
     (void)uv_timer_start(&limit, nothing_cb, 50, 0);
     (void)uv_run(&b->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&limit, NULL);
@@ -189,6 +190,16 @@ static void make_folders(struct sandbox_bench *b)
     CHECK(mkdir(path, 0755) == 0);
 }
 
+static unsigned blanks_of(const struct sandbox_bench_options *o)
+{
+    const char *text = getenv("MAYFLY_TEST_BLANKS");
+
+    return o->no_blanks    ? 0
+           : o->blanks > 0 ? o->blanks
+           : text != NULL  ? (unsigned)atoi(text)
+                           : 0;
+}
+
 void sandbox_bench_open_with(struct sandbox_bench *b,
                              const struct sandbox_bench_options *o)
 {
@@ -201,6 +212,7 @@ void sandbox_bench_open_with(struct sandbox_bench *b,
         .cgroup = b->cgroup,
         .uid_base = BENCH_UID_BASE,
         .base = "host",
+        .blanks = blanks_of(o),
         .log_level = "warn",
         .log_format = "human",
     };
@@ -311,7 +323,6 @@ void sandbox_bench_copy(struct sandbox_bench *b, const char *path, const char *n
 struct sandbox_config sandbox_bench_config(void)
 {
     return (struct sandbox_config){
-        .uid_index = 7,
         .package = BENCH_DIGEST,
         .memory_bytes = 64 << 20,
         .cpu_millis = 1000,
@@ -330,6 +341,8 @@ static void created(void *data, int status, const struct error *err,
     s->control = fds->control;
     s->listener = fds->listener;
     s->freezer = fds->freezer;
+    s->seed_out = fds->out;
+    s->seed_err = fds->err;
     s->done = true;
 }
 
@@ -339,8 +352,12 @@ void bench_sandbox_make(struct sandbox_bench *b, struct bench_sandbox *s,
     struct sandbox_config c = *config;
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
 
-    *s = (struct bench_sandbox){
-        .id = ++b->last_id, .control = -1, .listener = -1, .freezer = -1};
+    *s = (struct bench_sandbox){.id = ++b->last_id,
+                                .control = -1,
+                                .listener = -1,
+                                .freezer = -1,
+                                .seed_out = -1,
+                                .seed_err = -1};
     c.id = s->id;
     warden_create(b->warden, &c, created, s);
     while (!s->done) {

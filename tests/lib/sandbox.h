@@ -41,6 +41,8 @@ struct sandbox_bench {
 struct sandbox_bench_options {
     const char *cgroup; /* NULL: a name of its own */
     bool raw;           /* no client: the connection is raw_fd, the caller's to close */
+    bool no_blanks;     /* not even if MAYFLY_TEST_BLANKS says so */
+    unsigned blanks;    /* 0: as MAYFLY_TEST_BLANKS says */
     bool may_fail;      /* to start: then lost and lost_reason are set */
 };
 
@@ -62,7 +64,8 @@ struct bench_sandbox {
     uint64_t id;
     int control;
     int listener;
-    int freezer; /* or a negative errno */
+    int freezer;            /* or a negative errno */
+    int seed_out, seed_err; /* or -1; the caller's to close */
     uint32_t last_run;
     int status;
     struct error err;

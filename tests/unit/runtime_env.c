@@ -127,6 +127,42 @@ static void knows_defaults(void **state)
     splits("app.handler", "node|/var/runtime/node/index.js");
 }
 
+/* The words of a seed, '|' between; "": there is none. */
+static void seeds(const char *words)
+{
+    struct warden_seed seed;
+    char text[sizeof(seed.text) + 1] = "";
+
+    if (managed_seed(&seed, &spec)) {
+        for (uint32_t i = 0; i + 1 < seed.len; i++) {
+            text[i] = seed.text[i];
+            text[i] = text[i] == '\0' ? '|' : text[i];
+        }
+    }
+    assert_string_equal(text, words);
+}
+
+/* What can be up before the function is known holds nothing of it; who changes how its
+ * interpreter starts gets none. */
+static void knows_what_can_be_up(void **state)
+{
+    static const char python[] =
+        "python3|-S|/var/runtime/python/main.py|--seed|"
+        "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/opt/bin|"
+        "HOME=/tmp|TMPDIR=/tmp|LANG=C.UTF-8|TZ=UTC|"
+        "LD_LIBRARY_PATH=/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:"
+        "/var/task/lib:/opt/lib";
+    (void)state;
+
+    spec.runtime = SPEC_RUNTIME_PYTHON;
+    seeds(python);
+    assert_int_equal(function_spec_set_env(&spec, "NODE_ENV", "production"), 0);
+    assert_int_equal(function_spec_set_env(&spec, "PATHS", "secret"), 0);
+    seeds(python);
+    assert_int_equal(function_spec_set_env(&spec, "PYTHONPATH", "/var/task/lib"), 0);
+    seeds("");
+}
+
 /* The function's own variables win over defaults, and the platform's stand by themselves.
  */
 static void makes_environments(void **state)
@@ -232,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(splits_handlers, setup, teardown),
         cmocka_unit_test_setup_teardown(knows_defaults, setup, teardown),
+        cmocka_unit_test_setup_teardown(knows_what_can_be_up, setup, teardown),
         cmocka_unit_test_setup_teardown(makes_environments, setup, teardown),
         cmocka_unit_test_setup_teardown(makes_cgi_variables, setup, teardown),
         cmocka_unit_test(tells_wait_statuses),

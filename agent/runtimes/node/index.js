@@ -4,6 +4,11 @@
 // It speaks Lambda's Runtime API (docs/runtimes.md). What only some functions need (ES
 // modules, response streams, requests at once) is loaded when they do.
 
+if (process.argv[2] === '--seed') {
+  process.argv.length = 2;
+  require('./seed.js').wait();
+}
+
 const { Connection } = require('./api.js');
 const { newContext } = require('./context.js');
 const errors = require('./errors.js');

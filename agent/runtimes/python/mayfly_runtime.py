@@ -225,7 +225,22 @@ def _main(address, handler_name, concurrency):
         _forever(api, handler)
 
 
+def _wait_for_function():
+    import mayfly_seed
+
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    mayfly_seed.wait((_PACKAGE, _LAYERS, f"{_LAYERS}/lib/{version}/site-packages"))
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        import mayfly_logging
+
+        mayfly_logging.set_up(logging, lambda: _current.request_id)
+
+
 def main():
+    if sys.argv[1:] == ["--seed"]:
+        del sys.argv[1:]
+        _wait_for_function()
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     _set_paths()
     _set_environment()

@@ -1,0 +1,141 @@
+/* The maker: makes sandboxes' first processes on the warden's word. Root, no network, in
+ * the warden's root file system. Descriptor 3 is the connection; it ends with it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/warden/init_blank.h"
+
+#define ORDERS  3
+#define FDS_MAX (1 + MAKER_GROUPS_MAX)
+
+/* A message of this size and its descriptors; how many, or -1: the warden has gone. */
+static int receive(void *message, size_t size, int fds[FDS_MAX])
+{
+    struct iovec part = {message, size};
+    union {
+        char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr head = {.msg_iov = &part,
+                          .msg_iovlen = 1,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof(control.bytes)};
+    int n_fds = 0;
+    ssize_t n;
+
+    do {
+        n = recvmsg(ORDERS, &head, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)size) {
+        return -1;
+    }
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&head); c != NULL; c = CMSG_NXTHDR(&head, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            n_fds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+            memcpy(fds, CMSG_DATA(c), (size_t)n_fds * sizeof(int));
+        }
+    }
+    return n_fds;
+}
+
+/* The file that seccomp_save() wrote: two lengths, then two programs. */
+static bool load_filters(struct blank_host *h, int fd)
+{
+    struct stat st;
+    const uint32_t *lens;
+    struct sock_filter *at;
+
+    if (fstat(fd, &st) < 0 || st.st_size < 8) {
+        return false;
+    }
+    lens = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (lens == MAP_FAILED ||
+        8 + (lens[0] + (size_t)lens[1]) * sizeof(*at) != (size_t)st.st_size) {
+        return false;
+    }
+    at = (struct sock_filter *)(uintptr_t)(lens + 2);
+    h->allow = (struct sock_fprog){(unsigned short)lens[0], at};
+    h->arguments = (struct sock_fprog){(unsigned short)lens[1], at + lens[0]};
+    return true;
+}
+
+static bool set_up(struct blank_host *h)
+{
+    struct maker_setup setup;
+    int fds[FDS_MAX];
+    int n = receive(&setup, sizeof(setup), fds);
+
+    if (n < 1 || setup.n_groups != (unsigned)n - 1 || !load_filters(h, fds[0])) {
+        return false;
+    }
+    (void)close(fds[0]);
+    h->n_groups = setup.n_groups;
+    memcpy(h->groups, fds + 1, setup.n_groups * sizeof(int));
+    rootfs_look_at_proc();
+    return true;
+}
+
+/* The new process is a child of the warden's, which waits for it. */
+static pid_t clone_blank(int group)
+{
+    struct clone_args args = {.flags = CLONE_NEWPID | CLONE_PARENT};
+
+    if (group >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)group;
+    }
+    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static void on_order(const struct blank_host *h, const struct maker_order *order,
+                     const int *fds, int n_fds)
+{
+    struct maker_reply reply = {.group = order->group, .pid = -EINVAL};
+
+    bool in_v2 = order->in_v2 != 0, has_net = order->has_net != 0;
+
+    if (n_fds == 1 + in_v2 + has_net) {
+        pid_t pid = clone_blank(in_v2 ? fds[1] : -1);
+
+        if (pid == 0) {
+            blank_run(h, order, fds[0], has_net ? fds[1 + in_v2] : -1);
+        }
+        reply.pid = pid < 0 ? -errno : pid;
+    }
+    (void)!send(ORDERS, &reply, sizeof(reply), MSG_NOSIGNAL);
+    for (int i = 0; i < n_fds; i++) {
+        (void)close(fds[i]);
+    }
+}
+
+int main(void)
+{
+    static struct blank_host host;
+    struct maker_order order;
+    int fds[FDS_MAX], n;
+
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_NAME, "mayfly-maker");
+    (void)fcntl(ORDERS, F_SETFD, FD_CLOEXEC);
+    if (!set_up(&host)) {
+        return 1;
+    }
+    while ((n = receive(&order, sizeof(order), fds)) >= 0) {
+        on_order(&host, &order, fds, n);
+    }
+    return 0;
+}
