@@ -164,9 +164,14 @@ static void on_continue(struct http_call *hop)
     }
 }
 
-/* Did the failure happen before a byte of the request was sent? */
-static bool never_connected(const struct gateway_call *c, int status)
+/* Did the failure happen before a byte of the request came to the other host? hop NULL:
+ * there was no request. */
+static bool never_arrived(const struct gateway_call *c, const struct http_call *hop,
+                          int status)
 {
+    if (hop != NULL && http_call_was_unheard(hop)) {
+        return !c->replied;
+    }
     switch (status) {
     case -ECONNRESET: /* also what the client makes of a connection that broke */
     case -EPROTO:
@@ -178,11 +183,11 @@ static bool never_connected(const struct gateway_call *c, int status)
     }
 }
 
-static void hop_failed(struct gateway_call *c, int status)
+static void hop_failed(struct gateway_call *c, const struct http_call *hop, int status)
 {
     if (status == -ENOMEM) {
         call_fail_later(c, CAUSE_INTERNAL, "out of memory");
-    } else if (never_connected(c, status)) {
+    } else if (never_arrived(c, hop, status)) {
         peers_failed(&c->use);
         if (c->gateway->on_unreachable != NULL) {
             c->gateway->on_unreachable(c->gateway->data, c->hop_node);
@@ -209,7 +214,7 @@ static void on_close(struct http_call *hop, int status)
         if (c->hop_said.verdict != VERDICT_FINAL) {
             call_return_later(c, c->hop_said.verdict, c->hop_cause);
         } else {
-            hop_failed(c, status);
+            hop_failed(c, hop, status);
         }
     }
     peers_release(&c->use);
@@ -325,7 +330,7 @@ static void peer_ready(struct peer_use *use, struct http_client *client, int sta
         }
         c->hop = NULL;
     }
-    hop_failed(c, status);
+    hop_failed(c, NULL, status);
 }
 
 void call_hop_start(struct gateway_call *c)

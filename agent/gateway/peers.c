@@ -9,6 +9,7 @@
 #include "common/check.h"
 
 #define PEERS_MAX       2048
+#define UNACKED_MS      1000  /* nor does it leave what it got unacknowledged */
 #define CONNECT_MS      1500  /* a peer that is up answers a SYN at once */
 #define KEEP_ALIVE_MS   30000 /* less than the gateway keeps an idle connection */
 #define CONNECTIONS_MAX 512
@@ -131,6 +132,7 @@ static int open_client(struct peer *e)
         .host = e->host,
         .port = e->port,
         .connect_timeout_ms = CONNECT_MS,
+        .unacked_timeout_ms = UNACKED_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
         .connections_max = CONNECTIONS_MAX,
         .no_repeat = true, /* a function may do anything, whatever the method */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/http/client_heard.h"
 #include "common/http/client_private.h"
 
 #define SWEEP_MS 50
@@ -202,6 +203,7 @@ int client_conn_send(struct client_conn *conn, const char *data, size_t len)
     if (len == 0) {
         return 0;
     }
+    conn->n_sent += len;
     if (uv_stream_get_write_queue_size(&conn->io.stream) == 0) {
         int n = uv_try_write(&conn->io.stream, &buf, 1);
 
@@ -401,6 +403,15 @@ static void tunnel_ended(struct client_conn *conn)
     }
 }
 
+/* Nothing of its call has come to the server's host. */
+static bool is_unheard(const struct client_conn *conn)
+{
+    uv_os_fd_t fd;
+
+    return conn->client->options.unix_path == NULL &&
+           uv_fileno(&conn->io.handle, &fd) == 0 && heard_only(fd, conn->n_before);
+}
+
 static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct client_conn *conn = container_of(stream, struct client_conn, io.stream);
@@ -413,6 +424,9 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 
         if (nread == UV_ECONNRESET && conn->call != NULL) {
             conn->call->reset = http_message_is_fresh(&conn->in);
+        }
+        if (nread != UV_EOF && conn->call != NULL) {
+            conn->call->unheard = is_unheard(conn);
         }
         if (nread == UV_EOF && conn->tunnel) {
             conn->in.keep_alive = false;

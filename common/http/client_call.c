@@ -235,6 +235,11 @@ bool http_call_was_reset(const struct http_call *call)
     return call->reset;
 }
 
+bool http_call_was_unheard(const struct http_call *call)
+{
+    return call->unheard;
+}
+
 size_t http_call_pending(const struct http_call *call)
 {
     if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {

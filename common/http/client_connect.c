@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/http/client_heard.h"
 #include "common/http/client_private.h"
 
 static void conn_begin(struct client_conn *conn)
@@ -13,6 +14,7 @@ static void conn_begin(struct client_conn *conn)
     uint32_t limit_ms = conn->client->options.response_timeout_ms;
 
     conn->state = CONN_ACTIVE;
+    conn->n_before = conn->n_sent;
     conn->deadline_ms = limit_ms > 0 ? uv_now(conn->client->loop) + limit_ms : 0;
     if (client_conn_send(conn, call->out.data, call->out.len) < 0) {
         client_conn_close(conn, -ENOMEM);
@@ -29,6 +31,7 @@ static void conn_begin(struct client_conn *conn)
 static void connect_cb(uv_connect_t *req, int status)
 {
     struct client_conn *conn = container_of(req, struct client_conn, connect);
+    uv_os_fd_t fd;
 
     if (conn->state == CONN_CLOSING) {
         return;
@@ -39,6 +42,9 @@ static void connect_cb(uv_connect_t *req, int status)
     }
     if (conn->client->options.unix_path == NULL) {
         (void)uv_tcp_nodelay(&conn->io.tcp, 1);
+        if (uv_fileno(&conn->io.handle, &fd) == 0) {
+            heard_limit(fd, conn->client->options.unacked_timeout_ms);
+        }
     }
     conn_begin(conn);
 }

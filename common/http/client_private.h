@@ -38,6 +38,8 @@ struct client_conn {
     bool feeding;
     bool tunnel; /* after a 101 */
     uv_shutdown_t shutdown;
+    uint64_t n_sent;      /* bytes */
+    uint64_t n_before;    /* of them before its call */
     uint64_t deadline_ms; /* 0: none */
     int status;           /* why it closes */
 };
@@ -56,9 +58,10 @@ struct http_call {
     bool head;    /* a HEAD request */
     bool interim; /* the response being read is 1xx */
     bool retried;
-    bool reset; /* the connection, by the server, before a byte of the reply */
-    bool sent;  /* something of it went out on a connection; not if that may be done again
-                 */
+    bool unheard; /* the connection ended without a byte of it acknowledged */
+    bool reset;   /* the connection, by the server, before a byte of the reply */
+    bool sent; /* something of it went out on a connection; not if that may be done again
+                */
     bool finished;
     char *upgrade; /* the protocols that it asks for; NULL: none */
     uint64_t left; /* announced request body bytes still to come */

@@ -30,7 +30,11 @@ struct http_client_options {
     const char *unix_path;
     void (*socket_get)(struct http_client *c, void *request);
 
-    uint32_t connect_timeout_ms;  /* default 5 s */
+    uint32_t connect_timeout_ms; /* default 5 s */
+    /* What the server's kernel leaves unacknowledged for so long ends the connection: its
+     * host is gone, or the way to it. tcp(7), TCP_USER_TIMEOUT. Default 0: the kernel's
+     * own, which is minutes. */
+    uint32_t unacked_timeout_ms;
     uint32_t response_timeout_ms; /* request sent to head of response; default 0: none */
     uint32_t idle_timeout_ms;     /* between bytes of a response; default 0: none */
     /* An idle connection is kept so long, or half as long as the server says that it
@@ -107,6 +111,9 @@ bool http_call_was_sent(const struct http_call *call);
  * begun. A server whose program ends has then not read all that was sent to it: else its
  * kernel sends FIN. */
 bool http_call_was_reset(const struct http_call *call);
+/* In on_close with an error: not a byte of it has come to the server's host, as far as
+ * the kernels know. */
+bool http_call_was_unheard(const struct http_call *call);
 size_t http_call_pending(const struct http_call *call);
 void http_call_pause(struct http_call *call); /* the response's body */
 void http_call_resume(struct http_call *call);

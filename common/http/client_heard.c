@@ -1,0 +1,25 @@
+#include "common/http/client_heard.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+void heard_limit(int fd, unsigned ms)
+{
+    if (ms > 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+    }
+}
+
+/* The connection's beginning counts as one byte: RFC 9293, 3.4. */
+bool heard_only(int fd, uint64_t bytes)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           len >= offsetof(struct tcp_info, tcpi_bytes_acked) +
+                      sizeof(info.tcpi_bytes_acked) &&
+           info.tcpi_bytes_acked <= bytes + 1;
+}
