@@ -108,7 +108,7 @@ static bool retry(struct client_conn *conn, int status)
 {
     struct http_call *call = conn->call;
 
-    if (!conn->reused || !call->repeatable || call->retried || conn->client->closing ||
+    if (conn->n_calls == 0 || !call->repeatable || call->retried || conn->client->closing ||
         status == -ECANCELED || status == -ETIMEDOUT || status == -EPROTO ||
         !http_message_is_fresh(&conn->in)) {
         return false;
@@ -149,8 +149,9 @@ static void conn_to_idle(struct client_conn *conn)
     struct http_client *c = conn->client;
 
     conn->state = CONN_IDLE;
-    conn->reused = true;
-    conn->deadline_ms = uv_now(c->loop) + c->options.keep_alive_ms;
+    conn->n_calls++;
+    conn->idle_since_ms = uv_now(c->loop);
+    conn->deadline_ms = conn->idle_since_ms + c->options.keep_alive_ms;
     list_remove(&conn->node);
     list_push_front(&c->idle, &conn->node); /* the hottest first */
     client_conn_update(conn);
@@ -342,7 +343,9 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(conn->client->scratch, HTTP_CLIENT_SCRATCH);
 }
 
-/* Holds for what has come; the kernel falls back to delaying by itself: tcp(7). */
+/* The rest of the reply may wait for this, in a server that writes it in pieces under
+ * Nagle's algorithm. A reply that is whole is acknowledged by the next request. Holds for
+ * what has come; the kernel falls back to delaying by itself: tcp(7). */
 static void acknowledge(struct client_conn *conn)
 {
     const int on = 1;
@@ -383,11 +386,11 @@ static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         conn->in.state != HTTP_MESSAGE_HEAD) {
         conn->deadline_ms = uv_now(stream->loop) + conn->client->options.idle_timeout_ms;
     }
-    if (conn->client->options.quick_ack) {
-        acknowledge(conn);
-    }
     feed(conn, buf->base, (size_t)nread);
     if (conn->state == CONN_ACTIVE) {
+        if (conn->client->options.quick_ack) {
+            acknowledge(conn);
+        }
         client_conn_update(conn);
     }
 }
@@ -538,12 +541,17 @@ static int conn_new(struct http_call *call)
 }
 
 /* Has the server closed it since the loop last looked? A request sent on it would be
- * lost, and most must not be sent again. */
+ * lost, and most must not be sent again. One that was kept open before, and had its last
+ * reply this very moment, is not asked: that costs each call of a busy function a system
+ * call, and a server that closes so soon says so in its reply. */
 static bool still_open(const struct client_conn *conn)
 {
     uv_os_fd_t fd;
     char byte;
 
+    if (conn->n_calls > 1 && uv_now(conn->client->loop) <= conn->idle_since_ms + 1) {
+        return true;
+    }
     return uv_fileno(&conn->io.handle, &fd) == 0 &&
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }

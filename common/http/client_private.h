@@ -32,7 +32,8 @@ struct client_conn {
     uv_connect_t connect;
     struct http_message in;
     struct buf rest;
-    bool reused; /* carried a call before this one */
+    unsigned n_calls; /* that it has carried; the server has kept it open after each */
+    uint64_t idle_since_ms;
     bool reading;
     bool feeding;
     uint64_t deadline_ms; /* 0: none */
