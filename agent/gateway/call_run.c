@@ -69,7 +69,11 @@ static void on_replied(struct runtime_call *run)
     if (c->todo == TODO_FAIL || !c->replied) {
         return; /* on_close tells */
     }
-    (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
+    if (c->face != NULL) {
+        c->face->end(c);
+    } else {
+        (void)http_exchange_end(c->exchange, (struct http_headers){NULL, 0});
+    }
     call_over(c, "ok");
 }
 

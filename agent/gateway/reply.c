@@ -5,6 +5,7 @@
 
 #include "agent/gateway/gateway_private.h"
 #include "common/cleanup.h"
+#include "common/number.h"
 
 /* A reply without a body has no length of its own to tell: HEAD's would be a guess. */
 static uint64_t framing(const struct gateway_call *c, int status, uint64_t content_length)
@@ -30,7 +31,7 @@ static int respond(struct gateway_call *c, int status, const struct headers *h,
 int reply_head(struct gateway_call *c, int status, struct http_headers headers,
                uint64_t content_length)
 {
-    char timing[TIMING_SIZE], said[MARK_REPLY_SIZE], version[24];
+    char timing[TIMING_SIZE], said[MARK_REPLY_SIZE], version[NUMBER_TEXT_SIZE];
     struct headers h;
     int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 6);
 
@@ -40,7 +41,7 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
     timing_format(timing, &c->timing);
     headers_add(&h, "X-Mayfly-Request-Id", c->request_id);
     headers_add(&h, "X-Mayfly-Node", c->gateway->node);
-    (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)c->version);
+    (void)number_text(version, c->version);
     headers_add(&h, "X-Mayfly-Version", version);
     headers_add(&h, "Server-Timing", timing);
     if (c->reply_cause != CAUSE_NONE) {
@@ -90,13 +91,13 @@ void reply_error(struct http_exchange *x, const char *node, const char *request_
 {
     int status = cause_http_status(cause);
     char retry[16], times[TIMING_SIZE], said_text[MARK_REPLY_SIZE];
-    struct http_header list[7];
-    struct headers h = {.list = list, .capacity = 7};
+    struct headers h;
     _cleanup_free_ char *body = error_body(cause, text, request_id);
 
     if (body == NULL) {
         body = error_body(cause, cause_what(cause), request_id);
     }
+    (void)headers_pass(&h, (struct http_headers){NULL, 0}, HEADERS_FROM_FUNCTION, 7);
     headers_add(&h, "Content-Type", "application/json");
     headers_add(&h, "X-Mayfly-Error", cause_name(cause));
     headers_add(&h, "X-Mayfly-Request-Id", request_id);

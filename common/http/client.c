@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/http/client_private.h"
 
 #define SWEEP_MS 50
+#define FRESH_US 1000
 
 struct write_op {
     uv_write_t req;
@@ -42,17 +44,28 @@ static void deliver(struct http_client *c)
             call->ops.on_close(call, call->status);
         }
         buf_free(&call->out);
-        buf_free(&call->replay);
         free(call);
     }
 }
 
+static void flush(struct http_client *c)
+{
+    (void)uv_prepare_stop(&c->flush);
+    (void)uv_check_stop(&c->polled);
+    deliver(c);
+}
+
 static void flush_cb(uv_prepare_t *prepare)
 {
-    struct http_client *c = container_of(prepare, struct http_client, flush);
+    flush(container_of(prepare, struct http_client, flush));
+}
 
-    (void)uv_prepare_stop(prepare);
-    deliver(c);
+/* What ended while the loop polled is told before timers run and anything is written:
+ * what follows from it goes out with the rest, and a call's end is known before its
+ * caller has the reply and sends the next request. */
+static void polled_cb(uv_check_t *check)
+{
+    flush(container_of(check, struct http_client, polled));
 }
 
 void client_call_finish(struct http_call *call, int status)
@@ -69,6 +82,7 @@ void client_call_finish(struct http_call *call, int status)
     list_push_back(&c->done, &call->node);
     if (!uv_is_closing((uv_handle_t *)&c->flush)) {
         (void)uv_prepare_start(&c->flush, flush_cb);
+        (void)uv_check_start(&c->polled, polled_cb);
     }
 }
 
@@ -108,17 +122,13 @@ static bool retry(struct client_conn *conn, int status)
 {
     struct http_call *call = conn->call;
 
-    if (conn->n_calls == 0 || !call->repeatable || call->retried || conn->client->closing ||
-        status == -ECANCELED || status == -ETIMEDOUT || status == -EPROTO ||
-        !http_message_is_fresh(&conn->in)) {
+    if (conn->n_calls == 0 || !call->repeatable || call->retried ||
+        conn->client->closing || status == -ECANCELED || status == -ETIMEDOUT ||
+        status == -EPROTO || !http_message_is_fresh(&conn->in)) {
         return false;
     }
     call->retried = true;
     call->conn = NULL;
-    call->out.len = 0;
-    if (buf_append(&call->out, call->replay.data, call->replay.len) < 0) {
-        return false;
-    }
     return client_assign(call) == 0;
 }
 
@@ -150,8 +160,8 @@ static void conn_to_idle(struct client_conn *conn)
 
     conn->state = CONN_IDLE;
     conn->n_calls++;
-    conn->idle_since_ms = uv_now(c->loop);
-    conn->deadline_ms = conn->idle_since_ms + c->options.keep_alive_ms;
+    conn->idle_since_us = clock_mono_us();
+    conn->deadline_ms = uv_now(c->loop) + c->options.keep_alive_ms;
     list_remove(&conn->node);
     list_push_front(&c->idle, &conn->node); /* the hottest first */
     client_conn_update(conn);
@@ -162,8 +172,9 @@ static void conn_to_idle(struct client_conn *conn)
 static void conn_finish(struct client_conn *conn)
 {
     struct http_call *call = conn->call;
-    bool reusable = call->ended && call->out.len == 0 && conn->in.keep_alive &&
-                    conn->rest.len == 0 && !conn->client->closing &&
+    bool reusable = call->ended && (call->repeatable || call->out.len == 0) &&
+                    conn->in.keep_alive && conn->rest.len == 0 &&
+                    !conn->client->closing &&
                     uv_stream_get_write_queue_size(&conn->io.stream) == 0;
 
     conn->call = NULL;
@@ -422,7 +433,9 @@ static void conn_begin(struct client_conn *conn)
         client_conn_close(conn, -ENOMEM);
         return;
     }
-    call->out.len = 0;
+    if (!call->repeatable) {
+        call->out.len = 0;
+    }
     client_conn_update(conn);
     if (!call->ended && call->ops.on_drain != NULL) {
         call->ops.on_drain(call);
@@ -549,8 +562,8 @@ static bool still_open(const struct client_conn *conn)
     uv_os_fd_t fd;
     char byte;
 
-    if (conn->n_calls > 1 && uv_now(conn->client->loop) <= conn->idle_since_ms + 1) {
-        return true;
+    if (conn->n_calls > 1 && clock_mono_us() - conn->idle_since_us < FRESH_US) {
+        return true; /* by the clock: the loop's time stands still while it is held up */
     }
     return uv_fileno(&conn->io.handle, &fd) == 0 &&
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
@@ -679,7 +692,8 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
     c->options.unix_path = c->path_copy;
     CHECK(uv_timer_init(loop, &c->sweep) == 0);
     CHECK(uv_prepare_init(loop, &c->flush) == 0);
-    c->n_handles = 2;
+    CHECK(uv_check_init(loop, &c->polled) == 0);
+    c->n_handles = 3;
     return 0;
 }
 
@@ -705,7 +719,8 @@ void http_client_close(struct http_client *c, void (*on_closed)(struct http_clie
     {
         client_conn_close(container_of(it, struct client_conn, node), -ECANCELED);
     }
-    c->sweep.data = c->flush.data = c;
+    c->sweep.data = c->flush.data = c->polled.data = c;
     uv_close((uv_handle_t *)&c->sweep, own_closed_cb);
     uv_close((uv_handle_t *)&c->flush, own_closed_cb);
+    uv_close((uv_handle_t *)&c->polled, own_closed_cb);
 }

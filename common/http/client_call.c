@@ -5,25 +5,7 @@
 
 #include "common/http/client_private.h"
 
-static bool text_valid(struct http_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] == '\r' || s.at[i] == '\n' || s.at[i] == '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool word_valid(struct http_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.at[i] <= ' ' || s.at[i] == 0x7f) {
-            return false;
-        }
-    }
-    return s.len > 0;
-}
+#define ROOM_MORE 128 /* of a head: the version, Host and the body's length */
 
 /* RFC 9110 section 9.2.2: may be sent again when nobody knows whether it was served. */
 static bool is_idempotent(struct http_str method)
@@ -87,15 +69,18 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
     struct http_call *call;
     bool has_body =
         body_len > 0 || http_str_eq(method, "POST") || http_str_eq(method, "PUT");
+    size_t room = method.len + target.len + ROOM_MORE;
     int rc;
 
-    if (!word_valid(method) || !word_valid(target)) {
+    if (!http_word_valid(method) || !http_word_valid(target)) {
         return -EINVAL;
     }
     for (size_t i = 0; i < headers.n; i++) {
-        if (!word_valid(headers.list[i].name) || !text_valid(headers.list[i].value)) {
+        if (!http_word_valid(headers.list[i].name) ||
+            !http_text_valid(headers.list[i].value)) {
             return -EINVAL;
         }
+        room += headers.list[i].name.len + headers.list[i].value.len + 4;
     }
     call = c->closing ? NULL : calloc(1, sizeof(*call));
     if (call == NULL) {
@@ -108,7 +93,8 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
     call->chunked = body_len == HTTP_BODY_CHUNKED;
     call->left = body_len;
     list_init(&call->node);
-    rc = build_head(call, method, target, headers, body_len, has_body);
+    rc = buf_reserve(&call->out, room);
+    rc = rc < 0 ? rc : build_head(call, method, target, headers, body_len, has_body);
     if (rc == 0 && body != NULL && body_len > 0) {
         rc = buf_append(&call->out, body, body_len);
     }
@@ -117,16 +103,12 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
         call->left = 0;
         call->repeatable = !c->options.no_repeat && is_idempotent(method);
     }
-    if (rc == 0 && call->repeatable) {
-        rc = buf_append(&call->replay, call->out.data, call->out.len);
-    }
     if (rc == 0) {
         *ret = call; /* callbacks may come before this returns */
         rc = client_assign(call);
     }
     if (rc < 0) {
         buf_free(&call->out);
-        buf_free(&call->replay);
         free(call);
         return rc;
     }
@@ -190,7 +172,7 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
     for (size_t i = 0; rc == 0 && i < trailers.n; i++) {
         const struct http_header *h = &trailers.list[i];
 
-        if (word_valid(h->name) && text_valid(h->value)) {
+        if (http_word_valid(h->name) && http_text_valid(h->value)) {
             rc = buf_append(&b, h->name.at, h->name.len);
             rc = rc < 0 ? rc : buf_append(&b, ": ", 2);
             rc = rc < 0 ? rc : buf_append(&b, h->value.at, h->value.len);

@@ -33,7 +33,7 @@ struct client_conn {
     struct http_message in;
     struct buf rest;
     unsigned n_calls; /* that it has carried; the server has kept it open after each */
-    uint64_t idle_since_ms;
+    uint64_t idle_since_us;
     bool reading;
     bool feeding;
     uint64_t deadline_ms; /* 0: none */
@@ -46,9 +46,8 @@ struct http_call {
     struct client_conn *conn;
     struct http_call_ops ops;
     void *data;
-    struct buf out;    /* head, and what is not yet written of the body */
-    struct buf replay; /* the whole request, for the one retry */
-    bool repeatable;   /* replay is the request */
+    struct buf out;  /* head, and what is not yet written of the body */
+    bool repeatable; /* out is the whole request, and is kept for the one retry */
     bool chunked;
     bool ended;   /* the request is whole */
     bool head;    /* a HEAD request */

@@ -57,7 +57,8 @@ struct http_client {
     bool closing;
     void (*on_closed)(struct http_client *c);
     uv_timer_t sweep;
-    uv_prepare_t flush;
+    uv_prepare_t flush; /* tells of `done`, and so does polled: whichever comes first */
+    uv_check_t polled;
     struct list done; /* calls whose on_close is due */
     char *scratch;
     unsigned n_handles;

@@ -75,6 +75,7 @@ struct http_server {
     void (*on_closed)(struct http_server *s);
     uv_timer_t sweep;
     uv_prepare_t flush;
+    uv_idle_t awake;   /* until the flush */
     struct list dirty; /* connections with output to write before the loop sleeps */
     char *scratch;
     unsigned n_handles;
