@@ -58,7 +58,10 @@ def ratios(benches):
 
 
 def _ticks(low, high):
-    return [10 ** e for e in range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)]
+    """1, 2, 5, 10 and so on within the axis; of a long one 1, 10, 100 alone."""
+    steps = (1, 2, 5) if high / low < 200 else (1,)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    return [m * 10 ** e for e in range(first, last + 1) for m in steps if low <= m * 10 ** e <= high]
 
 
 def _panel(x0, y0, w, h, title, curves):

@@ -203,11 +203,11 @@ def _instances(world, result, quick):
 def _nodes(world, result, quick):
     from .controller import controller_rows
     grant, memory, storm = [], [], []
-    for n in [20, 50] if quick else [100, 500, 1000, 2000, 5000]:
+    for n in [50, 100] if quick else [100, 500, 1000, 2000, 5000]:
         rows = controller_rows(world, n, 10 * n if not quick else n, 2)
-        grant.append((n, rows["queue to grant, p99"]))
-        memory.append((n, rows["memory per agent"]))
-        storm.append((n, rows["connect storm: all have their snapshot"]))
+        grant.append((n, rows["queue to grant, p99"][0]))
+        memory.append((n, rows["memory per agent"][0]))
+        storm.append((n, rows["connect storm: all have their snapshot"][0]))
     _curve(result, "queue to grant by nodes", "nodes", "p99 ms", grant)
     _curve(result, "controller's memory by nodes", "nodes", "KiB an agent", memory)
     _curve(result, "connect storm by nodes", "nodes", "s until all have their snapshot", storm)

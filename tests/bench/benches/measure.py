@@ -15,6 +15,11 @@ def spread(values):
     return (high - low) / 2 / statistics.median(values)
 
 
+def _say(text):
+    if sys.stderr.isatty():
+        print(text, end="", file=sys.stderr, flush=True)
+
+
 class Ratio:
     """`over / under` of one metric, against a budget ("at least 1.2", "at most 1.5", or none).
     `under`: a system, or a number."""
@@ -69,9 +74,8 @@ class Result:
             shift = r % len(names)
             for name in names[shift:] + names[:shift]:
                 self.samples.setdefault(name, []).append(systems[name]())
-                print(f"\r{self.name}: round {r + 1} of {rounds}  {name:<50.50}", end="",
-                      file=sys.stderr, flush=True)
-        print("\r" + " " * 90 + "\r", end="", file=sys.stderr, flush=True)
+                _say(f"\r{self.name}: round {r + 1} of {rounds}  {name:<50.50}")
+        _say("\r" + " " * 90 + "\r")
 
     def value(self, system, metric):
         values = [s[metric] for s in self.samples[system] if s.get(metric) is not None]
