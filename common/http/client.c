@@ -1,7 +1,7 @@
-/* The client's connections: pool, connect, read, time limits. */
+/* The client's connections: pool, connect, time limits. Reading and writing on them:
+ * client_read.c, client_write.c. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,12 +12,7 @@
 
 #define SWEEP_MS 50
 #define FRESH_US 1000
-
-struct write_op {
-    uv_write_t req;
-    struct client_conn *conn;
-    char data[];
-};
+#define HOLD_MAX (16 * 1024) /* larger is sent at once */
 
 static void next_waiting(struct http_client *c);
 
@@ -52,6 +47,7 @@ static void flush(struct http_client *c)
 {
     (void)uv_prepare_stop(&c->flush);
     (void)uv_check_stop(&c->polled);
+    client_send_held(c);
     deliver(c);
 }
 
@@ -68,6 +64,14 @@ static void polled_cb(uv_check_t *check)
     flush(container_of(check, struct http_client, polled));
 }
 
+static void flush_soon(struct http_client *c)
+{
+    if (!uv_is_closing((uv_handle_t *)&c->flush)) {
+        (void)uv_prepare_start(&c->flush, flush_cb);
+        (void)uv_check_start(&c->polled, polled_cb);
+    }
+}
+
 void client_call_finish(struct http_call *call, int status)
 {
     struct http_client *c = call->client;
@@ -80,10 +84,7 @@ void client_call_finish(struct http_call *call, int status)
     call->conn = NULL;
     list_remove(&call->node);
     list_push_back(&c->done, &call->node);
-    if (!uv_is_closing((uv_handle_t *)&c->flush)) {
-        (void)uv_prepare_start(&c->flush, flush_cb);
-        (void)uv_check_start(&c->polled, polled_cb);
-    }
+    flush_soon(c);
 }
 
 /* --- connections' ends -------------------------------------------------------- */
@@ -102,6 +103,7 @@ static void conn_free(struct client_conn *conn)
     struct http_client *c = conn->client;
 
     list_remove(&conn->node);
+    list_remove(&conn->held);
     http_message_free(&conn->in);
     buf_free(&conn->rest);
     free(conn);
@@ -141,6 +143,7 @@ void client_conn_close(struct client_conn *conn, int status)
         client_call_finish(conn->call, status);
     }
     conn->call = NULL;
+    list_remove(&conn->held);
     http_message_stop(&conn->in);
     if (conn->state == CONN_IDLE) { /* until it is closed nobody may take it */
         list_remove(&conn->node);
@@ -168,8 +171,7 @@ static void conn_to_idle(struct client_conn *conn)
     next_waiting(c);
 }
 
-/* The response is whole. */
-static void conn_finish(struct client_conn *conn)
+void client_conn_finish(struct client_conn *conn)
 {
     struct http_call *call = conn->call;
     bool reusable = call->ended && (call->repeatable || call->out.len == 0) &&
@@ -187,239 +189,6 @@ static void conn_finish(struct client_conn *conn)
     }
 }
 
-/* --- writing ------------------------------------------------------------------ */
-
-static void write_cb(uv_write_t *req, int status)
-{
-    struct write_op *op = container_of(req, struct write_op, req);
-    struct client_conn *conn = op->conn;
-
-    free(op);
-    if (conn->state == CONN_CLOSING || status < 0) {
-        return; /* the reader learns of it, after what the server still had to say */
-    }
-    if (conn->call != NULL && !conn->call->ended && conn->call->ops.on_drain != NULL &&
-        uv_stream_get_write_queue_size(&conn->io.stream) <= 128 * 1024) {
-        conn->call->ops.on_drain(conn->call);
-    }
-}
-
-int client_conn_send(struct client_conn *conn, const char *data, size_t len)
-{
-    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
-    struct write_op *op;
-    size_t taken = 0;
-
-    if (len == 0) {
-        return 0;
-    }
-    if (uv_stream_get_write_queue_size(&conn->io.stream) == 0) {
-        int n = uv_try_write(&conn->io.stream, &buf, 1);
-
-        if (n < 0 && n != UV_EAGAIN) {
-            return 0; /* broken: the reader tells, perhaps with an early response */
-        }
-        taken = n > 0 ? (size_t)n : 0;
-    }
-    if (taken == len) {
-        return 0;
-    }
-    op = malloc(sizeof(*op) + len - taken);
-    if (op == NULL) {
-        return -ENOMEM;
-    }
-    op->conn = conn;
-    memcpy(op->data, data + taken, len - taken);
-    buf = uv_buf_init(op->data, (unsigned)(len - taken));
-    if (uv_write(&op->req, &conn->io.stream, &buf, 1, write_cb) < 0) {
-        free(op);
-    }
-    return 0;
-}
-
-/* --- reading ------------------------------------------------------------------ */
-
-static struct client_conn *conn_of(struct http_message *m)
-{
-    return container_of(m, struct client_conn, in);
-}
-
-static void on_head(struct http_message *m)
-{
-    struct client_conn *conn = conn_of(m);
-    struct http_call *call = conn->call;
-    int status = m->parser.status_code;
-
-    call->interim = status < 200;
-    if (call->interim) {
-        if (status == 101) {
-            m->refusal = 400;
-            m->reason = "the server switched protocols unasked";
-        } else if (status == 100 && call->ops.on_continue != NULL) {
-            call->ops.on_continue(call);
-        }
-        return;
-    }
-    m->skip_body = call->head;
-    conn->deadline_ms = 0;
-    if (call->ops.on_response != NULL) {
-        uint64_t len =
-            call->head || status == 204 || status == 304 ? 0 : m->content_length;
-
-        call->ops.on_response(call, status, http_message_headers(m), len);
-    }
-}
-
-static void on_body(struct http_message *m, const char *data, size_t len)
-{
-    struct http_call *call = conn_of(m)->call;
-
-    if (call != NULL && call->ops.on_body != NULL) {
-        call->ops.on_body(call, data, len);
-    }
-}
-
-static void on_done(struct http_message *m)
-{
-    struct http_call *call = conn_of(m)->call;
-
-    if (call != NULL && !call->interim && call->ops.on_end != NULL) {
-        call->ops.on_end(call, http_message_trailers(m));
-    }
-}
-
-static void feed_some(struct client_conn *conn, const char *data, size_t len)
-{
-    bool again = true;
-
-    while (again && conn->state == CONN_ACTIVE) {
-        ssize_t n;
-
-        conn->feeding = true;
-        n = http_message_feed(&conn->in, data, len);
-        conn->feeding = false;
-        if (conn->state != CONN_ACTIVE) {
-            return;
-        }
-        if (n < 0 || conn->in.refusal != 0) {
-            client_conn_close(conn, -EPROTO);
-            return;
-        }
-        data += n;
-        len -= (size_t)n;
-        again = false;
-        if (conn->in.state == HTTP_MESSAGE_DONE && conn->call->interim) {
-            http_message_reset(&conn->in);
-            again = len > 0;
-        }
-    }
-    if (len > 0 && buf_append(&conn->rest, data, len) < 0) {
-        client_conn_close(conn, -ENOMEM);
-    }
-}
-
-static void feed(struct client_conn *conn, const char *data, size_t len)
-{
-    struct buf rest = conn->rest;
-
-    if (rest.len > 0) {
-        conn->rest = (struct buf){0};
-        feed_some(conn, rest.data, rest.len);
-        buf_free(&rest);
-        if (len > 0 && buf_append(&conn->rest, data, len) < 0) {
-            client_conn_close(conn, -ENOMEM);
-        }
-    } else {
-        feed_some(conn, data, len);
-    }
-    if (conn->state == CONN_ACTIVE && conn->in.state == HTTP_MESSAGE_DONE) {
-        conn_finish(conn);
-    }
-}
-
-void client_conn_resumed(struct client_conn *conn)
-{
-    if (conn->state == CONN_ACTIVE && !conn->feeding) {
-        feed(conn, "", 0);
-    }
-    if (conn->state == CONN_ACTIVE || conn->state == CONN_IDLE) {
-        client_conn_update(conn);
-    }
-}
-
-static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct client_conn *conn = container_of(handle, struct client_conn, io.handle);
-
-    *buf = uv_buf_init(conn->client->scratch, HTTP_CLIENT_SCRATCH);
-}
-
-/* The rest of the reply may wait for this, in a server that writes it in pieces under
- * Nagle's algorithm. A reply that is whole is acknowledged by the next request. Holds for
- * what has come; the kernel falls back to delaying by itself: tcp(7). */
-static void acknowledge(struct client_conn *conn)
-{
-    const int on = 1;
-    uv_os_fd_t fd;
-
-    if (conn->client->options.unix_path == NULL &&
-        uv_fileno(&conn->io.handle, &fd) == 0) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-    }
-}
-
-static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
-{
-    struct client_conn *conn = container_of(stream, struct client_conn, io.stream);
-
-    if (nread == 0 || conn->state == CONN_CLOSING) {
-        return;
-    }
-    if (nread < 0) {
-        int rc = -ECONNRESET;
-
-        if (nread == UV_EOF && conn->state == CONN_ACTIVE && conn->rest.len == 0) {
-            rc = http_message_eof(&conn->in);
-        }
-        if (rc == 0 && conn->state == CONN_ACTIVE) {
-            conn->in.keep_alive = false;
-            conn_finish(conn);
-        } else {
-            client_conn_close(conn, rc);
-        }
-        return;
-    }
-    if (conn->state == CONN_IDLE) { /* nobody asked for this */
-        client_conn_close(conn, -EPROTO);
-        return;
-    }
-    if (conn->client->options.idle_timeout_ms > 0 &&
-        conn->in.state != HTTP_MESSAGE_HEAD) {
-        conn->deadline_ms = uv_now(stream->loop) + conn->client->options.idle_timeout_ms;
-    }
-    feed(conn, buf->base, (size_t)nread);
-    if (conn->state == CONN_ACTIVE) {
-        if (conn->client->options.quick_ack) {
-            acknowledge(conn);
-        }
-        client_conn_update(conn);
-    }
-}
-
-void client_conn_update(struct client_conn *conn)
-{
-    bool read = conn->state == CONN_IDLE ||
-                (conn->state == CONN_ACTIVE &&
-                 !(conn->in.paused && conn->in.state == HTTP_MESSAGE_BODY));
-
-    if (read != conn->reading) {
-        conn->reading = read && uv_read_start(&conn->io.stream, alloc_cb, read_cb) == 0;
-        if (!read) {
-            (void)uv_read_stop(&conn->io.stream);
-        }
-    }
-}
-
 /* --- connecting --------------------------------------------------------------- */
 
 static void conn_begin(struct client_conn *conn)
@@ -429,12 +198,12 @@ static void conn_begin(struct client_conn *conn)
 
     conn->state = CONN_ACTIVE;
     conn->deadline_ms = limit_ms > 0 ? uv_now(conn->client->loop) + limit_ms : 0;
-    if (client_conn_send(conn, call->out.data, call->out.len) < 0) {
+    list_push_back(&conn->client->held, &conn->held);
+    if (!call->ended && call->out.len <= HOLD_MAX) {
+        flush_soon(conn->client); /* the first of the body may come before that */
+    } else if (client_conn_send(conn, NULL, 0) < 0) {
         client_conn_close(conn, -ENOMEM);
         return;
-    }
-    if (!call->repeatable) {
-        call->out.len = 0;
     }
     client_conn_update(conn);
     if (!call->ended && call->ops.on_drain != NULL) {
@@ -530,13 +299,9 @@ static int conn_new(struct http_call *call)
     }
     conn->client = c;
     conn->call = call;
+    list_init(&conn->held);
     conn->deadline_ms = uv_now(c->loop) + c->options.connect_timeout_ms;
-    conn->in.on_head = on_head;
-    conn->in.on_body = on_body;
-    conn->in.on_done = on_done;
-    conn->in.head_max_bytes = c->options.head_max_bytes;
-    conn->in.headers_max = 256;
-    http_message_init(&conn->in, HTTP_RESPONSE);
+    client_conn_reads(conn);
     call->conn = conn;
     list_push_back(&c->busy, &conn->node);
     c->n_conns++;
@@ -678,6 +443,7 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
     list_init(&c->busy);
     list_init(&c->waiting);
     list_init(&c->done);
+    list_init(&c->held);
     c->scratch = malloc(HTTP_CLIENT_SCRATCH);
     c->host_copy = strdup(options->host != NULL ? options->host : "127.0.0.1");
     c->path_copy = options->unix_path != NULL ? strdup(options->unix_path) : NULL;

@@ -121,18 +121,23 @@ void *http_call_data(const struct http_call *call)
     return call->data;
 }
 
-static int send_or_keep(struct http_call *call, const char *data, size_t len)
+static int send_or_keep(struct http_call *call, const struct http_str *pieces, unsigned n)
 {
+    int rc = 0;
+
     if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {
-        return client_conn_send(call->conn, data, len);
+        return client_conn_send(call->conn, pieces, n);
     }
-    return buf_append(&call->out, data, len);
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        rc = buf_append(&call->out, pieces[i].at, pieces[i].len);
+    }
+    return rc;
 }
 
 int http_call_write(struct http_call *call, const void *data, size_t len)
 {
+    const struct http_str body = {data, len};
     char size[24];
-    int rc;
 
     if (call->finished || call->ended) {
         return -EPIPE;
@@ -142,14 +147,14 @@ int http_call_write(struct http_call *call, const void *data, size_t len)
             return -EMSGSIZE;
         }
         call->left -= len;
-        return len > 0 ? send_or_keep(call, data, len) : 0;
+        return len > 0 ? send_or_keep(call, &body, 1) : 0;
     }
     if (len == 0) {
         return 0;
     }
-    rc = send_or_keep(call, size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len));
-    rc = rc < 0 ? rc : send_or_keep(call, data, len);
-    return rc < 0 ? rc : send_or_keep(call, "\r\n", 2);
+    (void)snprintf(size, sizeof(size), "%zx\r\n", len);
+    return send_or_keep(
+        call, (const struct http_str[]){http_str(size), body, HTTP_STR("\r\n")}, 3);
 }
 
 int http_call_end(struct http_call *call, struct http_headers trailers)
@@ -180,7 +185,7 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
         }
     }
     rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);
-    rc = rc < 0 ? rc : send_or_keep(call, b.data, b.len);
+    rc = rc < 0 ? rc : send_or_keep(call, &(struct http_str){b.data, b.len}, 1);
     buf_free(&b);
     call->ended = rc == 0;
     return rc;
@@ -189,7 +194,8 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
 size_t http_call_pending(const struct http_call *call)
 {
     if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {
-        return uv_stream_get_write_queue_size(&call->conn->io.stream);
+        return uv_stream_get_write_queue_size(&call->conn->io.stream) +
+               (list_empty(&call->conn->held) ? 0 : call->out.len);
     }
     return call->out.len;
 }

@@ -1,4 +1,4 @@
-/* What the client's two files share: connections and the calls that they carry. */
+/* What the client's files share: connections and the calls that they carry. */
 #ifndef COMMON_HTTP_CLIENT_PRIVATE_H
 #define COMMON_HTTP_CLIENT_PRIVATE_H
 
@@ -19,6 +19,7 @@ enum client_conn_state {
 
 struct client_conn {
     struct list node; /* client.idle or client.busy */
+    struct list held; /* in client.held: call.out is yet to be sent */
     struct http_client *client;
     struct http_call *call;
     enum client_conn_state state;
@@ -60,9 +61,14 @@ struct http_call {
 
 int client_assign(struct http_call *call); /* a connection, or in line */
 void client_watch_time(struct http_client *c);
-int client_conn_send(struct client_conn *c, const char *data, size_t len);
+#define CLIENT_PIECES_MAX 3
+/* What is held of the request, then these, in one write. 0 or -ENOMEM. */
+int client_conn_send(struct client_conn *conn, const struct http_str *pieces, unsigned n);
+void client_send_held(struct http_client *c);      /* heads whose body has not come */
+void client_conn_reads(struct client_conn *conn);  /* sets up the response's reader */
+void client_conn_finish(struct client_conn *conn); /* the response is whole */
 void client_conn_close(struct client_conn *c, int status);
-void client_conn_update(struct client_conn *c);
+void client_conn_update(struct client_conn *c); /* reads, or not */
 void client_conn_resumed(struct client_conn *c);
 void client_call_finish(struct http_call *call, int status); /* on_close comes later */
 
