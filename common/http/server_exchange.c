@@ -295,7 +295,9 @@ int http_exchange_end(struct http_exchange *x, struct http_headers trailers)
     }
     x->ended = true;
     http_conn_mark(c);
-    return 0;
+    /* There is no more to gather. One that is answered while its request is read may have
+     * to do with others that wait longer: those go first. */
+    return c->feeding ? 0 : send_now(c, NULL, 0);
 }
 
 int http_exchange_reply(struct http_exchange *x, int status, struct http_headers headers,

@@ -85,13 +85,13 @@ def warm_http(world):
 def _system_calls(world, pid, port, path):
     """Of a process, for one call, by strace; and which."""
     out = world.folder / "strace.txt"
+    world.load(port, path, seconds=0.3)  # what is to be opened is open
     tracer = subprocess.Popen(["strace", "-c", "-f", "-o", out, "-p", str(pid)],
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         while "attached" not in (line := tracer.stderr.readline()):
             if not line:
                 raise Failed("strace cannot attach")
-        world.load(port, path, seconds=0.5)  # what is to be opened is open
         wait_for("strace", lambda: _traced(pid))
         count = world.load(port, path, 32, seconds=60, requests=6000)["count"]
     finally:
