@@ -156,7 +156,8 @@ struct runtime_host {
     char *region;
     char *packages_dir; /* or NULL */
     struct list instances;
-    char *scratch; /* what is being read, for all */
+    char *scratch;      /* what is being read, for all */
+    char *http_scratch; /* likewise, of HTTP */
     bool closing;
     unsigned n_timers;
     void (*on_closed)(void *data);

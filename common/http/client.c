@@ -22,8 +22,8 @@ static void client_gone(struct http_client *c)
 {
     free(c->host_copy);
     free(c->path_copy);
-    free(c->scratch);
-    c->host_copy = c->path_copy = c->scratch = NULL;
+    free(c->own_scratch);
+    c->host_copy = c->path_copy = c->scratch = c->own_scratch = NULL;
     if (c->on_closed != NULL) {
         c->on_closed(c);
     }
@@ -444,12 +444,13 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
     list_init(&c->waiting);
     list_init(&c->done);
     list_init(&c->held);
-    c->scratch = malloc(HTTP_CLIENT_SCRATCH);
+    c->own_scratch = options->scratch == NULL ? malloc(HTTP_SCRATCH_BYTES) : NULL;
+    c->scratch = options->scratch != NULL ? options->scratch : c->own_scratch;
     c->host_copy = strdup(options->host != NULL ? options->host : "127.0.0.1");
     c->path_copy = options->unix_path != NULL ? strdup(options->unix_path) : NULL;
     if (c->scratch == NULL || c->host_copy == NULL ||
         (options->unix_path != NULL && c->path_copy == NULL)) {
-        free(c->scratch);
+        free(c->own_scratch);
         free(c->host_copy);
         free(c->path_copy);
         return -ENOMEM;

@@ -5,8 +5,6 @@
 #include "common/http/http_client.h"
 #include "common/http/message.h"
 
-#define HTTP_CLIENT_SCRATCH (64 * 1024)
-
 /*   WAITING ──▶ SOCKET ──▶ CONNECTING ──▶ ACTIVE ◀──▶ IDLE
  *                  └──────────┴─────────────┴──────────┴──▶ CLOSING */
 enum client_conn_state {

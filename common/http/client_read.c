@@ -120,7 +120,7 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct client_conn *conn = container_of(handle, struct client_conn, io.handle);
 
-    *buf = uv_buf_init(conn->client->scratch, HTTP_CLIENT_SCRATCH);
+    *buf = uv_buf_init(conn->client->scratch, HTTP_SCRATCH_BYTES);
 }
 
 /* The rest of the reply may wait for this, in a server that writes it in pieces under

@@ -29,6 +29,10 @@ struct http_headers {
     size_t n;
 };
 
+/* Servers and clients of one loop may share what they read into: nothing is kept there
+ * from one event to the next. */
+#define HTTP_SCRATCH_BYTES (64 * 1024)
+
 /* Message framing for what we send. */
 #define HTTP_BODY_CHUNKED UINT64_MAX /* length unknown: chunked (close for HTTP/1.0) */
 

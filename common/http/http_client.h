@@ -41,6 +41,7 @@ struct http_client_options {
      * the kernel's delayed acknowledgement. */
     bool quick_ack;
     bool no_repeat; /* not even an idempotent request is sent again */
+    char *scratch;  /* HTTP_SCRATCH_BYTES that outlive it; NULL: it has its own */
 };
 
 struct http_client {
@@ -61,7 +62,7 @@ struct http_client {
     uv_check_t polled;
     struct list done; /* calls whose on_close is due */
     struct list held; /* connections with a head that waits a moment for its body */
-    char *scratch;
+    char *scratch, *own_scratch;
     unsigned n_handles;
 };
 

@@ -103,7 +103,8 @@ int http_server_open(struct http_server *s, uv_loop_t *loop,
     list_init(&s->listeners);
     list_init(&s->conns);
     list_init(&s->dirty);
-    s->scratch = malloc(HTTP_SCRATCH_BYTES);
+    s->own_scratch = options->scratch == NULL ? malloc(HTTP_SCRATCH_BYTES) : NULL;
+    s->scratch = options->scratch != NULL ? options->scratch : s->own_scratch;
     if (s->scratch == NULL) {
         return -ENOMEM;
     }
@@ -137,8 +138,8 @@ static struct http_listener *listener_new(struct http_server *s, bool is_tcp)
 
 static void server_gone(struct http_server *s)
 {
-    free(s->scratch);
-    s->scratch = NULL;
+    free(s->own_scratch);
+    s->scratch = s->own_scratch = NULL;
     if (s->on_closed != NULL) {
         s->on_closed(s);
     }

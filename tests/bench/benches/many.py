@@ -39,11 +39,9 @@ def _memory(mayfly, inits):
 def _scale(mayfly, name, n):
     mayfly.deploy_many(mayfly.server, [name], dict(SERVER, min_scale=n, max_scale=n))
     began = time.monotonic()
-    wait_for(f"{n} instances", lambda: len(mayfly.inits()) >= n, 600)
-    seconds = time.monotonic() - began
-    wait_for(f"{n} instances ready", lambda: sum(
-        mayfly.function(name)["instances"][k] for k in ("idle", "frozen")) >= n, 300)
-    return seconds
+    wait_for(f"{n} instances", lambda: sum(
+        mayfly.function(name)["instances"][k] for k in ("idle", "frozen")) >= n, 600, 0.1)
+    return time.monotonic() - began
 
 
 def idle(world):
@@ -77,7 +75,7 @@ def _idle_instances(world, result, n):
     seconds = _scale(mayfly, "many", n)
     _put(result, "instances started ahead, a second", n / seconds)
     _settled([mayfly.agent], mayfly)
-    wait_for("all to be frozen", lambda: mayfly.function("many")["instances"]["frozen"] >= n, 120)
+    wait_for("all to be frozen", lambda: mayfly.function("many")["instances"]["frozen"] >= n, 120, 0.1)
     now = _memory(mayfly, mayfly.inits())
     agent, warden = ((now[k] - base[k]) / n / KIB for k in ("agent", "warden"))
     _put(result, "agent, KiB an idle instance", agent)
@@ -108,7 +106,7 @@ def _idle_functions(world, result, n):
     rate = mayfly.deploy_many(world.helper("hello"), [f"f{i}" for i in range(n)],
                               {"runtime": "exec", "handler": "bootstrap", "memory_mib": 16,
                                "idle_ms": 1})
-    wait_for("the last instance to go", lambda: not mayfly.inits(), 300)
+    wait_for("the last instance to go", lambda: not mayfly.inits(), 300, 0.5)
     _put(result, "deploys until they serve, a second", rate)
     _put(result, "agent, KiB a function that is not called",
          (machine.memory(mayfly.agent)["private"] - agent) / n / KIB)

@@ -33,12 +33,12 @@ def run(args, timeout=180, **kw):
     return result.stdout
 
 
-def wait_for(what, predicate, timeout=60):
+def wait_for(what, predicate, timeout=60, pause=0.02):
     deadline = time.monotonic() + timeout
     while not (value := predicate()):
         if time.monotonic() > deadline:
             raise Failed(f"waited {timeout} s for {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
     return value
 
 
@@ -239,14 +239,15 @@ class World:
         log = open(self.folder / f"{name}.log", "w")
         self.stack.callback(log.close)
         process = subprocess.Popen([str(a) for a in args], stdin=subprocess.DEVNULL, stdout=log,
-                                   stderr=log, **kw)
+                                   stderr=log, start_new_session=True, **kw)
 
-        def end():
-            process.terminate()
+        def end():  # fcgiwrap leaves its children behind: all of its session
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
         self.stack.callback(end)
