@@ -11,7 +11,7 @@ def controller_rows(world, agents, functions, seconds, pinned=True):
     """bench_controller's rows: name -> (value, unit)."""
     out = world.folder / "controller.json"
     run([world.helper("controller"), "--agents", agents, "--functions", functions, "--seconds",
-         seconds, "--json", out, *([] if pinned else ["--unpinned"])], timeout=900)
+         seconds, "--json", out, *([] if pinned else ["--unpinned"])], timeout=300)
     return {r["name"]: (r["value"], r["unit"]) for r in json.loads(out.read_text())["rows"]}
 
 

@@ -202,7 +202,7 @@ def _nodes(world, result, quick):
     from .controller import controller_rows
     grant, memory, storm = [], [], []
     for n in [50, 100] if quick else [100, 500, 1000, 2000, 5000]:
-        rows = controller_rows(world, n, 10 * n if not quick else n, 2)
+        rows = controller_rows(world, n, 100 if quick else 2000, 2)
         grant.append((n, rows["queue to grant, p99"][0]))
         memory.append((n, rows["memory per agent"][0]))
         storm.append((n, rows["connect storm: all have their snapshot"][0]))

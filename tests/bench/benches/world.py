@@ -25,12 +25,22 @@ class Failed(Exception):
 
 
 def run(args, timeout=180, **kw):
-    result = subprocess.run([str(a) for a in args], capture_output=True, text=True,
-                            timeout=timeout, **kw)
-    if result.returncode != 0:
-        raise Failed(f"{' '.join(map(str, args))}: exit {result.returncode}\n"
-                     f"{result.stdout}{result.stderr}")
-    return result.stdout
+    """Its output. A command that takes too long is ended with all that it has started."""
+    process = subprocess.Popen([str(a) for a in args], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True, **kw)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except BaseException as e:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if isinstance(e, subprocess.TimeoutExpired):
+            raise Failed(f"{' '.join(map(str, args))}: not within {timeout} s") from None
+        raise
+    if process.returncode != 0:
+        raise Failed(f"{' '.join(map(str, args))}: exit {process.returncode}\n{out}{err}")
+    return out
 
 
 def wait_for(what, predicate, timeout=60, pause=0.02):
