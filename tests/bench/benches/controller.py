@@ -11,7 +11,7 @@ def controller_rows(world, agents, functions, seconds, pinned=True):
     """bench_controller's rows: name -> (value, unit)."""
     out = world.folder / "controller.json"
     run([world.helper("controller"), "--agents", agents, "--functions", functions, "--seconds",
-         seconds, "--json", out, *([] if pinned else ["--unpinned"])], timeout=300)
+         seconds, "--json", out, *([] if pinned else ["--unpinned"])], timeout=600)
     return {r["name"]: (r["value"], r["unit"]) for r in json.loads(out.read_text())["rows"]}
 
 
@@ -25,7 +25,7 @@ def controller(world):
         rows = controller_rows(world, agents, functions, 1 if quick else 10)
         for name, (value, unit) in rows.items():
             result.samples.setdefault(f"{name}, {unit}" if unit else name, []).append({"value": value})
-        text = run([world.helper("placement"), *([50, 500] if quick else [])], timeout=300)
+        text = run([world.helper("placement"), *([50, 500] if quick else [])], timeout=600)
         for line in text.splitlines():
             m = re.match(r"(.*?)\s+(\d+) in .*?([\d,]+)/s$", line)
             if m:
