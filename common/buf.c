@@ -38,19 +38,14 @@ int buf_reserve(struct buf *b, size_t extra)
     return 0;
 }
 
-int buf_append(struct buf *b, const void *data, size_t len)
+int buf_append_grow(struct buf *b, const void *data, size_t len)
 {
     int rc = buf_reserve(b, len);
 
     if (rc < 0) {
         return rc;
     }
-    if (len > 0) {
-        memcpy(b->data + b->len, data, len);
-    }
-    b->len += len;
-    b->data[b->len] = '\0';
-    return 0;
+    return buf_append(b, data, len);
 }
 
 int buf_append_str(struct buf *b, const char *s)
@@ -60,21 +55,27 @@ int buf_append_str(struct buf *b, const char *s)
 
 int buf_printf(struct buf *b, const char *fmt, ...)
 {
+    size_t room = b->capacity - b->len;
     va_list ap;
     int len;
     int rc;
 
     va_start(ap, fmt);
-    len = vsnprintf(NULL, 0, fmt, ap);
+    len = vsnprintf(room > 0 ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
     CHECK(len >= 0);
-    rc = buf_reserve(b, (size_t)len);
-    if (rc < 0) {
-        return rc;
+    if ((size_t)len >= room) { /* once more, with room for it */
+        rc = buf_reserve(b, (size_t)len);
+        if (rc < 0) {
+            if (room > 0) {
+                b->data[b->len] = '\0';
+            }
+            return rc;
+        }
+        va_start(ap, fmt);
+        (void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
+        va_end(ap);
     }
-    va_start(ap, fmt);
-    (void)vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
-    va_end(ap);
     b->len += (size_t)len;
     return 0;
 }

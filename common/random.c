@@ -1,7 +1,6 @@
 #include "common/random.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/random.h>
 
 #include "common/check.h"
@@ -37,10 +36,18 @@ uint64_t random_u64(void)
 
 void random_uuid(char ret[RANDOM_UUID_SIZE])
 {
-    uint64_t high = random_u64(), low = random_u64();
+    static const char digits[] = "0123456789abcdef";
+    uint64_t high = (random_u64() & ~UINT64_C(0xf000)) | 0x4000;
+    uint64_t low = (random_u64() & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63;
+    char *at = ret;
 
-    (void)snprintf(ret, RANDOM_UUID_SIZE, "%08x-%04x-4%03x-%04x-%012llx",
-                   (unsigned)(high >> 32), (unsigned)(high >> 16) & 0xffffU,
-                   (unsigned)high & 0xfffU, 0x8000U | ((unsigned)(low >> 48) & 0x3fffU),
-                   (unsigned long long)low & 0xffffffffffffULL);
+    for (unsigned i = 0; i < 32; i++) { /* 8-4-4-4-12 */
+        uint64_t half = i < 16 ? high : low;
+
+        if (i == 8 || i == 12 || i == 16 || i == 20) {
+            *at++ = '-';
+        }
+        *at++ = digits[half >> (60 - 4 * (i % 16)) & 15];
+    }
+    *at = '\0';
 }

@@ -33,10 +33,10 @@ struct keepalive {
     bool learn; /* false: always the fixed time */
     /* private */
     bool idle;
-    uint64_t idle_ms; /* since when */
-    uint16_t bins[KEEPALIVE_BINS];
+    uint64_t idle_ms;       /* since when */
     uint32_t total, beyond; /* counted in bins; longer than they reach */
     uint64_t squares;       /* of the bins' counts */
+    uint16_t bins[KEEPALIVE_BINS];
 };
 
 enum keepalive_basis { KEEPALIVE_FIXED, KEEPALIVE_LEARNED };

@@ -283,10 +283,11 @@ static int start(struct gateway_call *c, struct http_client *client)
     struct http_exchange *x = c->exchange;
     bool whole = c->hop_whole;
     struct buf target = {0};
-    struct headers pass = {0};
+    struct headers pass;
     char mark[MARK_SIZE], picked[24];
     int rc = make_target(c, &target);
 
+    pass.list = NULL;
     rc = rc < 0 ? rc : headers_pass(&pass, c->headers, HEADERS_BETWEEN_AGENTS, 5);
     rc = rc < 0 ? rc : make_mark(c, mark, (struct http_str){target.data, target.len});
     if (rc == 0) {

@@ -1,12 +1,12 @@
 #include "agent/gateway/headers.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 
 #include "agent/gateway/mark.h"
 #include "common/check.h"
+#include "common/number.h"
 
 #define OURS "X-Mayfly-"
 
@@ -21,10 +21,12 @@ int headers_pass(struct headers *ret, struct http_headers from,
 {
     const struct http_header *connection = http_headers_find(from, "Connection");
     struct http_str listed = connection != NULL ? connection->value : HTTP_STR("");
-    struct headers h = {.capacity = from.n + extra};
+    size_t capacity = from.n + extra;
+    struct http_header *list =
+        capacity <= HEADERS_FEW ? ret->few : calloc(capacity, sizeof(*list));
+    size_t n = 0;
 
-    h.list = calloc(h.capacity + 1, sizeof(*h.list));
-    if (h.list == NULL) {
+    if (list == NULL) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < from.n; i++) {
@@ -41,10 +43,12 @@ int headers_pass(struct headers *ret, struct http_headers from,
             stays = true; /* the server adds its own */
         }
         if (!stays) {
-            h.list[h.n++] = from.list[i];
+            list[n++] = from.list[i];
         }
     }
-    *ret = h;
+    ret->list = list;
+    ret->n = n;
+    ret->capacity = capacity;
     return 0;
 }
 
@@ -66,27 +70,36 @@ struct http_headers headers_get(const struct headers *h)
 
 void headers_free(struct headers *h)
 {
-    free(h->list);
-    *h = (struct headers){0};
+    if (h->list != h->few) {
+        free(h->list);
+    }
+    h->list = NULL;
+    h->n = h->capacity = 0;
 }
 
 /* --- timing ------------------------------------------------------------------- */
 
-static int put_phase(char *at, size_t room, const char *name, uint64_t us, bool first)
+/* At most 34 bytes with the longest of numbers: TIMING_SIZE holds four. */
+static char *put_phase(char *at, const char *name, uint64_t us)
 {
-    return snprintf(at, room, "%s%s;dur=%llu.%03u", first ? "" : ", ", name,
-                    (unsigned long long)(us / 1000), (unsigned)(us % 1000));
+    char fraction[NUMBER_TEXT_SIZE];
+
+    at = stpcpy(at, name);
+    at += number_text(at, us / 1000);
+    (void)number_text(fraction, 1000 + us % 1000);
+    *at = '.';
+    return stpcpy(at + 1, fraction + 1);
 }
 
 void timing_format(char ret[TIMING_SIZE], const struct timing *t)
 {
-    size_t n = (size_t)put_phase(ret, TIMING_SIZE, "queue", t->queue_us, true);
+    char *at = put_phase(ret, "queue;dur=", t->queue_us);
 
     if (t->cold) {
-        n += (size_t)put_phase(ret + n, TIMING_SIZE - n, "start", t->start_us, false);
-        n += (size_t)put_phase(ret + n, TIMING_SIZE - n, "init", t->init_us, false);
+        at = put_phase(at, ", start;dur=", t->start_us);
+        at = put_phase(at, ", init;dur=", t->init_us);
     }
     if (t->ran) {
-        (void)put_phase(ret + n, TIMING_SIZE - n, "run", t->run_us, false);
+        (void)put_phase(at, ", run;dur=", t->run_us);
     }
 }

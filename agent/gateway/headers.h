@@ -7,10 +7,13 @@
 
 #include "common/http/http.h"
 
-struct headers {
+#define HEADERS_FEW 40 /* so many need no memory of their own */
+
+struct headers {              /* not to be copied: list may point into it */
     struct http_header *list; /* values point into what they were made from */
     size_t n;
     size_t capacity;
+    struct http_header few[HEADERS_FEW];
 };
 
 /* Between agents: the number of the version that was picked by weight. Believed only

@@ -6,6 +6,7 @@
 
 #include "agent/gateway/gateway_private.h"
 #include "common/cleanup.h"
+#include "common/number.h"
 
 /* A reply without a body has no length of its own to tell: HEAD's would be a guess. */
 static uint64_t framing(const struct gateway_call *c, int status, uint64_t content_length)
@@ -41,9 +42,9 @@ static void pass_upgrade(struct headers *h, int status, struct http_headers from
 int reply_head(struct gateway_call *c, int status, struct http_headers headers,
                uint64_t content_length)
 {
-    char timing[TIMING_SIZE], said[MARK_REPLY_SIZE], version[24];
+    char timing[TIMING_SIZE], said[MARK_REPLY_SIZE], version[NUMBER_TEXT_SIZE];
     struct headers h;
-    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 7);
+    int rc = headers_pass(&h, headers, HEADERS_FROM_FUNCTION, 8);
 
     if (rc < 0) {
         return rc;
@@ -52,7 +53,7 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
     timing_format(timing, &c->timing);
     headers_add(&h, "X-Mayfly-Request-Id", c->request_id);
     headers_add(&h, "X-Mayfly-Node", c->gateway->node);
-    (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)c->version);
+    (void)number_text(version, c->version);
     headers_add(&h, "X-Mayfly-Version", version);
     headers_add(&h, "Server-Timing", timing);
     if (c->reply_cause != CAUSE_NONE) {
@@ -121,13 +122,13 @@ void reply_error(struct http_exchange *x, const struct reply_error *e)
 {
     int status = cause_http_status(e->cause);
     char retry[16], times[TIMING_SIZE], said_text[MARK_REPLY_SIZE];
-    struct http_header list[8];
-    struct headers h = {.list = list, .capacity = 8};
+    struct headers h;
     _cleanup_free_ char *body = error_body(e->cause, e->text, e->request_id);
 
     if (body == NULL) {
         body = error_body(e->cause, cause_what(e->cause), e->request_id);
     }
+    (void)headers_pass(&h, (struct http_headers){NULL, 0}, HEADERS_FROM_FUNCTION, 7);
     headers_add(&h, "Content-Type", "application/json");
     headers_add(&h, "X-Mayfly-Error", cause_name(e->cause));
     headers_add(&h, "X-Mayfly-Request-Id", e->request_id);

@@ -112,14 +112,17 @@ int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
     h->region = strdup(options->region != NULL ? options->region : "us-east-1");
     h->account = strdup(options->account != NULL ? options->account : "000000000000");
     h->scratch = malloc(RUNTIME_SCRATCH);
+    h->http_scratch = malloc(HTTP_SCRATCH_BYTES);
     h->packages_dir =
         options->packages_dir != NULL ? strdup(options->packages_dir) : NULL;
     if (h->region == NULL || h->account == NULL || h->scratch == NULL ||
+        h->http_scratch == NULL ||
         (options->packages_dir != NULL && h->packages_dir == NULL)) {
         free(h->packages_dir);
         free(h->region);
         free(h->account);
         free(h->scratch);
+        free(h->http_scratch);
         free(h);
         return -ENOMEM;
     }
@@ -154,6 +157,7 @@ static void timer_closed(uv_handle_t *handle)
     free(h->region);
     free(h->account);
     free(h->scratch);
+    free(h->http_scratch);
     free(h);
     if (on_closed != NULL) {
         on_closed(data);

@@ -199,6 +199,7 @@ static int http_open(struct runtime_instance *in)
         .connect_timeout_ms = CONNECT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
         .quick_ack = true,
+        .scratch = in->host->http_scratch,
         .connections_max = in->config.spec->concurrency,
     };
     int rc;

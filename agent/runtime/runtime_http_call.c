@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 
 #define HEADERS_ADDED 8
+#define HEADERS_FEW   48 /* so many need no memory of their own */
 
 /* The client's call may outlive ours by a moment. */
 struct http_link {
@@ -26,22 +27,17 @@ static struct http_runtime_call *call_of(struct runtime_call *c)
 struct head {
     struct http_header *list;
     size_t n;
-    struct buf forwarded;
-    struct buf forwarded_for;
-    struct buf target;
+    struct buf text; /* the target, Forwarded and X-Forwarded-For, one after the other */
+    struct http_str target;
+    struct http_header few[HEADERS_FEW];
 };
 
 static void head_free(struct head *h)
 {
-    free(h->list);
-    buf_free(&h->forwarded);
-    buf_free(&h->forwarded_for);
-    buf_free(&h->target);
-}
-
-static struct http_str str_of(const struct buf *b)
-{
-    return (struct http_str){b->data, b->len};
+    if (h->list != h->few) {
+        free(h->list);
+    }
+    buf_free(&h->text);
 }
 
 static void put(struct head *h, const char *name, struct http_str value)
@@ -81,21 +77,28 @@ static int add_forwarded(struct head *h, const struct runtime_request *r)
     const struct http_header *host = http_headers_find(r->headers, "Host");
     bool v6 = strchr(r->peer, ':') != NULL;
     const char *peer = *r->peer != '\0' ? r->peer : "unknown";
-    int rc = gather(&h->forwarded, r->headers, "Forwarded");
+    struct buf *b = &h->text;
+    size_t target = b->len, forwarded;
+    int rc = gather(b, r->headers, "Forwarded");
 
-    rc = rc < 0 ? rc : buf_printf(&h->forwarded, v6 ? "for=\"[%s]\"" : "for=%s", peer);
+    rc = rc < 0 ? rc : buf_append_str(b, v6 ? "for=\"[" : "for=");
+    rc = rc < 0 ? rc : buf_append_str(b, peer);
+    rc = rc < 0 || !v6 ? rc : buf_append_str(b, "]\"");
     if (rc == 0 && host != NULL && host_is_plain(host->value)) {
-        rc = buf_printf(&h->forwarded, ";host=\"%.*s\"", (int)host->value.len,
-                        host->value.at);
+        rc = buf_append_str(b, ";host=\"");
+        rc = rc < 0 ? rc : buf_append(b, host->value.at, host->value.len);
+        rc = rc < 0 ? rc : buf_append(b, "\"", 1);
     }
-    rc = rc < 0 ? rc : buf_append_str(&h->forwarded, ";proto=http");
-    rc = rc < 0 ? rc : gather(&h->forwarded_for, r->headers, "X-Forwarded-For");
-    rc = rc < 0 ? rc : buf_append_str(&h->forwarded_for, peer);
+    rc = rc < 0 ? rc : buf_append_str(b, ";proto=http");
+    forwarded = b->len - target;
+    rc = rc < 0 ? rc : gather(b, r->headers, "X-Forwarded-For");
+    rc = rc < 0 ? rc : buf_append_str(b, peer);
     if (rc < 0) {
         return rc;
     }
-    put(h, "Forwarded", str_of(&h->forwarded));
-    put(h, "X-Forwarded-For", str_of(&h->forwarded_for));
+    put(h, "Forwarded", (struct http_str){b->data + target, forwarded});
+    put(h, "X-Forwarded-For",
+        (struct http_str){b->data + target + forwarded, b->len - target - forwarded});
     /* A proxy in front of the gateway knows these better. */
     if (http_headers_find(r->headers, "X-Forwarded-Proto") == NULL) {
         put(h, "X-Forwarded-Proto", HTTP_STR("http"));
@@ -122,9 +125,12 @@ static struct http_str connection_of(struct http_headers headers)
 static int head_build(struct head *h, const struct runtime_request *r)
 {
     struct http_str connection = connection_of(r->headers);
+    size_t room = r->headers.n + HEADERS_ADDED, target;
     int rc;
 
-    h->list = calloc(r->headers.n + HEADERS_ADDED, sizeof(*h->list));
+    h->n = 0;
+    h->text = (struct buf){0};
+    h->list = room <= HEADERS_FEW ? h->few : calloc(room, sizeof(*h->list));
     if (h->list == NULL) {
         return -ENOMEM;
     }
@@ -140,12 +146,14 @@ static int head_build(struct head *h, const struct runtime_request *r)
         put(h, "Connection", HTTP_STR("Upgrade"));
         put(h, "Upgrade", r->upgrade);
     }
-    rc = add_forwarded(h, r);
-    rc = rc < 0 ? rc : buf_append(&h->target, r->path.at, r->path.len);
+    rc = buf_append(&h->text, r->path.at, r->path.len);
     if (rc == 0 && r->query.len > 0) {
-        rc = buf_append_str(&h->target, "?");
-        rc = rc < 0 ? rc : buf_append(&h->target, r->query.at, r->query.len);
+        rc = buf_append_str(&h->text, "?");
+        rc = rc < 0 ? rc : buf_append(&h->text, r->query.at, r->query.len);
     }
+    target = h->text.len;
+    rc = rc < 0 ? rc : add_forwarded(h, r);
+    h->target = (struct http_str){h->text.data, target};
     return rc;
 }
 
@@ -157,7 +165,9 @@ static void on_response(struct http_call *http, int status, struct http_headers 
 {
     struct http_link *link = http_call_data(http);
     struct http_str connection = connection_of(headers);
-    struct http_header *list = calloc(headers.n + 1, sizeof(*list));
+    struct http_header few[HEADERS_FEW];
+    struct http_header *list =
+        headers.n <= HEADERS_FEW ? few : calloc(headers.n, sizeof(*list));
     size_t n = 0;
 
     buf_free(&link->call->kept);
@@ -182,7 +192,9 @@ static void on_response(struct http_call *http, int status, struct http_headers 
         link->call->call.paused) {
         http_call_pause(http);
     }
-    free(list);
+    if (list != few) {
+        free(list);
+    }
 }
 
 static void on_body(struct http_call *http, const char *data, size_t len)
@@ -264,7 +276,7 @@ int http_runtime_call_start(struct runtime_call *c, const struct runtime_request
 {
     struct http_runtime_call *h = call_of(c);
     struct http_state *s = c->instance->kind_state;
-    struct head head = {0};
+    struct head head;
     int rc = head_build(&head, r);
 
     if (rc == 0 && (h->link = malloc(sizeof(*h->link))) == NULL) {
@@ -275,7 +287,7 @@ int http_runtime_call_start(struct runtime_call *c, const struct runtime_request
         instance_hold(c->instance);
         h->bodiless = r->content_length == 0;
         h->starting = true;
-        rc = http_call_start(&s->client, &h->http, r->method, str_of(&head.target),
+        rc = http_call_start(&s->client, &h->http, r->method, head.target,
                              (struct http_headers){head.list, head.n}, NULL,
                              r->content_length, &client_ops, h->link);
         h->starting = false;

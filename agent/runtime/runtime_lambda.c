@@ -174,6 +174,7 @@ static int lambda_open(struct runtime_instance *in)
         .connections_max =
             in->config.spec->concurrency + LAMBDA_EXTENSIONS_MAX + SPARE_CONNECTIONS,
         .fin_is_gone = true,
+        .scratch = in->host->http_scratch,
         .on_request = lambda_on_request,
         .data = in,
     };

@@ -168,7 +168,8 @@ struct runtime_host {
     char *region, *account;
     char *packages_dir; /* or NULL */
     struct list instances;
-    char *scratch; /* what is being read, for all */
+    char *scratch;      /* what is being read, for all */
+    char *http_scratch; /* likewise, of HTTP */
     bool closing;
     unsigned n_timers;
     void (*on_closed)(void *data);

@@ -1,22 +1,16 @@
-/* The client's connections: their ends, reading, writing, time limits. */
+/* The client's connections: their ends and time limits. How they are had:
+ * client_connect.c; reading and writing on them: client_read.c, client_write.c. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/check.h"
-#include "common/http/client_heard.h"
+#include "common/clock.h"
 #include "common/http/client_private.h"
 
 #define SWEEP_MS 50
-
-struct write_op {
-    uv_write_t req;
-    struct client_conn *conn;
-    char data[];
-};
 
 /* --- calls' ends -------------------------------------------------------------- */
 
@@ -24,8 +18,8 @@ static void client_gone(struct http_client *c)
 {
     free(c->host_copy);
     free(c->path_copy);
-    free(c->scratch);
-    c->host_copy = c->path_copy = c->scratch = NULL;
+    free(c->own_scratch);
+    c->host_copy = c->path_copy = c->scratch = c->own_scratch = NULL;
     if (c->on_closed != NULL) {
         c->on_closed(c);
     }
@@ -41,18 +35,38 @@ static void deliver(struct http_client *c)
             call->ops.on_close(call, call->status);
         }
         buf_free(&call->out);
-        buf_free(&call->replay);
         free(call->upgrade);
         free(call);
     }
 }
 
+static void flush(struct http_client *c)
+{
+    (void)uv_prepare_stop(&c->flush);
+    (void)uv_check_stop(&c->polled);
+    client_send_held(c);
+    deliver(c);
+}
+
 static void flush_cb(uv_prepare_t *prepare)
 {
-    struct http_client *c = container_of(prepare, struct http_client, flush);
+    flush(container_of(prepare, struct http_client, flush));
+}
 
-    (void)uv_prepare_stop(prepare);
-    deliver(c);
+/* What ended while the loop polled is told before timers run and anything is written:
+ * what follows from it goes out with the rest, and a call's end is known before its
+ * caller has the reply and sends the next request. */
+static void polled_cb(uv_check_t *check)
+{
+    flush(container_of(check, struct http_client, polled));
+}
+
+void client_flush_soon(struct http_client *c)
+{
+    if (!uv_is_closing((uv_handle_t *)&c->flush)) {
+        (void)uv_prepare_start(&c->flush, flush_cb);
+        (void)uv_check_start(&c->polled, polled_cb);
+    }
 }
 
 void client_call_finish(struct http_call *call, int status)
@@ -67,9 +81,7 @@ void client_call_finish(struct http_call *call, int status)
     call->conn = NULL;
     list_remove(&call->node);
     list_push_back(&c->done, &call->node);
-    if (!uv_is_closing((uv_handle_t *)&c->flush)) {
-        (void)uv_prepare_start(&c->flush, flush_cb);
-    }
+    client_flush_soon(c);
 }
 
 /* --- connections' ends -------------------------------------------------------- */
@@ -88,6 +100,7 @@ void client_conn_free(struct client_conn *conn)
     struct http_client *c = conn->client;
 
     list_remove(&conn->node);
+    list_remove(&conn->held);
     http_message_free(&conn->in);
     buf_free(&conn->rest);
     free(conn);
@@ -108,18 +121,14 @@ static bool retry(struct client_conn *conn, int status)
 {
     struct http_call *call = conn->call;
 
-    if (!conn->reused || !call->repeatable || call->retried || conn->client->closing ||
-        status == -ECANCELED || status == -ETIMEDOUT || status == -EPROTO ||
-        !http_message_is_fresh(&conn->in)) {
+    if (conn->n_calls == 0 || !call->repeatable || call->retried ||
+        conn->client->closing || status == -ECANCELED || status == -ETIMEDOUT ||
+        status == -EPROTO || !http_message_is_fresh(&conn->in)) {
         return false;
     }
     call->retried = true;
     call->sent = false;
     call->conn = NULL;
-    call->out.len = 0;
-    if (buf_append(&call->out, call->replay.data, call->replay.len) < 0) {
-        return false;
-    }
     return client_assign(call) == 0;
 }
 
@@ -132,6 +141,7 @@ void client_conn_close(struct client_conn *conn, int status)
         client_call_finish(conn->call, status);
     }
     conn->call = NULL;
+    list_remove(&conn->held);
     http_message_stop(&conn->in);
     if (conn->state == CONN_IDLE) { /* until it is closed nobody may take it */
         list_remove(&conn->node);
@@ -150,7 +160,8 @@ static void conn_to_idle(struct client_conn *conn)
     struct http_client *c = conn->client;
 
     conn->state = CONN_IDLE;
-    conn->reused = true;
+    conn->n_calls++;
+    conn->idle_since_us = clock_mono_us();
     conn->deadline_ms = uv_now(c->loop) + conn->keep_ms;
     list_remove(&conn->node);
     list_push_front(&c->idle, &conn->node); /* the hottest first */
@@ -158,13 +169,12 @@ static void conn_to_idle(struct client_conn *conn)
     client_next_waiting(c);
 }
 
-/* The response is whole. */
-static void conn_finish(struct client_conn *conn)
+void client_conn_finish(struct client_conn *conn)
 {
     struct http_call *call = conn->call;
-    bool reusable = conn->keep_ms > 0 && call->ended && call->out.len == 0 &&
-                    conn->in.keep_alive && conn->rest.len == 0 &&
-                    !conn->client->closing &&
+    bool reusable = conn->keep_ms > 0 && call->ended &&
+                    (call->repeatable || call->out.len == 0) && conn->in.keep_alive &&
+                    conn->rest.len == 0 && !conn->client->closing &&
                     uv_stream_get_write_queue_size(&conn->io.stream) == 0;
 
     conn->call = NULL;
@@ -175,315 +185,6 @@ static void conn_finish(struct client_conn *conn)
     } else {
         client_conn_close(conn, 0);
     }
-}
-
-/* --- writing ------------------------------------------------------------------ */
-
-static void write_cb(uv_write_t *req, int status)
-{
-    struct write_op *op = container_of(req, struct write_op, req);
-    struct client_conn *conn = op->conn;
-
-    free(op);
-    if (conn->state == CONN_CLOSING || status < 0) {
-        return; /* the reader learns of it, after what the server still had to say */
-    }
-    if (conn->call != NULL && !conn->call->ended && conn->call->ops.on_drain != NULL &&
-        uv_stream_get_write_queue_size(&conn->io.stream) <= 128 * 1024) {
-        conn->call->ops.on_drain(conn->call);
-    }
-}
-
-int client_conn_send(struct client_conn *conn, const char *data, size_t len)
-{
-    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
-    struct write_op *op;
-    size_t taken = 0;
-
-    if (len == 0) {
-        return 0;
-    }
-    conn->n_sent += len;
-    if (uv_stream_get_write_queue_size(&conn->io.stream) == 0) {
-        int n = uv_try_write(&conn->io.stream, &buf, 1);
-
-        if (n < 0 && n != UV_EAGAIN) {
-            return 0; /* broken: the reader tells, perhaps with an early response */
-        }
-        taken = n > 0 ? (size_t)n : 0;
-    }
-    if (taken == len) {
-        return 0;
-    }
-    op = malloc(sizeof(*op) + len - taken);
-    if (op == NULL) {
-        return -ENOMEM;
-    }
-    op->conn = conn;
-    memcpy(op->data, data + taken, len - taken);
-    buf = uv_buf_init(op->data, (unsigned)(len - taken));
-    if (uv_write(&op->req, &conn->io.stream, &buf, 1, write_cb) < 0) {
-        free(op);
-    }
-    return 0;
-}
-
-/* --- reading ------------------------------------------------------------------ */
-
-static struct client_conn *conn_of(struct http_message *m)
-{
-    return container_of(m, struct client_conn, in);
-}
-
-/* Nobody has specified `Keep-Alive: timeout=5` (seconds) but who sends it, and those who
- * send it mean it: a request that meets the end of that time is lost. */
-static uint32_t keep_alive_ms(const struct client_conn *conn)
-{
-    const struct http_header *h =
-        http_headers_find(http_message_headers(&conn->in), "Keep-Alive");
-    const char *at = h != NULL ? memmem(h->value.at, h->value.len, "timeout=", 8) : NULL;
-    uint32_t limit_ms = conn->client->options.keep_alive_ms, half_ms = 0;
-
-    if (at == NULL) {
-        return limit_ms;
-    }
-    for (at += 8; at < h->value.at + h->value.len && *at >= '0' && *at <= '9'; at++) {
-        half_ms = half_ms * 10 + (uint32_t)(*at - '0') * 500;
-        if (half_ms >= limit_ms) {
-            return limit_ms;
-        }
-    }
-    return half_ms;
-}
-
-static void on_head(struct http_message *m)
-{
-    struct client_conn *conn = conn_of(m);
-    struct http_call *call = conn->call;
-    int status = m->parser.status_code;
-
-    call->interim = status < 200;
-    if (call->interim) {
-        if (status == 101) {
-            if (!client_tunnel_begin(conn)) {
-                m->refusal = 400;
-                m->reason = "the server switched protocols unasked";
-            }
-        } else if (status == 100 && call->ops.on_continue != NULL) {
-            call->ops.on_continue(call);
-        }
-        return;
-    }
-    m->skip_body = call->head;
-    conn->deadline_ms = 0;
-    conn->keep_ms = keep_alive_ms(conn);
-    if (call->ops.on_response != NULL) {
-        uint64_t len =
-            call->head || status == 204 || status == 304 ? 0 : m->content_length;
-
-        call->ops.on_response(call, status, http_message_headers(m), len);
-    }
-}
-
-static void on_body(struct http_message *m, const char *data, size_t len)
-{
-    struct http_call *call = conn_of(m)->call;
-
-    if (call != NULL && call->ops.on_body != NULL) {
-        call->ops.on_body(call, data, len);
-    }
-}
-
-static void on_done(struct http_message *m)
-{
-    struct http_call *call = conn_of(m)->call;
-
-    if (call != NULL && !call->interim && call->ops.on_end != NULL) {
-        call->ops.on_end(call, http_message_trailers(m));
-    }
-}
-
-static void feed_some(struct client_conn *conn, const char *data, size_t len)
-{
-    bool again = true;
-
-    if (conn->tunnel) {
-        client_tunnel_feed(conn, data, len);
-        return;
-    }
-    while (again && conn->state == CONN_ACTIVE) {
-        ssize_t n;
-
-        conn->feeding = true;
-        n = http_message_feed(&conn->in, data, len);
-        conn->feeding = false;
-        if (conn->state != CONN_ACTIVE) {
-            return;
-        }
-        if (n < 0 || conn->in.refusal != 0) {
-            client_conn_close(conn, -EPROTO);
-            return;
-        }
-        data += n;
-        len -= (size_t)n;
-        again = false;
-        if (conn->tunnel) {
-            client_tunnel_feed(conn, data, len);
-            return;
-        }
-        if (conn->in.state == HTTP_MESSAGE_DONE && conn->call->interim) {
-            http_message_reset(&conn->in);
-            again = len > 0;
-        }
-    }
-    if (len > 0 && buf_append(&conn->rest, data, len) < 0) {
-        client_conn_close(conn, -ENOMEM);
-    }
-}
-
-static void feed(struct client_conn *conn, const char *data, size_t len)
-{
-    struct buf rest = conn->rest;
-
-    if (rest.len > 0) {
-        conn->rest = (struct buf){0};
-        feed_some(conn, rest.data, rest.len);
-        buf_free(&rest);
-        if (len > 0 && buf_append(&conn->rest, data, len) < 0) {
-            client_conn_close(conn, -ENOMEM);
-        }
-    } else {
-        feed_some(conn, data, len);
-    }
-    if (conn->state == CONN_ACTIVE && conn->in.state == HTTP_MESSAGE_DONE &&
-        !conn->tunnel) {
-        conn_finish(conn);
-    }
-}
-
-void client_conn_resumed(struct client_conn *conn)
-{
-    if (conn->state == CONN_ACTIVE && !conn->feeding) {
-        feed(conn, "", 0);
-    }
-    if (conn->state == CONN_ACTIVE || conn->state == CONN_IDLE) {
-        client_conn_update(conn);
-    }
-}
-
-static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct client_conn *conn = container_of(handle, struct client_conn, io.handle);
-
-    *buf = uv_buf_init(conn->client->scratch, HTTP_CLIENT_SCRATCH);
-}
-
-/* Holds for what has come; the kernel falls back to delaying by itself: tcp(7). */
-static void acknowledge(struct client_conn *conn)
-{
-    const int on = 1;
-    uv_os_fd_t fd;
-
-    if (conn->client->options.unix_path == NULL &&
-        uv_fileno(&conn->io.handle, &fd) == 0) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-    }
-}
-
-/* The server has said all that it had to say. */
-static void tunnel_ended(struct client_conn *conn)
-{
-    struct http_call *call = conn->call;
-
-    if (call->ops.on_end != NULL) {
-        call->ops.on_end(call, (struct http_headers){NULL, 0});
-    }
-    if (conn->state == CONN_ACTIVE) { /* else it was cancelled in there */
-        conn_finish(conn);
-    }
-}
-
-/* Nothing of its call has come to the server's host. */
-static bool is_unheard(const struct client_conn *conn)
-{
-    uv_os_fd_t fd;
-
-    return conn->client->options.unix_path == NULL &&
-           uv_fileno(&conn->io.handle, &fd) == 0 && heard_only(fd, conn->n_before);
-}
-
-static void read_cb(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
-{
-    struct client_conn *conn = container_of(stream, struct client_conn, io.stream);
-
-    if (nread == 0 || conn->state == CONN_CLOSING) {
-        return;
-    }
-    if (nread < 0) {
-        int rc = -ECONNRESET;
-
-        if (nread == UV_ECONNRESET && conn->call != NULL) {
-            conn->call->reset = http_message_is_fresh(&conn->in);
-        }
-        if (nread != UV_EOF && conn->call != NULL) {
-            conn->call->unheard = is_unheard(conn);
-        }
-        if (nread == UV_EOF && conn->tunnel) {
-            conn->in.keep_alive = false;
-            tunnel_ended(conn);
-            return;
-        }
-        if (nread == UV_EOF && conn->state == CONN_ACTIVE && conn->rest.len == 0) {
-            rc = http_message_eof(&conn->in);
-        }
-        if (rc == 0 && conn->state == CONN_ACTIVE) {
-            conn->in.keep_alive = false;
-            conn_finish(conn);
-        } else {
-            client_conn_close(conn, rc);
-        }
-        return;
-    }
-    if (conn->state == CONN_IDLE) { /* nobody asked for this */
-        client_conn_close(conn, -EPROTO);
-        return;
-    }
-    if (conn->client->options.idle_timeout_ms > 0 && !conn->tunnel &&
-        conn->in.state != HTTP_MESSAGE_HEAD) {
-        conn->deadline_ms = uv_now(stream->loop) + conn->client->options.idle_timeout_ms;
-    }
-    if (conn->client->options.quick_ack) {
-        acknowledge(conn);
-    }
-    feed(conn, buf->base, (size_t)nread);
-    if (conn->state == CONN_ACTIVE) {
-        client_conn_update(conn);
-    }
-}
-
-void client_conn_update(struct client_conn *conn)
-{
-    bool read =
-        conn->state == CONN_IDLE ||
-        (conn->state == CONN_ACTIVE &&
-         !(conn->in.paused && (conn->in.state == HTTP_MESSAGE_BODY || conn->tunnel)));
-
-    if (read != conn->reading) {
-        conn->reading = read && uv_read_start(&conn->io.stream, alloc_cb, read_cb) == 0;
-        if (!read) {
-            (void)uv_read_stop(&conn->io.stream);
-        }
-    }
-}
-
-void client_conn_reads(struct client_conn *conn)
-{
-    conn->in.on_head = on_head;
-    conn->in.on_body = on_body;
-    conn->in.on_done = on_done;
-    conn->in.head_max_bytes = conn->client->options.head_max_bytes;
-    conn->in.headers_max = 256;
-    http_message_init(&conn->in, HTTP_RESPONSE);
 }
 
 /* --- client ------------------------------------------------------------------- */
@@ -539,12 +240,14 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
     list_init(&c->busy);
     list_init(&c->waiting);
     list_init(&c->done);
-    c->scratch = malloc(HTTP_CLIENT_SCRATCH);
+    list_init(&c->held);
+    c->own_scratch = options->scratch == NULL ? malloc(HTTP_SCRATCH_BYTES) : NULL;
+    c->scratch = options->scratch != NULL ? options->scratch : c->own_scratch;
     c->host_copy = strdup(options->host != NULL ? options->host : "127.0.0.1");
     c->path_copy = options->unix_path != NULL ? strdup(options->unix_path) : NULL;
     if (c->scratch == NULL || c->host_copy == NULL ||
         (options->unix_path != NULL && c->path_copy == NULL)) {
-        free(c->scratch);
+        free(c->own_scratch);
         free(c->host_copy);
         free(c->path_copy);
         return -ENOMEM;
@@ -553,7 +256,8 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
     c->options.unix_path = c->path_copy;
     CHECK(uv_timer_init(loop, &c->sweep) == 0);
     CHECK(uv_prepare_init(loop, &c->flush) == 0);
-    c->n_handles = 2;
+    CHECK(uv_check_init(loop, &c->polled) == 0);
+    c->n_handles = 3;
     return 0;
 }
 
@@ -579,7 +283,8 @@ void http_client_close(struct http_client *c, void (*on_closed)(struct http_clie
     {
         client_conn_close(container_of(it, struct client_conn, node), -ECANCELED);
     }
-    c->sweep.data = c->flush.data = c;
+    c->sweep.data = c->flush.data = c->polled.data = c;
     uv_close((uv_handle_t *)&c->sweep, own_closed_cb);
     uv_close((uv_handle_t *)&c->flush, own_closed_cb);
+    uv_close((uv_handle_t *)&c->polled, own_closed_cb);
 }

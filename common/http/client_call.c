@@ -5,25 +5,7 @@
 
 #include "common/http/client_private.h"
 
-static bool text_valid(struct http_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] == '\r' || s.at[i] == '\n' || s.at[i] == '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool word_valid(struct http_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.at[i] <= ' ' || s.at[i] == 0x7f) {
-            return false;
-        }
-    }
-    return s.len > 0;
-}
+#define ROOM_MORE 128 /* of a head: the version, Host and the body's length */
 
 /* RFC 9110 section 9.2.2: may be sent again when nobody knows whether it was served. */
 static bool is_idempotent(struct http_str method)
@@ -87,15 +69,18 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
     struct http_call *call;
     bool has_body =
         body_len > 0 || http_str_eq(method, "POST") || http_str_eq(method, "PUT");
+    size_t room = method.len + target.len + ROOM_MORE;
     int rc;
 
-    if (!word_valid(method) || !word_valid(target)) {
+    if (!http_word_valid(method) || !http_word_valid(target)) {
         return -EINVAL;
     }
     for (size_t i = 0; i < headers.n; i++) {
-        if (!word_valid(headers.list[i].name) || !text_valid(headers.list[i].value)) {
+        if (!http_word_valid(headers.list[i].name) ||
+            !http_text_valid(headers.list[i].value)) {
             return -EINVAL;
         }
+        room += headers.list[i].name.len + headers.list[i].value.len + 4;
     }
     call = c->closing ? NULL : calloc(1, sizeof(*call));
     if (call == NULL) {
@@ -115,7 +100,8 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
             return -ENOMEM;
         }
     }
-    rc = build_head(call, method, target, headers, body_len, has_body);
+    rc = buf_reserve(&call->out, room);
+    rc = rc < 0 ? rc : build_head(call, method, target, headers, body_len, has_body);
     if (rc == 0 && body != NULL && body_len > 0) {
         rc = buf_append(&call->out, body, body_len);
     }
@@ -124,16 +110,12 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
         call->left = 0;
         call->repeatable = !c->options.no_repeat && is_idempotent(method);
     }
-    if (rc == 0 && call->repeatable) {
-        rc = buf_append(&call->replay, call->out.data, call->out.len);
-    }
     if (rc == 0) {
         *ret = call; /* callbacks may come before this returns */
         rc = client_assign(call);
     }
     if (rc < 0) {
         buf_free(&call->out);
-        buf_free(&call->replay);
         free(call->upgrade);
         free(call);
         return rc;
@@ -147,12 +129,17 @@ void *http_call_data(const struct http_call *call)
     return call->data;
 }
 
-static int send_or_keep(struct http_call *call, const char *data, size_t len)
+static int send_or_keep(struct http_call *call, const struct http_str *pieces, unsigned n)
 {
+    int rc = 0;
+
     if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {
-        return client_conn_send(call->conn, data, len);
+        return client_conn_send(call->conn, pieces, n);
     }
-    return buf_append(&call->out, data, len);
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        rc = buf_append(&call->out, pieces[i].at, pieces[i].len);
+    }
+    return rc;
 }
 
 static bool is_tunnel(const struct http_call *call)
@@ -162,28 +149,28 @@ static bool is_tunnel(const struct http_call *call)
 
 int http_call_write(struct http_call *call, const void *data, size_t len)
 {
+    const struct http_str body = {data, len};
     char size[24];
-    int rc;
 
     if (call->finished || call->ended) {
         return -EPIPE;
     }
     if (is_tunnel(call)) {
-        return send_or_keep(call, data, len);
+        return send_or_keep(call, &body, 1);
     }
     if (!call->chunked) {
         if (len > call->left) {
             return -EMSGSIZE;
         }
         call->left -= len;
-        return len > 0 ? send_or_keep(call, data, len) : 0;
+        return len > 0 ? send_or_keep(call, &body, 1) : 0;
     }
     if (len == 0) {
         return 0;
     }
-    rc = send_or_keep(call, size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len));
-    rc = rc < 0 ? rc : send_or_keep(call, data, len);
-    return rc < 0 ? rc : send_or_keep(call, "\r\n", 2);
+    (void)snprintf(size, sizeof(size), "%zx\r\n", len);
+    return send_or_keep(
+        call, (const struct http_str[]){http_str(size), body, HTTP_STR("\r\n")}, 3);
 }
 
 int http_call_end(struct http_call *call, struct http_headers trailers)
@@ -211,7 +198,7 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
     for (size_t i = 0; rc == 0 && i < trailers.n; i++) {
         const struct http_header *h = &trailers.list[i];
 
-        if (word_valid(h->name) && text_valid(h->value)) {
+        if (http_word_valid(h->name) && http_text_valid(h->value)) {
             rc = buf_append(&b, h->name.at, h->name.len);
             rc = rc < 0 ? rc : buf_append(&b, ": ", 2);
             rc = rc < 0 ? rc : buf_append(&b, h->value.at, h->value.len);
@@ -219,7 +206,7 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
         }
     }
     rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);
-    rc = rc < 0 ? rc : send_or_keep(call, b.data, b.len);
+    rc = rc < 0 ? rc : send_or_keep(call, &(struct http_str){b.data, b.len}, 1);
     buf_free(&b);
     call->ended = rc == 0;
     return rc;
@@ -243,7 +230,8 @@ bool http_call_was_unheard(const struct http_call *call)
 size_t http_call_pending(const struct http_call *call)
 {
     if (call->conn != NULL && call->conn->state == CONN_ACTIVE) {
-        return uv_stream_get_write_queue_size(&call->conn->io.stream);
+        return uv_stream_get_write_queue_size(&call->conn->io.stream) +
+               (list_empty(&call->conn->held) ? 0 : call->out.len);
     }
     return call->out.len;
 }

@@ -5,8 +5,12 @@
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/http/client_heard.h"
 #include "common/http/client_private.h"
+
+#define FRESH_US 1000
+#define HOLD_MAX (16 * 1024) /* larger is sent at once */
 
 static void conn_begin(struct client_conn *conn)
 {
@@ -16,12 +20,13 @@ static void conn_begin(struct client_conn *conn)
     conn->state = CONN_ACTIVE;
     conn->n_before = conn->n_sent;
     conn->deadline_ms = limit_ms > 0 ? uv_now(conn->client->loop) + limit_ms : 0;
-    if (client_conn_send(conn, call->out.data, call->out.len) < 0) {
+    list_push_back(&conn->client->held, &conn->held);
+    if (!call->ended && call->out.len <= HOLD_MAX) {
+        client_flush_soon(conn->client); /* the first of the body may come before that */
+    } else if (client_conn_send(conn, NULL, 0) < 0) {
         client_conn_close(conn, -ENOMEM);
         return;
     }
-    call->out.len = 0;
-    call->sent = true;
     client_conn_update(conn);
     if (!call->ended && call->ops.on_drain != NULL) {
         call->ops.on_drain(call);
@@ -120,6 +125,7 @@ static int conn_new(struct http_call *call)
     }
     conn->client = c;
     conn->call = call;
+    list_init(&conn->held);
     conn->deadline_ms = uv_now(c->loop) + c->options.connect_timeout_ms;
     client_conn_reads(conn);
     call->conn = conn;
@@ -139,12 +145,17 @@ static int conn_new(struct http_call *call)
 }
 
 /* Has the server closed it since the loop last looked? A request sent on it would be
- * lost, and most must not be sent again. */
+ * lost, and most must not be sent again. One that was kept open before, and had its last
+ * reply this very moment, is not asked: that costs each call of a busy function a system
+ * call, and a server that closes so soon says so in its reply. */
 static bool still_open(const struct client_conn *conn)
 {
     uv_os_fd_t fd;
     char byte;
 
+    if (conn->n_calls > 1 && clock_mono_us() - conn->idle_since_us < FRESH_US) {
+        return true; /* by the clock: the loop's time stands still while it is held up */
+    }
     return uv_fileno(&conn->io.handle, &fd) == 0 &&
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }

@@ -5,8 +5,6 @@
 #include "common/http/http_client.h"
 #include "common/http/message.h"
 
-#define HTTP_CLIENT_SCRATCH (64 * 1024)
-
 /*   WAITING ──▶ SOCKET ──▶ CONNECTING ──▶ ACTIVE ◀──▶ IDLE
  *                  └──────────┴─────────────┴──────────┴──▶ CLOSING */
 enum client_conn_state {
@@ -19,6 +17,7 @@ enum client_conn_state {
 
 struct client_conn {
     struct list node; /* client.idle or client.busy */
+    struct list held; /* in client.held: call.out is yet to be sent */
     struct http_client *client;
     struct http_call *call;
     enum client_conn_state state;
@@ -33,7 +32,8 @@ struct client_conn {
     struct http_message in;
     struct buf rest;
     uint32_t keep_ms; /* at most so long after the call that it carries */
-    bool reused;      /* carried a call before this one */
+    unsigned n_calls; /* that it has carried; the server has kept it open after each */
+    uint64_t idle_since_us;
     bool reading;
     bool feeding;
     bool tunnel; /* after a 101 */
@@ -50,9 +50,8 @@ struct http_call {
     struct client_conn *conn;
     struct http_call_ops ops;
     void *data;
-    struct buf out;    /* head, and what is not yet written of the body */
-    struct buf replay; /* the whole request, for the one retry */
-    bool repeatable;   /* replay is the request */
+    struct buf out;  /* head, and what is not yet written of the body */
+    bool repeatable; /* out is the whole request, and is kept for the one retry */
     bool chunked;
     bool ended;   /* the request is whole */
     bool head;    /* a HEAD request */
@@ -73,13 +72,23 @@ int client_assign(struct http_call *call); /* a connection, or in line */
 void client_next_waiting(struct http_client *c);
 
 /* client.c */
-void client_conn_reads(struct client_conn *c); /* before its first byte */
 void client_conn_free(struct client_conn *c);
-void client_watch_time(struct http_client *c);
-int client_conn_send(struct client_conn *c, const char *data, size_t len);
+void client_conn_finish(struct client_conn *conn); /* the response is whole */
 void client_conn_close(struct client_conn *c, int status);
-void client_conn_update(struct client_conn *c);
+void client_flush_soon(struct http_client *c); /* what is held, and what has ended */
+void client_watch_time(struct http_client *c);
+
+/* client_read.c */
+void client_conn_reads(struct client_conn *c);  /* sets up the response's reader */
+void client_conn_update(struct client_conn *c); /* reads, or not */
 void client_conn_resumed(struct client_conn *c);
+
+/* client_write.c */
+#define CLIENT_PIECES_MAX 3
+/* What is held of the request, then these, in one write. 0 or -ENOMEM. */
+int client_conn_send(struct client_conn *conn, const struct http_str *pieces, unsigned n);
+void client_send_held(struct http_client *c); /* heads whose body has not come */
+
 /* client_tunnel.c */
 bool client_tunnel_begin(struct client_conn *c); /* false: nobody asked for this 101 */
 void client_tunnel_feed(struct client_conn *c, const char *data, size_t len);

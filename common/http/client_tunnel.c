@@ -8,7 +8,7 @@ static bool was_asked(const struct http_call *call, struct http_headers headers)
 {
     struct http_str protocol = http_headers_upgrade(headers);
 
-    return call->upgrade != NULL && call->ended && call->out.len == 0 &&
+    return call->upgrade != NULL && call->ended && list_empty(&call->conn->held) &&
            protocol.len > 0 && http_token_listed(http_str(call->upgrade), protocol);
 }
 

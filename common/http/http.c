@@ -2,25 +2,60 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+
+#define BYTES(n) (UINT64_C(0x0101010101010101) * (n))
 
 struct http_str http_str(const char *s)
 {
     return (struct http_str){s, s != NULL ? strlen(s) : 0};
 }
 
-bool http_str_eq(struct http_str a, const char *b)
+/* The high bit of each byte of `word` that is below n (at most 128), and of some above
+ * one that is; 0: none is. */
+static uint64_t below(uint64_t word, uint8_t n)
 {
-    size_t len = strlen(b);
-
-    return a.len == len && memcmp(a.at, b, len) == 0;
+    return (word - BYTES(n)) & ~word & BYTES(0x80);
 }
 
-bool http_str_ieq(struct http_str a, const char *b)
+static uint64_t bad_in_text(uint64_t w)
 {
-    size_t len = strlen(b);
+    return below(w, 1) | below(w ^ BYTES('\r'), 1) | below(w ^ BYTES('\n'), 1);
+}
 
-    return a.len == len && strncasecmp(a.at, b, len) == 0;
+static uint64_t bad_in_word(uint64_t w)
+{
+    return below(w, ' ' + 1) | below(w ^ BYTES(0x7f), 1);
+}
+
+/* Eight bytes at a time: heads are made of many short strings, each of which is looked at
+ * more than once. */
+static bool none_bad(struct http_str s, uint64_t (*bad)(uint64_t))
+{
+    uint64_t word = BYTES('x'), found = 0;
+
+    if (s.len < sizeof(word)) {
+        if (s.len > 0) {
+            memcpy(&word, s.at, s.len);
+        }
+        return bad(word) == 0;
+    }
+    for (size_t i = 0; i + sizeof(word) <= s.len; i += sizeof(word)) {
+        memcpy(&word, s.at + i, sizeof(word));
+        found |= bad(word);
+    }
+    memcpy(&word, s.at + s.len - sizeof(word),
+           sizeof(word)); /* the last ones, maybe again */
+    return (found | bad(word)) == 0;
+}
+
+bool http_text_valid(struct http_str s)
+{
+    return none_bad(s, bad_in_text);
+}
+
+bool http_word_valid(struct http_str s)
+{
+    return s.len > 0 && none_bad(s, bad_in_word);
 }
 
 char *http_str_dup(struct http_str s)
@@ -124,13 +159,16 @@ struct http_str http_headers_upgrade(struct http_headers headers)
 
 bool http_header_is_hop(struct http_str name, struct http_str connection)
 {
-    static const char *const hop[] = {
-        "Connection", "Keep-Alive",        "Proxy-Connection", "TE", "Trailer", "Upgrade",
-        "Expect",     "Transfer-Encoding", "Content-Length",
+    static const struct http_str hop[] = {
+        HTTP_STR("Connection"),       HTTP_STR("Keep-Alive"),
+        HTTP_STR("Proxy-Connection"), HTTP_STR("TE"),
+        HTTP_STR("Trailer"),          HTTP_STR("Upgrade"),
+        HTTP_STR("Expect"),           HTTP_STR("Transfer-Encoding"),
+        HTTP_STR("Content-Length"),
     };
 
     for (size_t i = 0; i < sizeof(hop) / sizeof(hop[0]); i++) {
-        if (http_str_ieq(name, hop[i])) {
+        if (name.len == hop[i].len && strncasecmp(name.at, hop[i].at, name.len) == 0) {
             return true;
         }
     }

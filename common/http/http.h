@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 
 struct http_str {
     const char *at; /* not NUL-terminated */
@@ -27,15 +29,37 @@ struct http_headers {
     size_t n;
 };
 
+/* Servers and clients of one loop may share what they read into: nothing is kept there
+ * from one event to the next. */
+#define HTTP_SCRATCH_BYTES (64 * 1024)
+
 /* Message framing for what we send. */
 #define HTTP_BODY_CHUNKED UINT64_MAX /* length unknown: chunked (close for HTTP/1.0) */
 
 #define HTTP_STR(lit) ((struct http_str){(lit), sizeof(lit) - 1})
 struct http_str http_str(const char *s); /* s may be NULL: empty */
 
-bool http_str_eq(struct http_str a, const char *b);  /* exact */
-bool http_str_ieq(struct http_str a, const char *b); /* ASCII case ignored */
-char *http_str_dup(struct http_str s);               /* NULL when out of memory */
+char *http_str_dup(struct http_str s); /* NULL when out of memory */
+
+/* Inline: against a literal it is mostly a comparison of two lengths. */
+static inline bool http_str_eq(struct http_str a, const char *b) /* exact */
+{
+    size_t len = strlen(b);
+
+    return a.len == len && memcmp(a.at, b, len) == 0;
+}
+
+static inline bool http_str_ieq(struct http_str a, const char *b) /* ASCII case ignored */
+{
+    size_t len = strlen(b);
+
+    return a.len == len && strncasecmp(a.at, b, len) == 0;
+}
+
+/* What we send: a value has no CR, LF or NUL; a name, a method or a target is not empty
+ * either, and has no white space or other control characters. */
+bool http_text_valid(struct http_str s);
+bool http_word_valid(struct http_str s);
 
 /* First header of that name, or NULL; names compare case-insensitively. */
 const struct http_header *http_headers_find(struct http_headers h, const char *name);

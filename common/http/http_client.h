@@ -47,6 +47,7 @@ struct http_client_options {
      * the kernel's delayed acknowledgement. */
     bool quick_ack;
     bool no_repeat; /* not even an idempotent request is sent again */
+    char *scratch;  /* HTTP_SCRATCH_BYTES that outlive it; NULL: it has its own */
 };
 
 struct http_client {
@@ -63,9 +64,11 @@ struct http_client {
     bool closing;
     void (*on_closed)(struct http_client *c);
     uv_timer_t sweep;
-    uv_prepare_t flush;
+    uv_prepare_t flush; /* tells of `done`, and so does polled: whichever comes first */
+    uv_check_t polled;
     struct list done; /* calls whose on_close is due */
-    char *scratch;
+    struct list held; /* connections with a head that waits a moment for its body */
+    char *scratch, *own_scratch;
     unsigned n_handles;
 };
 

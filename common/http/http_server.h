@@ -50,6 +50,7 @@ struct http_server_options {
      * found out within a second: on_close(-ECONNRESET). HTTP/1.0 clients are not asked.
      */
     bool fin_probe;
+    char *scratch; /* HTTP_SCRATCH_BYTES that outlive it; NULL: it has its own */
     void (*on_request)(struct http_server *s, struct http_exchange *x);
     void *data;
 };
@@ -78,8 +79,9 @@ struct http_server {
     void (*on_closed)(struct http_server *s);
     uv_timer_t sweep;
     uv_prepare_t flush;
+    uv_idle_t awake;   /* until the flush */
     struct list dirty; /* connections with output to write before the loop sleeps */
-    char *scratch;
+    char *scratch, *own_scratch;
     unsigned n_handles;
     char date[40];
     uint64_t date_ms;

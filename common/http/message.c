@@ -307,28 +307,45 @@ static int gather(struct http_message *m, struct buf *b, const char *data, size_
     return b->len >= m->head_max_bytes ? -EMSGSIZE : 0;
 }
 
+static int check_name(struct http_message *m, const char *line, size_t len)
+{
+    const char *colon = memchr(line, ':', len);
+    size_t n = colon != NULL ? (size_t)(colon - line) : len;
+
+    if (*line == ' ' || *line == '\t') {
+        return refuse(m, 400, "folded header line");
+    }
+    if (n == 0) {
+        return refuse(m, 400, "header without a name");
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (line[i] == ' ' || line[i] == '\t') { /* RFC 9112 section 5.1 */
+            return refuse(m, 400, "white space in a header's name");
+        }
+    }
+    return 0;
+}
+
 /* Each line ends with CRLF, none is folded, names are without white space, no NUL.
  * in_name: the text begins with a header, not with a request or status line. */
 static int check_lines(struct http_message *m, const char *text, size_t len, bool in_name)
 {
+    const char *end = text + len;
 
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
+    for (const char *line = text; line < end; in_name = true) {
+        const char *feed = memchr(line, '\n', (size_t)(end - line));
+        size_t n = (size_t)((feed != NULL ? feed : end) - line);
+        int rc;
 
-        if (c == '\0' || (c == '\n' && (i == 0 || text[i - 1] != '\r')) ||
-            (c == '\r' && (i + 1 == len || text[i + 1] != '\n'))) {
+        if (feed == NULL || n == 0 || line[n - 1] != '\r' ||
+            !http_text_valid((struct http_str){line, n - 1})) {
             return refuse(m, 400, "NUL, bare CR or bare LF in the head");
         }
-        if (c == '\n' && i + 1 < len && (text[i + 1] == ' ' || text[i + 1] == '\t')) {
-            return refuse(m, 400, "folded header line");
+        rc = in_name && n > 1 ? check_name(m, line, n - 1) : 0;
+        if (rc < 0) {
+            return rc;
         }
-        if (c == ':' && in_name && (i == 0 || text[i - 1] == '\n')) {
-            return refuse(m, 400, "header without a name");
-        }
-        in_name = c == '\n' || (in_name && c != ':');
-        if (in_name && (c == ' ' || c == '\t')) { /* RFC 9112 section 5.1 */
-            return refuse(m, 400, "white space in a header's name");
-        }
+        line = feed + 1;
     }
     return 0;
 }

@@ -50,10 +50,19 @@ static void flush_cb(uv_prepare_t *prepare)
     (void)uv_prepare_stop(prepare);
 }
 
+static void awake_cb(uv_idle_t *idle)
+{
+    (void)uv_idle_stop(idle);
+}
+
+/* Idle handles come before prepare handles in a turn of the loop. If this is called from
+ * one of the latter, it is too late for this turn, and the idle handle keeps the loop
+ * from going to sleep before the next. */
 void http_server_flush_later(struct http_server *s)
 {
     if (!uv_is_active((uv_handle_t *)&s->flush)) {
         (void)uv_prepare_start(&s->flush, flush_cb);
+        (void)uv_idle_start(&s->awake, awake_cb);
     }
 }
 
@@ -95,13 +104,15 @@ int http_server_open(struct http_server *s, uv_loop_t *loop,
     list_init(&s->listeners);
     list_init(&s->conns);
     list_init(&s->dirty);
-    s->scratch = malloc(HTTP_SCRATCH_BYTES);
+    s->own_scratch = options->scratch == NULL ? malloc(HTTP_SCRATCH_BYTES) : NULL;
+    s->scratch = options->scratch != NULL ? options->scratch : s->own_scratch;
     if (s->scratch == NULL) {
         return -ENOMEM;
     }
     CHECK(uv_timer_init(loop, &s->sweep) == 0);
     CHECK(uv_prepare_init(loop, &s->flush) == 0);
-    s->n_handles = 2;
+    CHECK(uv_idle_init(loop, &s->awake) == 0);
+    s->n_handles = 3;
     return 0;
 }
 
@@ -128,8 +139,8 @@ static struct http_listener *listener_new(struct http_server *s, bool is_tcp)
 
 static void server_gone(struct http_server *s)
 {
-    free(s->scratch);
-    s->scratch = NULL;
+    free(s->own_scratch);
+    s->scratch = s->own_scratch = NULL;
     if (s->on_closed != NULL) {
         s->on_closed(s);
     }
@@ -303,9 +314,10 @@ void http_server_close(struct http_server *s, void (*on_closed)(struct http_serv
     {
         http_conn_close(container_of(it, struct http_conn, node), -ECANCELED, true);
     }
-    s->sweep.data = s->flush.data = s;
+    s->sweep.data = s->flush.data = s->awake.data = s;
     uv_close((uv_handle_t *)&s->sweep, own_closed_cb);
     uv_close((uv_handle_t *)&s->flush, own_closed_cb);
+    uv_close((uv_handle_t *)&s->awake, own_closed_cb);
 }
 
 /* --- an exchange's request ------------------------------------------------------ */

@@ -6,6 +6,7 @@
 
 #include "common/cause.h"
 #include "common/http/server_private.h"
+#include "common/number.h"
 
 struct write_op {
     uv_write_t req;
@@ -144,22 +145,32 @@ static const char *date_of(struct http_server *s)
     return s->date;
 }
 
-static bool text_valid(struct http_str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] == '\r' || s.at[i] == '\n' || s.at[i] == '\0') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int append_header(struct buf *b, struct http_str name, struct http_str value)
 {
     int rc = buf_append(b, name.at, name.len);
 
     rc = rc < 0 ? rc : buf_append(b, ": ", 2);
     rc = rc < 0 ? rc : buf_append(b, value.at, value.len);
+    return rc < 0 ? rc : buf_append(b, "\r\n", 2);
+}
+
+static int append_number(struct buf *b, const char *before, uint64_t n)
+{
+    char text[NUMBER_TEXT_SIZE];
+    int rc = buf_append(b, before, strlen(before));
+
+    return rc < 0 ? rc : buf_append(b, text, number_text(text, n));
+}
+
+static int append_status(struct http_conn *c, int status)
+{
+    struct buf *b = &c->out;
+    int rc = append_number(b, "HTTP/1.1 ", (uint64_t)status);
+
+    rc = rc < 0 ? rc : buf_append(b, " ", 1);
+    rc = rc < 0 ? rc : buf_append_str(b, http_status_reason(status));
+    rc = rc < 0 ? rc : buf_append_str(b, "\r\nDate: ");
+    rc = rc < 0 ? rc : buf_append_str(b, date_of(c->server));
     return rc < 0 ? rc : buf_append(b, "\r\n", 2);
 }
 
@@ -173,8 +184,8 @@ static int append_framing(struct http_exchange *x, int status, uint64_t body_len
         return buf_append_str(&c->out, "Connection: Upgrade\r\n");
     }
     if (status >= 200 && status != 204 && body_len != HTTP_BODY_CHUNKED) {
-        rc =
-            buf_printf(&c->out, "Content-Length: %llu\r\n", (unsigned long long)body_len);
+        rc = append_number(&c->out, "Content-Length: ", body_len);
+        rc = rc < 0 ? rc : buf_append(&c->out, "\r\n", 2);
     } else if (body_len == HTTP_BODY_CHUNKED && !x->no_body) {
         if (old) {
             c->close_after = true; /* HTTP/1.0: the end of the body is the connection's */
@@ -208,14 +219,14 @@ int http_exchange_respond(struct http_exchange *x, int status,
         return -EINVAL;
     }
     for (size_t i = 0; i < headers.n; i++) {
-        if (!text_valid(headers.list[i].name) || !text_valid(headers.list[i].value)) {
+        if (!http_text_valid(headers.list[i].name) ||
+            !http_text_valid(headers.list[i].value)) {
             return -EINVAL;
         }
     }
     x->no_body = status == 204 || status == 304 ||
                  (status != 101 && http_str_eq(http_exchange_method(x), "HEAD"));
-    rc = buf_printf(&c->out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status,
-                    http_status_reason(status), date_of(c->server));
+    rc = append_status(c, status);
     for (size_t i = 0; rc == 0 && i < headers.n; i++) {
         rc = append_header(&c->out, headers.list[i].name, headers.list[i].value);
     }
@@ -282,7 +293,8 @@ int http_exchange_end(struct http_exchange *x, struct http_headers trailers)
     if (x->chunked && !x->no_body) {
         rc = buf_append(&c->out, "0\r\n", 3);
         for (size_t i = 0; rc == 0 && i < trailers.n; i++) {
-            if (text_valid(trailers.list[i].name) && text_valid(trailers.list[i].value)) {
+            if (http_text_valid(trailers.list[i].name) &&
+                http_text_valid(trailers.list[i].value)) {
                 rc =
                     append_header(&c->out, trailers.list[i].name, trailers.list[i].value);
             }
@@ -295,7 +307,9 @@ int http_exchange_end(struct http_exchange *x, struct http_headers trailers)
     }
     x->ended = true;
     http_conn_mark(c);
-    return 0;
+    /* There is no more to gather. One that is answered while its request is read may have
+     * to do with others that wait longer: those go first. */
+    return c->feeding ? 0 : send_now(c, NULL, 0);
 }
 
 int http_exchange_reply(struct http_exchange *x, int status, struct http_headers headers,

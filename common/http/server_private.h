@@ -5,7 +5,6 @@
 #include "common/http/http_server.h"
 #include "common/http/message.h"
 
-#define HTTP_SCRATCH_BYTES  (64 * 1024)
 #define HTTP_COALESCE_BYTES (16 * 1024) /* smaller pieces are gathered for one write */
 
 struct http_exchange {

@@ -104,12 +104,32 @@ static void refuses_absurd_sizes(void **state)
     buf_free(&b);
 }
 
+/* Printing into what room there is, and a little over it, gives the same. */
+static void prints_at_the_edge(void **state)
+{
+    (void)state;
+    for (int width = 200; width < 300; width++) {
+        struct buf b = {0};
+
+        assert_int_equal(buf_append_str(&b, "head "), 0);
+        assert_int_equal(buf_printf(&b, "%*d", width, 7), 0);
+        assert_int_equal(b.len, 5 + (size_t)width);
+        assert_int_equal(b.data[b.len - 1], '7');
+        assert_int_equal(b.data[b.len], '\0');
+        buf_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_is_free), cmocka_unit_test(appends),
-        cmocka_unit_test(grows),         cmocka_unit_test(prints_long),
-        cmocka_unit_test(consumes),      cmocka_unit_test(refuses_absurd_sizes),
+        cmocka_unit_test(empty_is_free),
+        cmocka_unit_test(appends),
+        cmocka_unit_test(grows),
+        cmocka_unit_test(prints_long),
+        cmocka_unit_test(consumes),
+        cmocka_unit_test(refuses_absurd_sizes),
+        cmocka_unit_test(prints_at_the_edge),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

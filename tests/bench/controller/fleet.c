@@ -55,8 +55,10 @@ static void send_hello(struct fleet_agent *a)
     h.node = node;
     h.boot = node;
     h.gateway = gateway;
-    h.memory_bytes = 1ull << 40; /* the first ones hold an instance of each function */
-    h.cpu_millis = 256000;
+    /* Room for each function to be proved at once: on a busy machine that comes to pass,
+     * and one for which there is no room has failed. */
+    h.memory_bytes = 4ull << 40;
+    h.cpu_millis = 2000000000;
     h.session = a->session;
     h.received = a->received;
     h.batches = true;

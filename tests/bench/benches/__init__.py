@@ -1,0 +1,1 @@
+"""The benches that tests/bench/run knows, by name."""

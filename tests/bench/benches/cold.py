@@ -1,0 +1,134 @@
+"""Cold starts: every call gets a fresh sandbox, with every isolation on."""
+
+import json
+import shutil
+
+from . import machine
+from .measure import Ratio, Result
+from .world import GATEWAY, NGINX, run
+
+COLUMNS = [("p50_us", "p50 µs", "{:,.0f}"), ("p99_us", "p99 µs", "{:,.0f}"),
+           ("mean_us", "mean µs", "{:,.0f}")]
+HYBRID = "/sys/fs/cgroup/unified"  # crun 1.8 refuses a hybrid one; without it, it sees v1
+
+
+def _root(world):
+    root = world.folder / "root"
+    if not root.exists():
+        for name in ("proc", "dev", "sys"):
+            (root / name).mkdir(parents=True)
+        shutil.copy(world.helper("hello"), root / "hello")
+    return root
+
+
+def _bundle(world):
+    """For crun and runc: their default spec, with the static program."""
+    bundle = world.folder / "bundle"
+    if not bundle.exists():
+        bundle.mkdir()
+        shutil.copytree(_root(world), bundle / "rootfs")
+        run(["runc", "spec"], cwd=bundle)
+        spec = json.loads((bundle / "config.json").read_text())
+        spec["process"].update(terminal=False, args=["/hello"])
+        (bundle / "config.json").write_text(json.dumps(spec))
+    return bundle
+
+
+def _calls(world, path, count):
+    # One at a time, so that none waits for another's start.
+    return world.load(GATEWAY, path, 1, seconds=600, requests=count, phases=True)
+
+
+def _phases(result, system):
+    samples = result.samples[system]
+    names = samples[0].get("phases_ms", {})
+    result.notes.append(f"phases of {system}, mean ms (Server-Timing): " + ", ".join(
+        f"{n} {sum(s['phases_ms'].get(n, 0) for s in samples) / len(samples):.3f}" for n in names))
+
+
+def _spawned(world, which, *args, **kw):
+    return lambda: world.spawn(*args, **kw)[which]
+
+
+def cold_static(world):
+    result = Result("cold-static", "A cold start of a static program, from request to response")
+    result.columns = COLUMNS
+    n = 20 if world.options.quick else 100
+    root, bundle = _root(world), _bundle(world)
+    world.mayfly.deploy(world.helper("hello"), "cold", "--runtime", "exec", "--no-reuse",
+                        "--memory", "64")
+    _calls(world, "/fn/cold/", n)
+    crun = ["crun", "--cgroup-manager=disabled", "run", "{}"]
+    result.interleave({
+        "mayfly": lambda: _calls(world, "/fn/cold/", n),
+        "floor: 4 namespaces, overlay, pivot_root, exec": _spawned(
+            world, "first_byte", n, ["/hello"], sandbox=root),
+        "floor, to the program's end": _spawned(world, "whole", n, ["/hello"], sandbox=root),
+        "clone3 and exec": _spawned(world, "whole", n, [world.helper("hello")]),
+        "bwrap": _spawned(world, "whole", n, [
+            "bwrap", "--unshare-pid", "--unshare-uts", "--unshare-ipc", "--ro-bind", root, "/",
+            "--proc", "/proc", "--dev", "/dev", "/hello"]),
+        "crun run": _spawned(world, "whole", max(5, n // 5), crun, cwd=bundle, hidden=HYBRID),
+        "runc run": _spawned(world, "whole", max(5, n // 10), ["runc", "run", "{}"], cwd=bundle),
+    }, world.options.rounds)
+    result.wanted = [
+        Ratio("the floor's p50 (to its first byte)", "mayfly",
+              "floor: 4 namespaces, overlay, pivot_root, exec", "p50_us", at_most=1.5),
+        Ratio("the floor's p50 (to its end)", "mayfly", "floor, to the program's end", "p50_us"),
+        Ratio("faster than bwrap, p50", "bwrap", "mayfly", "p50_us", at_least=2),
+        Ratio("faster than crun, p50", "crun run", "mayfly", "p50_us", at_least=5),
+        Ratio("faster than runc, p50", "runc run", "mayfly", "p50_us", at_least=20)]
+    _phases(result, "mayfly")
+    return result
+
+
+def cold_throughput(world):
+    result = Result("cold-throughput", "Cold starts a second, all processors, every isolation on")
+    result.columns = [("rate", "starts/s", "{:,.0f}"), *COLUMNS]
+    world.mayfly.deploy(world.helper("hello"), "cold", "--runtime", "exec", "--no-reuse",
+                        "--memory", "64")
+    world.fcgiwrap()
+    world.nginx(1)
+    seconds = 0.5 if world.options.quick else 3
+    at_once = 4 * len(machine.CPUS)
+    result.interleave({
+        "mayfly": lambda: world.load(GATEWAY, "/fn/cold/", at_once, seconds, warmup=0.2),
+        "nginx and fcgiwrap": lambda: world.load(NGINX, "/cgi/", at_once, seconds, warmup=0.2),
+    }, world.options.rounds)
+    result.wanted = [Ratio("starts/s of fcgiwrap's fork and exec, without isolation", "mayfly",
+                           "nginx and fcgiwrap", "rate", at_least=1.0)]
+    return result
+
+
+def _cold_runtime(world, name, title, files, options, peer, budget, what):
+    result = Result(name, title)
+    result.columns = COLUMNS
+    folder = world.new_folder("function")
+    for file, text in files.items():
+        (folder / file).write_text(text)
+    n = 10 if world.options.quick else 40
+    world.mayfly.deploy(folder, name, *options, "--no-reuse", "--memory", "256")
+    _calls(world, f"/fn/{name}/", n)
+    result.interleave({
+        "mayfly": lambda: _calls(world, f"/fn/{name}/", n),
+        what: _spawned(world, "whole", n // 2, peer),
+    }, world.options.rounds)
+    result.wanted = [Ratio(f"p50 of {what} alone", "mayfly", what, "p50_us", at_most=budget)]
+    _phases(result, "mayfly")
+    return result
+
+
+def cold_python(world):
+    return _cold_runtime(
+        world, "cold-python", "A cold start of a Python handler",
+        {"app.py": "def handler(event, context):\n    return 'ok'\n"},
+        ["--runtime", "python", "--handler", "app.handler"],
+        ["/usr/bin/python3", "-c", "pass"], 1.0, "python3 -c pass")
+
+
+def cold_node(world):
+    return _cold_runtime(
+        world, "cold-node", "A cold start of a Node handler",
+        {"app.js": "exports.handler = async () => 'ok';\n"},
+        ["--runtime", "node", "--handler", "app.handler"],
+        ["/usr/bin/node", "-e", "0"], 0.25, "node -e 0")
