@@ -42,7 +42,7 @@ static void print_help(void)
         "  --check-config     check the configuration and end\n"
         "  --version, --help\n\nkeys:\n");
     for (size_t i = 0; i < agent_config_n_keys; i++) {
-        (void)printf("  %-18s %s\n", agent_config_keys[i].name,
+        (void)printf("  %-20s  %s\n", agent_config_keys[i].name,
                      agent_config_keys[i].help);
     }
 }
