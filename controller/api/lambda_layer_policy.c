@@ -7,7 +7,6 @@
 #include "controller/api/lambda_private.h"
 
 #define STATEMENTS_MAX 100
-#define SID_CHARS      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 #define ACTION         "lambda:GetLayerVersion"
 
 /* The version's statements, new; NULL: it is not there, and the request was answered. */
@@ -87,22 +86,10 @@ static void change(struct lambda *l, uint64_t number, json_t *list,
 
 static bool check(struct lambda *l)
 {
-    static const char *const needed[][2] = {
-        {"StatementId", "statementId"}, {"Action", "action"}, {"Principal", "principal"}};
     struct lambda_checks c = {0};
-    const char *sid, *action;
+    const char *action;
 
-    for (size_t i = 0; i < 3; i++) {
-        if (json_object_get(l->json, needed[i][0]) == NULL) {
-            lambda_check_add(&c, "null", needed[i][1], "Member must not be null");
-        }
-    }
-    sid = lambda_check_text(&c, l->json, "StatementId", "statementId", 1, 100);
-    if (sid != NULL && strspn(sid, SID_CHARS) != strlen(sid)) {
-        lambda_check_add(&c, sid, "statementId",
-                         "Member must satisfy regular expression pattern: "
-                         "([a-zA-Z0-9-_]+)");
-    }
+    lambda_check_statement(&c, l->json);
     action = lambda_check_text(&c, l->json, "Action", "action", 1, 22);
     if (action != NULL && strcmp(action, ACTION) != 0) {
         lambda_check_add(&c, action, "action",

@@ -97,25 +97,32 @@ static json_t *statement(const struct lambda *l)
     return s;
 }
 
-static bool check(struct lambda *l)
+void lambda_check_statement(struct lambda_checks *c, const json_t *json)
 {
-    static const char *const auth[] = {"NONE", "AWS_IAM", NULL};
     static const char *const needed[][2] = {
         {"StatementId", "statementId"}, {"Action", "action"}, {"Principal", "principal"}};
-    struct lambda_checks c = {0};
-    const char *sid, *action;
+    const char *sid;
 
     for (size_t i = 0; i < 3; i++) {
-        if (json_object_get(l->json, needed[i][0]) == NULL) {
-            lambda_check_add(&c, "null", needed[i][1], "Member must not be null");
+        if (json_object_get(json, needed[i][0]) == NULL) {
+            lambda_check_add(c, "null", needed[i][1], "Member must not be null");
         }
     }
-    sid = lambda_check_text(&c, l->json, "StatementId", "statementId", 1, 100);
+    sid = lambda_check_text(c, json, "StatementId", "statementId", 1, 100);
     if (sid != NULL && strspn(sid, SID_CHARS) != strlen(sid)) {
-        lambda_check_add(&c, sid, "statementId",
+        lambda_check_add(c, sid, "statementId",
                          "Member must satisfy regular expression pattern: "
                          "([a-zA-Z0-9-_]+)");
     }
+}
+
+static bool check(struct lambda *l)
+{
+    static const char *const auth[] = {"NONE", "AWS_IAM", NULL};
+    struct lambda_checks c = {0};
+    const char *action;
+
+    lambda_check_statement(&c, l->json);
     action = lambda_check_text(&c, l->json, "Action", "action", 1, 256);
     if (action != NULL && strcmp(action, "*") != 0 &&
         (strncmp(action, "lambda:", 7) != 0 || action[7] == '\0')) {

@@ -99,6 +99,8 @@ void lambda_check_add(struct lambda_checks *c, const char *value, const char *fi
 /* NULL: not given, or of another type (which is added). */
 const char *lambda_check_text(struct lambda_checks *c, const json_t *object,
                               const char *key, const char *field, size_t min, size_t max);
+/* What the statements of all policies have: their names, and an identifier. */
+void lambda_check_statement(struct lambda_checks *c, const json_t *json);
 const char *lambda_check_enum(struct lambda_checks *c, const json_t *object,
                               const char *key, const char *field,
                               const char *const *values);
