@@ -58,20 +58,6 @@ static bool check_revision(struct lambda *l, const json_t *list)
     return false;
 }
 
-static size_t find(const json_t *list, const char *sid)
-{
-    size_t n = json_array_size(list);
-
-    for (size_t i = 0; i < n; i++) {
-        const json_t *s = json_array_get(list, i);
-
-        if (strcmp(json_string_value(json_object_get(s, "Sid")), sid) == 0) {
-            return i;
-        }
-    }
-    return n;
-}
-
 /* Takes the list over. */
 static void change(struct lambda *l, uint64_t number, json_t *list,
                    void (*changed)(struct lambda *l))
@@ -155,7 +141,7 @@ void lambda_add_layer_permission(struct lambda *l)
     l->again = lambda_add_layer_permission;
     if (!check_revision(l, list)) {
         json_decref(list);
-    } else if (find(list, sid) < json_array_size(list)) {
+    } else if (lambda_find_statement(list, sid) < json_array_size(list)) {
         lambda_fail(l, LAMBDA_E_CONFLICT,
                     "The statement id (%s) provided already exists. Please provide a new "
                     "statement id, or remove the existing statement.",
@@ -207,7 +193,7 @@ void lambda_remove_layer_permission(struct lambda *l)
         return;
     }
     l->again = lambda_remove_layer_permission;
-    at = find(list, l->path.params[2]);
+    at = lambda_find_statement(list, l->path.params[2]);
     if (!check_revision(l, list)) {
         json_decref(list);
     } else if (at == json_array_size(list)) {

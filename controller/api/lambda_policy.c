@@ -15,7 +15,7 @@ static const json_t *statements(const struct lambda *l, const json_t *function)
     return lambda_attribute(function, "policy", l->ref.qualifier);
 }
 
-static size_t find(const json_t *list, const char *sid)
+size_t lambda_find_statement(const json_t *list, const char *sid)
 {
     size_t n = json_array_size(list);
 
@@ -185,7 +185,7 @@ void lambda_add_permission(struct lambda *l)
         return;
     }
     now = statements(l, f);
-    if (find(now, sid) < json_array_size(now)) {
+    if (lambda_find_statement(now, sid) < json_array_size(now)) {
         lambda_fail(l, LAMBDA_E_CONFLICT,
                     "The statement id (%s) provided already exists. Please provide a new "
                     "statement id, or remove the existing statement.",
@@ -236,7 +236,7 @@ void lambda_remove_permission(struct lambda *l)
 {
     json_t *f = get_based(l), *list;
     const json_t *now = statements(l, f);
-    size_t at = find(now, l->path.params[1]);
+    size_t at = lambda_find_statement(now, l->path.params[1]);
 
     if (f == NULL) {
         return;

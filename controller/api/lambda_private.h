@@ -101,6 +101,8 @@ const char *lambda_check_text(struct lambda_checks *c, const json_t *object,
                               const char *key, const char *field, size_t min, size_t max);
 /* What the statements of all policies have: their names, and an identifier. */
 void lambda_check_statement(struct lambda_checks *c, const json_t *json);
+/* Where the statement is in its policy; the policy's size: it is not there. */
+size_t lambda_find_statement(const json_t *list, const char *sid);
 const char *lambda_check_enum(struct lambda_checks *c, const json_t *object,
                               const char *key, const char *field,
                               const char *const *values);
