@@ -16,7 +16,7 @@ from . import machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 GATEWAY, REST, HUB, METRICS = 8080, 8090, 8091, 8092
-NGINX, UPSTREAM, FASTCGI, RELAY = 7000, 7100, 7200, 7300
+NGINX, UPSTREAM, FASTCGI, COPY = 7000, 7100, 7200, 7500
 AGENT_UID = 1899000001
 
 
@@ -271,14 +271,14 @@ class World:
             wait_for("the server", lambda: answers(UPSTREAM, "/"))
         return self._started["server"]
 
-    def relay(self):
+    def copier(self):
         """What only copies bytes to the server and back."""
         self.server()
-        if "relay" not in self._started:
-            self._started["relay"] = self._process(
-                "relay", [self.helper("relay"), RELAY, UPSTREAM])
-            wait_for("the relay", lambda: answers(RELAY, "/"))
-        return self._started["relay"]
+        if "copy" not in self._started:
+            self._started["copy"] = self._process(
+                "copy", [self.helper("copy"), COPY, UPSTREAM])
+            wait_for("the copier", lambda: answers(COPY, "/"))
+        return self._started["copy"]
 
     def fcgiwrap(self):
         socket = self.folder / "fcgi.sock"

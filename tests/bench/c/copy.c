@@ -1,7 +1,7 @@
 /* The least that a proxy does: what comes on a connection goes to one of its own to the
  * server, and back; nothing is read but bytes, nothing kept, nothing counted.
  *
- *   bench_relay PORT UPSTREAM_PORT
+ *   bench_copy PORT UPSTREAM_PORT
  *
  * One thread, epoll, a connection to the server for each caller's: a read, a write and a
  * share of an epoll_wait for each message. No proxy between these sockets can take less.
@@ -52,7 +52,7 @@ static struct side *side_new(int fd)
     s->fd = fd;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0) {
-        die("relay: epoll_ctl");
+        die("copy: epoll_ctl");
     }
     return s;
 }
@@ -64,7 +64,7 @@ static void take(int listener)
     struct side *caller, *callee;
 
     if (fd < 0 || up < 0 || connect(up, (struct sockaddr *)&server, sizeof(server)) < 0) {
-        die("relay: connect");
+        die("copy: connect");
     }
     caller = side_new(fd);
     callee = side_new(up);
@@ -97,7 +97,7 @@ static void pass(struct side *from)
         end(from);
     } else if (send(from->other->fd, bytes, (size_t)n, MSG_NOSIGNAL) != n &&
                errno != EPIPE) {
-        die("relay: send");
+        die("copy: send");
     }
 }
 
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
     if (argc != 3) {
-        (void)fprintf(stderr, "usage: bench_relay PORT UPSTREAM_PORT\n");
+        (void)fprintf(stderr, "usage: bench_copy PORT UPSTREAM_PORT\n");
         return 2;
     }
     here = local(argv[1]);
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
     if (bind(listener, (struct sockaddr *)&here, sizeof(here)) < 0 ||
         listen(listener, 1024) < 0 ||
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &e) < 0) {
-        die("relay: listen");
+        die("copy: listen");
     }
     for (;;) {
         int n = epoll_wait(epoll_fd, events, EVENTS, -1);
