@@ -120,6 +120,8 @@ static void read_lambda(struct gateway_call *c)
     c->arn = arn != NULL ? arn->value : HTTP_STR("");
 }
 
+_Static_assert(MARK_PEER_MAX >= HTTP_PEER_SIZE, "an address has room");
+
 static void read_mark(struct gateway_call *c)
 {
     struct http_exchange *x = c->exchange;
@@ -138,7 +140,7 @@ static void read_mark(struct gateway_call *c)
     } else {
         random_uuid(c->request_id);
         c->mark = (struct mark){.left_ms = MARK_LEFT_NONE, .wait_ms = MARK_LEFT_NONE};
-        (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
+        (void)stpcpy(c->mark.peer, http_exchange_peer(x));
     }
 }
 
@@ -187,7 +189,7 @@ int call_begin_as(struct gateway *g, struct http_exchange *x,
     t->path = HTTP_STR("/");
     random_uuid(c->request_id);
     c->mark = (struct mark){.left_ms = MARK_LEFT_NONE};
-    (void)snprintf(c->mark.peer, sizeof(c->mark.peer), "%s", http_exchange_peer(x));
+    (void)stpcpy(c->mark.peer, http_exchange_peer(x));
     c->face = input->face;
     c->face_data = input->data;
     c->arn = http_str(input->arn);

@@ -17,6 +17,21 @@
 
 /* --- which URL -------------------------------------------------------------------- */
 
+/* Where HOST_PART begins; NULL: nowhere. Most hosts have few dots. */
+static const char *host_part(struct http_str host)
+{
+    const char *at = host.at, *end = host.at + host.len;
+
+    while ((at = memchr(at, '.', (size_t)(end - at))) != NULL) {
+        if ((size_t)(end - at) >= strlen(HOST_PART) &&
+            memcmp(at, HOST_PART, strlen(HOST_PART)) == 0) {
+            return at;
+        }
+        at++;
+    }
+    return NULL;
+}
+
 /* The id, and the path below it. */
 static bool find_id(struct http_exchange *x, struct http_str *ret_id,
                     struct http_str *ret_path)
@@ -36,7 +51,7 @@ static bool find_id(struct http_exchange *x, struct http_str *ret_id,
         return true;
     }
     if (host != NULL) {
-        end = memmem(host->value.at, host->value.len, HOST_PART, strlen(HOST_PART));
+        end = host_part(host->value);
         if (end != NULL) {
             *ret_id = (struct http_str){host->value.at, (size_t)(end - host->value.at)};
             *ret_path = path;

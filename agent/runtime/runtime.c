@@ -78,7 +78,9 @@ static void later_cb(uv_timer_t *timer)
 
 void host_deliver_soon(struct runtime_host *h)
 {
-    CHECK(uv_timer_start(&h->later, later_cb, 0, 0) == 0);
+    if (!uv_is_active((uv_handle_t *)&h->later)) {
+        CHECK(uv_timer_start(&h->later, later_cb, 0, 0) == 0);
+    }
 }
 
 static void tick_cb(uv_timer_t *timer)

@@ -6,6 +6,7 @@
 
 #include "agent/runtime/runtime_private.h"
 #include "common/check.h"
+#include "common/zalloc.h"
 
 #define CAUSE_WAIT_MS 250 /* for the news of a program's end, after its connection's */
 
@@ -19,7 +20,7 @@ int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
     if (in->phase != PHASE_READY || in->failing) {
         return -EAGAIN;
     }
-    c = calloc(1, in->kind->call_size);
+    c = zalloc(in->kind->call_size);
     if (c == NULL) {
         return -ENOMEM;
     }
@@ -223,7 +224,10 @@ static void settle(struct runtime_call *c, enum cause cause, const char *fmt, va
 {
     CHECK(!c->over);
     c->over = true;
-    if (cause == CAUSE_NONE || !c->doomed) {
+    if (cause == CAUSE_NONE) {
+        c->cause = cause;
+        c->text[0] = '\0';
+    } else if (!c->doomed) {
         c->cause = cause;
         (void)vsnprintf(c->text, sizeof(c->text), fmt, ap);
     }

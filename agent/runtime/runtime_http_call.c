@@ -1,5 +1,4 @@
 /* Calls proxied to the function's server. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,12 +58,25 @@ static int gather(struct buf *b, struct http_headers headers, const char *name)
     return rc;
 }
 
+static bool is_plain(char c)
+{
+    switch (c) {
+    case '.':
+    case '-':
+    case '_':
+    case ':':
+    case '[':
+    case ']':
+        return true;
+    default:
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    }
+}
+
 static bool host_is_plain(struct http_str host)
 {
     for (size_t i = 0; i < host.len; i++) {
-        unsigned char c = (unsigned char)host.at[i];
-
-        if (!isalnum(c) && strchr(".-_:[]", c) == NULL) {
+        if (!is_plain(host.at[i])) {
             return false;
         }
     }

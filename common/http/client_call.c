@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/http/client_private.h"
+#include "common/zalloc.h"
 
 #define ROOM_MORE 128 /* of a head: the version, Host and the body's length */
 
@@ -33,6 +34,25 @@ static int append_host(struct buf *b, const struct http_client *c)
                       c->options.port);
 }
 
+static int append_header(struct buf *b, const struct http_header *h)
+{
+    int rc = buf_append(b, h->name.at, h->name.len);
+
+    rc = rc < 0 ? rc : buf_append(b, ": ", 2);
+    rc = rc < 0 ? rc : buf_append(b, h->value.at, h->value.len);
+    return rc < 0 ? rc : buf_append(b, "\r\n", 2);
+}
+
+static int append_headers(struct buf *b, struct http_headers headers)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < headers.n; i++) {
+        rc = append_header(b, &headers.list[i]);
+    }
+    return rc;
+}
+
 static int build_head(struct http_call *call, struct http_str method,
                       struct http_str target, struct http_headers headers,
                       uint64_t body_len, bool has_body)
@@ -46,14 +66,7 @@ static int build_head(struct http_call *call, struct http_str method,
     if (rc == 0 && http_headers_find(headers, "Host") == NULL) {
         rc = append_host(b, call->client);
     }
-    for (size_t i = 0; rc == 0 && i < headers.n; i++) {
-        const struct http_header *h = &headers.list[i];
-
-        rc = buf_append(b, h->name.at, h->name.len);
-        rc = rc < 0 ? rc : buf_append(b, ": ", 2);
-        rc = rc < 0 ? rc : buf_append(b, h->value.at, h->value.len);
-        rc = rc < 0 ? rc : buf_append(b, "\r\n", 2);
-    }
+    rc = rc < 0 ? rc : append_headers(b, headers);
     if (rc == 0 && body_len == HTTP_BODY_CHUNKED) {
         rc = buf_append_str(b, "Transfer-Encoding: chunked\r\n");
     } else if (rc == 0 && has_body) {
@@ -82,7 +95,7 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
         }
         room += headers.list[i].name.len + headers.list[i].value.len + 4;
     }
-    call = c->closing ? NULL : calloc(1, sizeof(*call));
+    call = c->closing ? NULL : zalloc(sizeof(*call));
     if (call == NULL) {
         return c->closing ? -ECANCELED : -ENOMEM;
     }
@@ -199,10 +212,7 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
         const struct http_header *h = &trailers.list[i];
 
         if (http_word_valid(h->name) && http_text_valid(h->value)) {
-            rc = buf_append(&b, h->name.at, h->name.len);
-            rc = rc < 0 ? rc : buf_append(&b, ": ", 2);
-            rc = rc < 0 ? rc : buf_append(&b, h->value.at, h->value.len);
-            rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);
+            rc = append_header(&b, h);
         }
     }
     rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);

@@ -17,6 +17,12 @@ static uint64_t below(uint64_t word, uint8_t n)
     return (word - BYTES(n)) & ~word & BYTES(0x80);
 }
 
+/* Not to be in a text; tabs and others may be, which are as rare. */
+static uint64_t control(uint64_t w)
+{
+    return below(w, ' ');
+}
+
 static uint64_t bad_in_text(uint64_t w)
 {
     return below(w, 1) | below(w ^ BYTES('\r'), 1) | below(w ^ BYTES('\n'), 1);
@@ -27,19 +33,33 @@ static uint64_t bad_in_word(uint64_t w)
     return below(w, ' ' + 1) | below(w ^ BYTES(0x7f), 1);
 }
 
+/* Fewer than eight bytes as a word of eight: those in the middle may be in it twice. */
+static uint64_t short_word(struct http_str s)
+{
+    uint32_t first, last;
+    uint64_t few = BYTES('x') << 24;
+
+    if (s.len >= sizeof(first)) {
+        memcpy(&first, s.at, sizeof(first));
+        memcpy(&last, s.at + s.len - sizeof(last), sizeof(last));
+        return first | (uint64_t)last << 32;
+    }
+    return s.len == 0 ? BYTES('x')
+                      : few | (unsigned char)s.at[0] |
+                            (uint64_t)(unsigned char)s.at[s.len / 2] << 8 |
+                            (uint64_t)(unsigned char)s.at[s.len - 1] << 16;
+}
+
 /* Eight bytes at a time: heads are made of many short strings, each of which is looked at
  * more than once. */
-static bool none_bad(struct http_str s, uint64_t (*bad)(uint64_t))
+static inline bool none_bad(struct http_str s, uint64_t (*bad)(uint64_t))
 {
-    uint64_t word = BYTES('x'), found = 0;
+    uint64_t word, found = 0;
 
     if (s.len < sizeof(word)) {
-        if (s.len > 0) {
-            memcpy(&word, s.at, s.len);
-        }
-        return bad(word) == 0;
+        return bad(short_word(s)) == 0;
     }
-    for (size_t i = 0; i + sizeof(word) <= s.len; i += sizeof(word)) {
+    for (size_t i = 0; i + sizeof(word) < s.len; i += sizeof(word)) {
         memcpy(&word, s.at + i, sizeof(word));
         found |= bad(word);
     }
@@ -50,7 +70,7 @@ static bool none_bad(struct http_str s, uint64_t (*bad)(uint64_t))
 
 bool http_text_valid(struct http_str s)
 {
-    return none_bad(s, bad_in_text);
+    return none_bad(s, control) || none_bad(s, bad_in_text);
 }
 
 bool http_word_valid(struct http_str s)
@@ -69,18 +89,6 @@ char *http_str_dup(struct http_str s)
         copy[s.len] = '\0';
     }
     return copy;
-}
-
-const struct http_header *http_headers_find(struct http_headers h, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (size_t i = 0; i < h.n; i++) {
-        if (h.list[i].name.len == len && strncasecmp(h.list[i].name.at, name, len) == 0) {
-            return &h.list[i];
-        }
-    }
-    return NULL;
 }
 
 /* The next of the comma-separated tokens, from *at on; empty: there is none. */
@@ -116,11 +124,11 @@ bool http_token_listed(struct http_str list, struct http_str token)
 
 /* --- upgrades --------------------------------------------------------------------- */
 
-static bool begins_with(struct http_str s, const char *prefix)
+static inline bool begins_with(struct http_str s, const char *prefix)
 {
     size_t len = strlen(prefix);
 
-    return s.len >= len && strncasecmp(s.at, prefix, len) == 0;
+    return s.len >= len && http_str_ieq((struct http_str){s.at, len}, prefix);
 }
 
 static bool upgrade_passes(struct http_str protocols)
@@ -157,25 +165,32 @@ struct http_str http_headers_upgrade(struct http_headers headers)
     return named && upgrade_passes(protocols) ? protocols : HTTP_STR("");
 }
 
+/* Those that are hop by hop whatever Connection says; by length, since most names have
+ * another one. */
+static bool is_hop_by_hop(struct http_str name)
+{
+    switch (name.len) {
+    case 2:
+        return http_str_ieq(name, "TE");
+    case 6:
+        return http_str_ieq(name, "Expect");
+    case 7:
+        return http_str_ieq(name, "Trailer") || http_str_ieq(name, "Upgrade");
+    case 10:
+        return http_str_ieq(name, "Connection") || http_str_ieq(name, "Keep-Alive");
+    case 14:
+        return http_str_ieq(name, "Content-Length");
+    case 17:
+        return http_str_ieq(name, "Transfer-Encoding");
+    default:
+        return false;
+    }
+}
+
 bool http_header_is_hop(struct http_str name, struct http_str connection)
 {
-    static const struct http_str hop[] = {
-        HTTP_STR("Connection"),       HTTP_STR("Keep-Alive"),
-        HTTP_STR("Proxy-Connection"), HTTP_STR("TE"),
-        HTTP_STR("Trailer"),          HTTP_STR("Upgrade"),
-        HTTP_STR("Expect"),           HTTP_STR("Transfer-Encoding"),
-        HTTP_STR("Content-Length"),
-    };
-
-    for (size_t i = 0; i < sizeof(hop) / sizeof(hop[0]); i++) {
-        if (name.len == hop[i].len && strncasecmp(name.at, hop[i].at, name.len) == 0) {
-            return true;
-        }
-    }
-    if (name.len >= 6 && strncasecmp(name.at, "Proxy-", 6) == 0) {
-        return true;
-    }
-    return connection.len > 0 && http_token_listed(connection, name);
+    return is_hop_by_hop(name) || begins_with(name, "Proxy-") ||
+           (connection.len > 0 && http_token_listed(connection, name));
 }
 
 const char *http_status_reason(int status)

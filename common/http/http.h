@@ -49,11 +49,14 @@ static inline bool http_str_eq(struct http_str a, const char *b) /* exact */
     return a.len == len && memcmp(a.at, b, len) == 0;
 }
 
-static inline bool http_str_ieq(struct http_str a, const char *b) /* ASCII case ignored */
+/* ASCII case ignored. The first letters tell most strings of one length apart; `b` begins
+ * with one. */
+static inline bool http_str_ieq(struct http_str a, const char *b)
 {
     size_t len = strlen(b);
 
-    return a.len == len && strncasecmp(a.at, b, len) == 0;
+    return a.len == len && ((a.at[0] ^ b[0]) & ~0x20) == 0 &&
+           strncasecmp(a.at, b, len) == 0;
 }
 
 /* What we send: a value has no CR, LF or NUL; a name, a method or a target is not empty
@@ -62,7 +65,16 @@ bool http_text_valid(struct http_str s);
 bool http_word_valid(struct http_str s);
 
 /* First header of that name, or NULL; names compare case-insensitively. */
-const struct http_header *http_headers_find(struct http_headers h, const char *name);
+static inline const struct http_header *http_headers_find(struct http_headers h,
+                                                          const char *name)
+{
+    for (size_t i = 0; i < h.n; i++) {
+        if (http_str_ieq(h.list[i].name, name)) {
+            return &h.list[i];
+        }
+    }
+    return NULL;
+}
 
 /* True if the header is connection-level and must not be forwarded by a proxy (RFC 9110
  * section 7.6.1): Connection, Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade,

@@ -26,6 +26,7 @@
 #include "common/list.h"
 
 #define HTTP_HIGH_WATER (256 * 1024)
+#define HTTP_PEER_SIZE  46 /* the text of an IPv6 address, with NUL */
 
 struct http_server;
 struct http_exchange;

@@ -93,12 +93,28 @@ static int refuse_user(struct http_message *m, const char *reason)
     return -1;
 }
 
+static bool in_host(unsigned char c)
+{
+    switch (c) {
+    case '/':
+    case '?':
+    case '#':
+    case '@':
+    case '\\':
+    case ',':
+    case '"':
+    case '<':
+    case '>':
+        return false;
+    default:
+        return c > ' ' && c < 0x7f;
+    }
+}
+
 static bool host_valid(struct http_str host)
 {
     for (size_t i = 0; i < host.len; i++) {
-        unsigned char c = (unsigned char)host.at[i];
-
-        if (c <= ' ' || c >= 0x7f || strchr("/?#@\\,\"<>", c) != NULL) {
+        if (!in_host((unsigned char)host.at[i])) {
             return false;
         }
     }
@@ -279,6 +295,20 @@ static int execute(struct http_message *m, const char *data, size_t len,
     return m->refusal < 0 ? m->refusal : -EPROTO;
 }
 
+/* What follows the first empty line from `from` on; NULL: there is none yet. */
+static const char *after_empty_line(const struct buf *b, size_t from)
+{
+    const char *at = b->data + from, *end = b->data + b->len;
+
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+        if (at - b->data >= 4 && memcmp(at - 4, "\r\n\r\n", 4) == 0) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
 /* Gathers up to and with the empty line. 1: it is whole; 0: more is needed. */
 static int gather(struct http_message *m, struct buf *b, const char *data, size_t len,
                   size_t *ret_taken)
@@ -286,8 +316,7 @@ static int gather(struct http_message *m, struct buf *b, const char *data, size_
     size_t before = b->len;
     size_t room = m->head_max_bytes - before;
     size_t add = len < room ? len : room;
-    size_t from = before > 3 ? before - 3 : 0;
-    const char *end = NULL;
+    const char *end;
 
     if (buf_append(b, data, add) < 0) {
         return -ENOMEM;
@@ -295,8 +324,7 @@ static int gather(struct http_message *m, struct buf *b, const char *data, size_
     if (b == &m->trailer_text && b->len >= 2 && memcmp(b->data, "\r\n", 2) == 0) {
         end = b->data + 2;
     } else {
-        end = memmem(b->data + from, b->len - from, "\r\n\r\n", 4);
-        end = end != NULL ? end + 4 : NULL;
+        end = after_empty_line(b, before);
     }
     if (end != NULL) {
         b->len = (size_t)(end - b->data);
@@ -318,10 +346,8 @@ static int check_name(struct http_message *m, const char *line, size_t len)
     if (n == 0) {
         return refuse(m, 400, "header without a name");
     }
-    for (size_t i = 0; i < n; i++) {
-        if (line[i] == ' ' || line[i] == '\t') { /* RFC 9112 section 5.1 */
-            return refuse(m, 400, "white space in a header's name");
-        }
+    if (!http_word_valid((struct http_str){line, n})) { /* RFC 9112 section 5.1 */
+        return refuse(m, 400, "white space or a control character in a header's name");
     }
     return 0;
 }

@@ -39,7 +39,7 @@ struct http_conn {
     struct buf rest; /* read, not yet parsed */
     struct buf out;  /* to be flushed */
     struct http_exchange x;
-    char peer[46];
+    char peer[HTTP_PEER_SIZE];
     uint64_t deadline_ms; /* 0: none */
     uint64_t probe_ms;    /* the next probe of a client that has sent FIN */
     uint32_t probe_gap_ms;

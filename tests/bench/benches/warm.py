@@ -7,7 +7,7 @@ import subprocess
 
 from . import machine
 from .measure import Ratio, Result
-from .world import GATEWAY, NGINX, UPSTREAM, Failed, Mayfly, run, wait_for
+from .world import COPY, GATEWAY, NGINX, UPSTREAM, Failed, Mayfly, run, wait_for
 
 COLUMNS = [("rate", "calls/s", "{:,.0f}"), ("p50_us", "p50 µs", "{:,.0f}"),
            ("p99_us", "p99 µs", "{:,.0f}"), ("proxy_us", "its CPU µs/call", "{:.1f}")]
@@ -49,6 +49,7 @@ def _systems(world, quick):
             if not pinned and connections > 1 and not quick:
                 add("nginx of 2 workers", NGINX + 1, "/", two, [server])
             if connections > 1 and not quick:
+                add("only copying", COPY, "/", [world.copier()], [server])
                 add("no proxy", UPSTREAM, "/", [], [server])
     return systems
 
@@ -70,6 +71,15 @@ def warm_http(world):
                                "mayfly, 32 connections, pinned", "nginx, 32 connections, pinned",
                                "proxy_us"))
     if not quick:
+        result.wanted += [
+            Ratio(f"{what} of what only copies bytes, {how}",
+                  f"mayfly, 32 connections, {how}", f"only copying, 32 connections, {how}", key)
+            for how in ("pinned", "unpinned")
+            for what, key in (("calls/s", "rate"), ("p99", "p99_us"))]
+        result.wanted += [
+            Ratio(f"the limit: calls/s of nginx by what only copies bytes, {how}",
+                  f"only copying, 32 connections, {how}", f"nginx, 32 connections, {how}", "rate")
+            for how in ("pinned", "unpinned")]
         result.wanted.append(Ratio("calls/s of nginx with 2 workers, unpinned",
                                    "mayfly, 32 connections, unpinned",
                                    "nginx of 2 workers, 32 connections, unpinned", "rate"))

@@ -16,7 +16,7 @@ from . import machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 GATEWAY, REST, HUB, METRICS = 8080, 8090, 8091, 8092
-NGINX, UPSTREAM, FASTCGI = 7000, 7100, 7200
+NGINX, UPSTREAM, FASTCGI, COPY = 7000, 7100, 7200, 7500
 AGENT_UID = 1899000001
 
 
@@ -270,6 +270,15 @@ class World:
                 "server", [self.helper("server")], env=dict(os.environ, PORT=str(UPSTREAM)))
             wait_for("the server", lambda: answers(UPSTREAM, "/"))
         return self._started["server"]
+
+    def copier(self):
+        """What only copies bytes to the server and back."""
+        self.server()
+        if "copy" not in self._started:
+            self._started["copy"] = self._process(
+                "copy", [self.helper("copy"), COPY, UPSTREAM])
+            wait_for("the copier", lambda: answers(COPY, "/"))
+        return self._started["copy"]
 
     def fcgiwrap(self):
         socket = self.folder / "fcgi.sock"
