@@ -223,7 +223,10 @@ static void settle(struct runtime_call *c, enum cause cause, const char *fmt, va
 {
     CHECK(!c->over);
     c->over = true;
-    if (cause == CAUSE_NONE || !c->doomed) {
+    if (cause == CAUSE_NONE) {
+        c->cause = cause;
+        c->text[0] = '\0';
+    } else if (!c->doomed) {
         c->cause = cause;
         (void)vsnprintf(c->text, sizeof(c->text), fmt, ap);
     }
