@@ -184,8 +184,7 @@ static void fail(struct gateway_call *c)
     bool usable = call_drop_work(c);
 
     if (c->dispatched_us > 0 && !c->timing.ran) {
-        c->timing.run_us = clock_mono_us() - c->dispatched_us;
-        c->timing.ran = true;
+        call_timing_ran(c);
     }
     if (c->face != NULL) {
         c->face->fail(c);
@@ -195,14 +194,16 @@ static void fail(struct gateway_call *c)
         http_exchange_abort(c->exchange);
     } else {
         _cleanup_free_ char *tail = reply_tail(c);
+        char timing[TIMING_SIZE];
 
+        call_timing_text(c, timing);
         reply_error(c->exchange, &(struct reply_error){
                                      .node = c->gateway->node,
                                      .request_id = c->request_id,
                                      .text = c->text,
                                      .cause = c->cause,
                                      .retry_after_s = c->retry_after_s,
-                                     .timing = c->dispatched_us > 0 ? &c->timing : NULL,
+                                     .timing = timing,
                                      .said = c->trust == MARK_TRUSTED ? &c->said : NULL,
                                      .tail = tail});
     }

@@ -201,6 +201,7 @@ int call_begin_as(struct gateway *g, struct http_exchange *x,
     *input->body = (struct buf){0};
     c->body_seen = c->prefix.len;
     c->body_done = true;
+    call_timing_read(c);
     c->todo = TODO_ASK;
     call_act(c);
     return 0;

@@ -1,5 +1,5 @@
 /* A call on another agent: its gateway is asked in this one's place, and its answer,
- * which names the node, the timing and the cause already, is passed on as it is. */
+ * which names the node and the cause already, is passed on as it is, but for the time. */
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -80,6 +80,7 @@ static void on_response(struct http_call *hop, int status, struct http_headers h
         }
         return;
     }
+    call_timing_hop(c, headers);
     take_tail(c, headers);
     if (c->face != NULL) {
         c->face->head(c, status, headers);
@@ -340,6 +341,7 @@ void call_hop_start(struct gateway_call *c)
         return;
     }
     c->phase = PHASE_HOP;
+    c->hop_began_us = clock_mono_us();
     c->hop_connected = c->hop_taken = false;
     c->hop_whole = c->body_done;
     c->hop_said = (struct mark_reply){.verdict = VERDICT_FINAL};

@@ -17,8 +17,7 @@ static void on_response(struct runtime_call *run, int status, struct http_header
     if (c->todo == TODO_FAIL) {
         return;
     }
-    c->timing.run_us = clock_mono_us() - c->dispatched_us;
-    c->timing.ran = true;
+    call_timing_ran(c);
     c->reply_cause = runtime_call_cause(run);
     c->call.failed = status >= 500;
     if (c->face != NULL) {
@@ -133,25 +132,6 @@ void call_run_body(struct gateway_call *c, const char *data, size_t len)
     }
 }
 
-static void note_timing(struct gateway_call *c)
-{
-    const struct instance *in = c->call.instance;
-    struct timing *t = &c->timing;
-    uint64_t waited_us, began_us;
-
-    c->dispatched_us = clock_mono_us();
-    *t = (struct timing){.cold = in->ready_us >= c->arrived_us};
-    waited_us = c->dispatched_us - c->arrived_us;
-    if (t->cold) {
-        const struct runtime_phases *p = runtime_instance_phases(in->edge);
-
-        t->start_us = p->sandbox_us;
-        t->init_us = p->init_us;
-    }
-    began_us = t->start_us + t->init_us;
-    t->queue_us = waited_us > began_us ? waited_us - began_us : 0;
-}
-
 static uint64_t deadline_wall_ms(const struct gateway_call *c)
 {
     uint64_t left_ms = version_spec(c->call.version)->timeout_ms;
@@ -190,7 +170,7 @@ void call_run_start(struct gateway_call *c)
         call_fail_later(c, CAUSE_INTERNAL, "out of memory");
         return;
     }
-    note_timing(c);
+    call_timing_dispatched(c);
     r.headers = headers_get(&pass);
     c->phase = PHASE_RUN;
     rc = runtime_call_start(c->call.instance->edge, &c->run, &r, &ops, c);

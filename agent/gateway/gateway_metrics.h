@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/gateway/headers.h"
+#include "agent/gateway/timing.h"
 #include "common/cause.h"
 #include "common/metrics.h"
 

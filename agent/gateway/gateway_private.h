@@ -1,6 +1,8 @@
 /* What the gateway's files share: gateway.c (server, what is left for later), call.c (a
  * call's life), call_core.c (the core's io), call_caller.c (from and to the caller),
- * call_run.c (on an instance here), call_hop.c (on another agent), reply.c. */
+ * call_run.c (on an instance here), call_hop.c (on another agent), call_timing.c,
+ * reply.c.
+ */
 #ifndef AGENT_GATEWAY_GATEWAY_PRIVATE_H
 #define AGENT_GATEWAY_GATEWAY_PRIVATE_H
 
@@ -11,6 +13,7 @@
 #include "agent/gateway/mark.h"
 #include "agent/gateway/peers.h"
 #include "agent/gateway/route.h"
+#include "agent/gateway/timing.h"
 #include "agent/runtime/runtime.h"
 #include "common/buf.h"
 #include "common/http/http_client.h"
@@ -100,6 +103,8 @@ struct gateway_call {
     uint64_t body_max; /* bytes */
     uint64_t arrived_us;
     uint64_t dispatched_us;
+    uint64_t hop_began_us;
+    uint64_t theirs_us; /* the other agent's total */
     struct timing timing;
 
     struct buf prefix; /* of the request's body, what came before it could go on */
@@ -228,6 +233,18 @@ void call_hop_start(struct gateway_call *c);
 void call_hop_body(struct gateway_call *c, const char *data, size_t len);
 void call_hop_drop(struct gateway_call *c);
 
+/* call_timing.c */
+void call_timing_read(struct gateway_call *c); /* its body is here, before it begins */
+void call_timing_dispatched(struct gateway_call *c); /* an instance takes it */
+void call_timing_ran(struct gateway_call *c);        /* the instance's reply begins */
+/* Another agent's reply begins. */
+void call_timing_hop(struct gateway_call *c, struct http_headers headers);
+/* Where an agent has added its header, the last of its name: a function may have its own.
+ * headers.n: nowhere. */
+size_t call_timing_find(struct http_headers headers);
+/* The reply's head is made now: its Server-Timing, all phases up to here. */
+void call_timing_text(struct gateway_call *c, char ret[TIMING_SIZE]);
+
 /* reply.c */
 /* Head of an instance's reply. -EINVAL: it holds what no header can; nothing was sent. */
 int reply_head(struct gateway_call *c, int status, struct http_headers headers,
@@ -239,7 +256,7 @@ struct reply_error {
     const char *node, *request_id, *text;
     enum cause cause;
     uint32_t retry_after_s;
-    const struct timing *timing;   /* NULL: it never ran */
+    const char *timing;            /* NULL: there was no call */
     const struct mark_reply *said; /* to the agent that forwarded the call; NULL: it comes
                                       from a client */
     const char *tail;              /* of the log, for that agent; or NULL */

@@ -6,7 +6,6 @@
 
 #include "agent/gateway/mark.h"
 #include "common/check.h"
-#include "common/number.h"
 
 #define OURS "X-Mayfly-"
 
@@ -75,31 +74,4 @@ void headers_free(struct headers *h)
     }
     h->list = NULL;
     h->n = h->capacity = 0;
-}
-
-/* --- timing ------------------------------------------------------------------- */
-
-/* At most 34 bytes with the longest of numbers: TIMING_SIZE holds four. */
-static char *put_phase(char *at, const char *name, uint64_t us)
-{
-    char fraction[NUMBER_TEXT_SIZE];
-
-    at = stpcpy(at, name);
-    at += number_text(at, us / 1000);
-    (void)number_text(fraction, 1000 + us % 1000);
-    *at = '.';
-    return stpcpy(at + 1, fraction + 1);
-}
-
-void timing_format(char ret[TIMING_SIZE], const struct timing *t)
-{
-    char *at = put_phase(ret, "queue;dur=", t->queue_us);
-
-    if (t->cold) {
-        at = put_phase(at, ", start;dur=", t->start_us);
-        at = put_phase(at, ", init;dur=", t->init_us);
-    }
-    if (t->ran) {
-        (void)put_phase(at, ", run;dur=", t->run_us);
-    }
 }

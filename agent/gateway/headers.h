@@ -40,18 +40,4 @@ void headers_put(struct headers *h, const char *name, struct http_str value);
 struct http_headers headers_get(const struct headers *h);
 void headers_free(struct headers *h);
 
-/* What a call waited for and how long it ran; microseconds. */
-struct timing {
-    uint64_t queue_us; /* for an instance, its start left out */
-    uint64_t start_us; /* the sandbox */
-    uint64_t init_us;  /* the program, to ready */
-    uint64_t run_us;   /* to the head of the reply */
-    bool cold;         /* start and init are to be told */
-    bool ran;
-};
-
-#define TIMING_SIZE 160
-/* "queue;dur=0.012, start;dur=1.100, init;dur=8.000, run;dur=0.900" */
-void timing_format(char ret[TIMING_SIZE], const struct timing *t);
-
 #endif /* AGENT_GATEWAY_HEADERS_H */

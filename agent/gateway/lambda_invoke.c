@@ -97,8 +97,8 @@ char *invoke_log_result(struct gateway_call *c)
 static void answer(struct gateway_call *c, bool function_error, const char *data,
                    size_t len)
 {
-    char *tail = invoke_log_result(c), executed[24];
-    struct http_header list[5] = {
+    char *tail = invoke_log_result(c), executed[24], timing[TIMING_SIZE];
+    struct http_header list[6] = {
         {HTTP_STR("x-amzn-RequestId"), http_str(c->request_id)},
         {HTTP_STR("Content-Type"), HTTP_STR("application/json")},
     };
@@ -107,6 +107,8 @@ static void answer(struct gateway_call *c, bool function_error, const char *data
     invoke_executed_version(executed, c);
     list[n++] =
         (struct http_header){HTTP_STR("X-Amz-Executed-Version"), http_str(executed)};
+    call_timing_text(c, timing);
+    list[n++] = (struct http_header){HTTP_STR("Server-Timing"), http_str(timing)};
     if (function_error) {
         list[n++] =
             (struct http_header){HTTP_STR("X-Amz-Function-Error"), HTTP_STR("Unhandled")};
@@ -124,10 +126,12 @@ static void refuse(struct gateway_call *c, enum cause cause, const char *why)
     struct invoke *i = c->face_data;
     const char *text = why, *reason = NULL;
     enum lambda_error e = lambda_call_error(cause, &text, &reason);
-    struct http_header list[4] = {
+    char timing[TIMING_SIZE];
+    struct http_header list[5] = {
         {HTTP_STR("x-amzn-RequestId"), http_str(c->request_id)},
         {HTTP_STR("Content-Type"), HTTP_STR("application/json")},
         {HTTP_STR("x-amzn-ErrorType"), http_str(lambda_error_code(e))},
+        {HTTP_STR("Server-Timing"), {timing, 0}},
         {HTTP_STR("Retry-After"), HTTP_STR("1")},
     };
     char arn[LAMBDA_ARN_SIZE], missing[LAMBDA_ARN_SIZE + 32], *document;
@@ -138,10 +142,12 @@ static void refuse(struct gateway_call *c, enum cause cause, const char *why)
         (void)snprintf(missing, sizeof(missing), "Function not found: %s", arn);
         text = missing;
     }
+    call_timing_text(c, timing);
+    list[3].value.len = strlen(timing);
     document = lambda_error_body(e, text, reason);
     (void)http_exchange_reply(
         c->exchange, lambda_error_status(e),
-        (struct http_headers){list, e == LAMBDA_E_THROTTLED ? 4 : 3},
+        (struct http_headers){list, e == LAMBDA_E_THROTTLED ? 5 : 4},
         document != NULL ? document : "{}", document != NULL ? strlen(document) : 2);
     free(document);
 }

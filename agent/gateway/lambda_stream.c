@@ -9,18 +9,21 @@
 static void begin(struct gateway_call *c)
 {
     struct invoke *i = c->face_data;
-    char executed[24];
+    char executed[24], timing[TIMING_SIZE];
     struct http_header list[] = {
         {HTTP_STR("x-amzn-RequestId"), http_str(c->request_id)},
         {HTTP_STR("Content-Type"), HTTP_STR(EVENTSTREAM_TYPE)},
         {HTTP_STR("X-Amz-Executed-Version"), {executed, 0}},
+        {HTTP_STR("Server-Timing"), {timing, 0}},
     };
 
     if (!i->begun) {
         i->begun = true;
         invoke_executed_version(executed, c);
         list[2].value.len = strlen(executed);
-        (void)http_exchange_respond(c->exchange, 200, (struct http_headers){list, 3},
+        call_timing_text(c, timing);
+        list[3].value.len = strlen(timing);
+        (void)http_exchange_respond(c->exchange, 200, (struct http_headers){list, 4},
                                     HTTP_BODY_CHUNKED);
     }
 }

@@ -104,11 +104,18 @@ static void add_cors(struct out *o, const struct invoke *i, bool preflight)
     }
 }
 
-static void reply(struct invoke *i, int status, const char *error, const char *body)
+/* c: the call that it ends; NULL: there was none. */
+static void reply(struct invoke *i, struct gateway_call *c, int status, const char *error,
+                  const char *body)
 {
+    char timing[TIMING_SIZE];
     struct out o = {.n = 0};
 
     out_add(&o, HTTP_STR("Content-Type"), HTTP_STR("application/json"));
+    if (c != NULL) {
+        call_timing_text(c, timing);
+        out_add(&o, HTTP_STR("Server-Timing"), http_str(timing));
+    }
     if (error != NULL) {
         out_add(&o, HTTP_STR("x-amzn-ErrorType"), http_str(error));
     }
@@ -122,7 +129,7 @@ static void reply(struct invoke *i, int status, const char *error, const char *b
 static void forbid(struct invoke *i)
 {
     if (!i->answered) {
-        reply(i, 403, "AccessDeniedException", "{\"Message\":\"Forbidden\"}");
+        reply(i, NULL, 403, "AccessDeniedException", "{\"Message\":\"Forbidden\"}");
     }
 }
 
@@ -150,9 +157,12 @@ static void respond(struct gateway_call *c, const struct lambda_http_reply *r,
                     uint64_t len)
 {
     struct invoke *i = c->face_data;
+    char timing[TIMING_SIZE];
     struct out o = {.n = 0};
 
+    call_timing_text(c, timing);
     out_add(&o, HTTP_STR("x-amzn-RequestId"), http_str(c->request_id));
+    out_add(&o, HTTP_STR("Server-Timing"), http_str(timing));
     for (size_t n = 0; n < r->n_headers; n++) {
         out_add(&o, r->headers[n].name, r->headers[n].value);
     }
@@ -229,13 +239,13 @@ static void fail(struct gateway_call *c)
         return;
     }
     if (e == LAMBDA_E_SERVICE || e == LAMBDA_E_NOT_FOUND) {
-        reply(i, e == LAMBDA_E_NOT_FOUND ? 404 : 502, NULL,
+        reply(i, c, e == LAMBDA_E_NOT_FOUND ? 404 : 502, NULL,
               e == LAMBDA_E_NOT_FOUND ? "{\"Message\":\"Not Found\"}"
                                       : "Internal Server Error");
         return;
     }
     document = lambda_error_body(e, text, reason);
-    reply(i, lambda_error_status(e), lambda_error_code(e),
+    reply(i, c, lambda_error_status(e), lambda_error_code(e),
           document != NULL ? document : "{}");
     free(document);
 }
@@ -259,7 +269,7 @@ static void end(struct gateway_call *c)
     if (i->too_large || i->told != CAUSE_NONE ||
         lambda_reply_read(&r, i->reply.data != NULL ? i->reply.data : "", i->reply.len) <
             0) {
-        reply(i, 502, NULL, "Internal Server Error");
+        reply(i, c, 502, NULL, "Internal Server Error");
     } else {
         respond(c, &r, r.body_len);
         (void)http_exchange_write(c->exchange, r.body, r.body_len);
@@ -309,7 +319,7 @@ void lambda_url_call(struct invoke *i)
     }
     random_uuid(id);
     if (lambda_event_make(&event, &e) < 0) {
-        reply(i, 500, NULL, "Internal Server Error");
+        reply(i, NULL, 500, NULL, "Internal Server Error");
         buf_free(&event);
         return;
     }
@@ -375,7 +385,7 @@ void lambda_url_begin(struct gateway *g, struct http_exchange *x)
     (void)find_id(x, &id, &i->below);
     i->url = lambda_url_find(g, id.at, id.len);
     if (i->url == NULL) {
-        reply(i, 404, NULL, "{\"Message\":\"Not Found\"}");
+        reply(i, NULL, 404, NULL, "{\"Message\":\"Not Found\"}");
         return;
     }
     (void)stpcpy(i->native, i->url->native);

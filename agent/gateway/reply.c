@@ -50,7 +50,7 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
         return rc;
     }
     pass_upgrade(&h, status, headers);
-    timing_format(timing, &c->timing);
+    call_timing_text(c, timing);
     headers_add(&h, "X-Mayfly-Request-Id", c->request_id);
     headers_add(&h, "X-Mayfly-Node", c->gateway->node);
     (void)number_text(version, c->version);
@@ -75,13 +75,22 @@ int reply_head(struct gateway_call *c, int status, struct http_headers headers,
 int reply_relay(struct gateway_call *c, int status, struct http_headers headers,
                 uint64_t content_length)
 {
+    char timing[TIMING_SIZE];
     struct headers h;
-    int rc = headers_pass(&h, headers, HEADERS_BETWEEN_AGENTS, 1);
+    int rc = headers_pass(&h, headers, HEADERS_BETWEEN_AGENTS, 2);
+    size_t at;
 
     if (rc < 0) {
         return rc;
     }
     pass_upgrade(&h, status, headers);
+    call_timing_text(c, timing);
+    at = call_timing_find(headers_get(&h));
+    if (at < h.n) {
+        h.list[at].value = http_str(timing);
+    } else {
+        headers_add(&h, "Server-Timing", timing);
+    }
     rc = respond(c, status, &h, content_length);
     headers_free(&h);
     return rc;
@@ -121,7 +130,7 @@ void reply_end(struct gateway_call *c)
 void reply_error(struct http_exchange *x, const struct reply_error *e)
 {
     int status = cause_http_status(e->cause);
-    char retry[16], times[TIMING_SIZE], said_text[MARK_REPLY_SIZE];
+    char retry[16], said_text[MARK_REPLY_SIZE];
     struct headers h;
     _cleanup_free_ char *body = error_body(e->cause, e->text, e->request_id);
 
@@ -134,8 +143,7 @@ void reply_error(struct http_exchange *x, const struct reply_error *e)
     headers_add(&h, "X-Mayfly-Request-Id", e->request_id);
     headers_add(&h, "X-Mayfly-Node", e->node);
     if (e->timing != NULL) {
-        timing_format(times, e->timing);
-        headers_add(&h, "Server-Timing", times);
+        headers_add(&h, "Server-Timing", e->timing);
     }
     if (e->said != NULL) {
         mark_reply_write(said_text, e->said);

@@ -399,6 +399,7 @@ int log_reader_new(struct log_reader **ret, struct logs *l, const char *namespac
     r->wants = true;
     list_init(&r->pushed);
     list_init(&r->link);
+    logs_flush(l); /* from now on lines are pushed: what was written is in the files */
     open_files(r);
     CHECK(uv_timer_init(l->loop, &r->deliver) == 0);
     CHECK(uv_queue_work(l->loop, &r->work, load_work, loaded_cb) == 0);

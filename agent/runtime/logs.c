@@ -14,13 +14,15 @@
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/number.h"
 #include "common/spec.h"
 
-#define N_STREAMS      3
 #define LOG_OUT_MAX    (64 * 1024)
-#define LOG_LINE_LEAST 64 /* what an empty line takes in the file, about */
+#define LOG_OUT_KEPT   512 /* of its memory, until the next lines */
+#define LOG_LINE_LEAST 64  /* what an empty line takes in the file, about */
 
 struct log_sink {
+    struct list waiting; /* in logs.waiting while `out` is not empty */
     struct logs *logs;
     char namespace_[SPEC_NAME_MAX + 1];
     char name[SPEC_NAME_MAX + 1];
@@ -31,19 +33,17 @@ struct log_sink {
     bool begun; /* it has written something, so there is a file */
     int fd; /* -1: not open (disk trouble); tried again at the next rotation or line */
     size_t file_bytes;
-    struct buf partial[N_STREAMS]; /* a line whose end has not come */
-    bool skipping[N_STREAMS];      /* the rest of a line that was cut */
-    uint64_t second;               /* of the rate's window */
+    struct buf partial[LOG_STREAMS]; /* a line whose end has not come */
+    bool skipping[LOG_STREAMS];      /* the rest of a line that was cut */
+    uint64_t second;                 /* of the rate's window */
     size_t second_bytes;
     uint64_t dropped_bytes;
-    struct buf out; /* lines not yet written; empty between calls */
+    struct buf out; /* lines not yet written: logs_flush() */
     /* The last lines, for those who hold a mark. */
     char *tail; /* a ring of LOG_TAIL, made with the first mark; or NULL */
     uint64_t tail_end;
     unsigned n_marks;
 };
-
-static const char *const stream_names[N_STREAMS] = {"stdout", "stderr", "system"};
 
 int logs_new(struct logs **ret, uv_loop_t *loop, const char *dir, struct error *err)
 {
@@ -62,6 +62,7 @@ int logs_new(struct logs **ret, uv_loop_t *loop, const char *dir, struct error *
     }
     l->loop = loop;
     list_init(&l->readers);
+    list_init(&l->waiting);
     *ret = l;
     return 0;
 }
@@ -69,7 +70,7 @@ int logs_new(struct logs **ret, uv_loop_t *loop, const char *dir, struct error *
 struct logs *logs_free(struct logs *l)
 {
     if (l != NULL) {
-        CHECK(list_empty(&l->readers));
+        CHECK(list_empty(&l->readers) && list_empty(&l->waiting));
         free(l->dir);
         free(l);
     }
@@ -210,6 +211,7 @@ int log_sink_new(struct log_sink **ret, struct logs *l, const char *namespace_,
         return -ENOMEM;
     }
     s->logs = l;
+    list_init(&s->waiting);
     (void)snprintf(s->namespace_, sizeof(s->namespace_), "%s", namespace_);
     (void)snprintf(s->name, sizeof(s->name), "%s", name);
     s->version = version;
@@ -221,58 +223,13 @@ int log_sink_new(struct log_sink **ret, struct logs *l, const char *namespace_,
 
 /* --- lines ---------------------------------------------------------------------- */
 
-/* Length of the valid UTF-8 sequence at p, or 0. RFC 3629. */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    size_t n = p[0] < 0x80                   ? 1
-               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-               : (p[0] & 0xf0) == 0xe0       ? 3
-               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                             : 0;
-
-    if (n == 0 || n > left) {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90)) {
-        return 0;
-    }
-    return n;
-}
-
-/* Output is bytes; a log line is text: what is not UTF-8 becomes U+FFFD. */
-static int append_json(struct buf *b, const char *text, size_t len)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    int rc = 0;
-
-    for (size_t i = 0, n; rc == 0 && i < len; i += n) {
-        n = utf8_len(p + i, len - i);
-        if (n == 0) {
-            n = 1;
-            rc = buf_append_str(b, "\xef\xbf\xbd");
-        } else if (p[i] == '"' || p[i] == '\\') {
-            rc = buf_printf(b, "\\%c", p[i]);
-        } else if (p[i] < 0x20) {
-            rc = buf_printf(b, "\\u%04x", p[i]);
-        } else {
-            rc = buf_append(b, p + i, n);
-        }
-    }
-    return rc;
-}
-
 /* What waits goes to the file, in one write. A disk that takes only a part of it gets it
  * taken back, so that the next line is not glued to half a line. */
 static void flush_out(struct log_sink *s)
 {
     ssize_t n;
 
+    list_remove(&s->waiting);
     if (s->out.len == 0) {
         return;
     }
@@ -291,6 +248,16 @@ static void flush_out(struct log_sink *s)
         }
     }
     s->out.len = 0;
+    if (s->out.capacity > LOG_OUT_KEPT) {
+        buf_free(&s->out);
+    }
+}
+
+void logs_flush(struct logs *l)
+{
+    while (!list_empty(&l->waiting)) {
+        flush_out(container_of(l->waiting.next, struct log_sink, waiting));
+    }
 }
 
 /* --- the tail ------------------------------------------------------------------- */
@@ -344,20 +311,20 @@ static size_t store(struct log_sink *s, enum log_stream stream, const char *text
     };
     size_t before = s->out.len;
 
-    (void)snprintf(line.instance, sizeof(line.instance), "%" PRIu64, s->instance);
+    (void)number_text(line.instance, s->instance);
     log_readers_push(s->logs, s->namespace_, s->name, &line);
     if (s->n_marks > 0) {
         add_to_tail(s, text, len);
         add_to_tail(s, "\n", 1);
     }
-    if (buf_printf(&s->out, "{\"ts\":%" PRIu64 ",\"stream\":\"%s\",\"text\":\"",
-                   line.wall_ms, stream_names[stream]) < 0 ||
-        append_json(&s->out, text, len) < 0 || buf_append_str(&s->out, "\"}\n") < 0) {
+    if (log_line_append(&s->out, &line) < 0) {
         s->out.len = before;
     }
     before = s->out.len - before;
     if (s->out.len >= LOG_OUT_MAX) {
         flush_out(s);
+    } else if (list_empty(&s->waiting)) {
+        list_push_back(&s->logs->waiting, &s->waiting);
     }
     return before;
 }
@@ -475,13 +442,12 @@ void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data
         len -= n;
     }
     take(s, stream, data, len);
-    flush_out(s);
 }
 
 struct log_sink *log_sink_free(struct log_sink *s)
 {
     if (s != NULL) {
-        for (int i = 0; i < N_STREAMS; i++) {
+        for (int i = 0; i < LOG_STREAMS; i++) {
             if (s->partial[i].len > 0) {
                 flush_partial(s, (enum log_stream)i);
             }

@@ -35,8 +35,13 @@ struct logs *logs_free(struct logs *l);
 int log_sink_new(struct log_sink **ret, struct logs *l, const char *namespace_,
                  const char *name, uint64_t version, uint64_t instance);
 struct log_sink *log_sink_free(struct log_sink *s); /* flushes a partial line */
+/* Readers that follow have its lines at once, the file with logs_flush(), or as soon as
+ * 64 KiB wait. */
 void log_sink_write(struct log_sink *s, enum log_stream stream, const char *data,
                     size_t len);
+/* What waits goes to the files, in one write for each: soon after log_sink_write(), but
+ * not before a call's reply. What waits when the agent crashes is lost. */
+void logs_flush(struct logs *l);
 
 /* From here on what is written is kept in memory, up to LOG_TAIL bytes; each mark is
  * given back once. */

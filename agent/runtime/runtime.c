@@ -89,6 +89,7 @@ static void tick_cb(uv_timer_t *timer)
 
     outputs_unthrottle(h);
     calls_due(h);
+    logs_flush(h->options.logs);
     if (list_empty(&h->throttled) && list_empty(&h->waits)) {
         (void)uv_timer_stop(timer);
     }

@@ -106,12 +106,14 @@ void lambda_detach(struct lambda_call *l)
 void lambda_finish(struct lambda_call *l, enum cause cause, const char *fmt, ...)
 {
     struct runtime_instance *in = l->call.instance;
-    char text[RUNTIME_TEXT_BYTES];
+    char text[RUNTIME_TEXT_BYTES] = "";
     va_list ap;
 
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
+    if (cause != CAUSE_NONE) {
+        va_start(ap, fmt);
+        (void)vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+    }
     lambda_report_end(l, CAUSE_NONE, "");
     lambda_watch(in);
     if (cause == CAUSE_NONE && alone(in) && !lambda_extensions_idle(in, false)) {
@@ -179,11 +181,18 @@ static int lambda_open(struct runtime_instance *in)
         .data = in,
     };
     int fd = in->listener;
+    char name[LAMBDA_NAME_MAX + 1], arn[LAMBDA_ARN_SIZE];
     int rc;
 
     list_init(&s->pollers);
     list_init(&s->extensions);
     s->instance = in;
+    runtime_lambda_name(name, in);
+    lambda_arn(arn, in->host->region, in->host->account, name, "");
+    s->arn = strdup(arn);
+    if (s->arn == NULL) {
+        return -ENOMEM;
+    }
     rc = http_server_open(&s->server, in->host->loop, &options);
     if (rc < 0) {
         return rc;
@@ -230,6 +239,8 @@ static void lambda_close(struct runtime_instance *in)
         http_server_close(&s->server, server_closed);
         lambda_extensions_free(in);
     }
+    free(s->arn);
+    s->arn = NULL;
 }
 
 /* --- calls ----------------------------------------------------------------------------
@@ -255,7 +266,7 @@ static int lambda_call_start(struct runtime_call *c, const struct runtime_reques
     if (rc < 0) {
         return rc;
     }
-    (void)snprintf(l->id, sizeof(l->id), "%s", r->request_id);
+    memcpy(l->id, r->request_id, strnlen(r->request_id, sizeof(l->id) - 1));
     l->deadline_wall_ms = r->deadline_wall_ms;
     l->verbatim = r->verbatim;
     l->log = r->log;

@@ -90,13 +90,14 @@ struct lambda_exchange {
     bool refused; /* answered with an error while its body still comes */
     uint64_t seen_bytes;
     struct buf body; /* a document; a reply until it begins */
-    char *content_type;
+    struct http_str content_type;
 };
 
 struct lambda_state {
     struct http_server server;
     bool server_open;
     struct runtime_instance *instance;
+    char *arn; /* the function's, as events say it */
     struct list pollers;
     bool asked; /* for an event, once: the runtime is through with its init */
     bool cut;   /* a call was taken from the bootstrap: there is no way back for it */
@@ -143,10 +144,8 @@ void lambda_watch(struct runtime_instance *in);
 int lambda_event_new(struct lambda_call *l, const struct runtime_request *r);
 void lambda_event_free(struct lambda_call *l);
 int lambda_event_send(const struct lambda_call *l, struct http_exchange *x);
-/* The function's ARN, as the event says it. */
-void lambda_instance_arn(const struct runtime_instance *in, char ret[256]);
-const char *lambda_event_arn(
-    const struct lambda_call *l); /* NULL: lambda_instance_arn()'s */
+/* The function's ARN as the caller named it, or else as it is. */
+const char *lambda_event_arn(const struct lambda_call *l);
 
 /* runtime_lambda_api.c */
 void lambda_on_request(struct http_server *s, struct http_exchange *x);

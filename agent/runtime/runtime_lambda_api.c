@@ -145,7 +145,6 @@ static void on_close(struct http_exchange *x, int status)
 
     list_remove(&e->link);
     buf_free(&e->body);
-    free(e->content_type);
     lambda_extension_on_close(e);
     if (l != NULL) {
         l->carrier = NULL;
@@ -171,16 +170,9 @@ struct lambda_exchange *lambda_exchange_new(struct runtime_instance *in,
                                             struct http_exchange *x,
                                             enum lambda_what what)
 {
-    struct http_headers headers = http_exchange_headers(x);
-    const struct http_header *type = http_headers_find(headers, "Content-Type");
     struct lambda_exchange *e = calloc(1, sizeof(*e));
 
-    if (e != NULL) {
-        e->content_type =
-            http_str_dup(type != NULL ? type->value : HTTP_STR("application/json"));
-    }
-    if (e == NULL || e->content_type == NULL) {
-        free(e);
+    if (e == NULL) {
         http_exchange_abort(x);
         return NULL;
     }

@@ -1,7 +1,5 @@
 /* What an event's headers say of its call. */
-#include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -10,15 +8,17 @@
 
 #include "agent/runtime/runtime_lambda.h"
 #include "common/clock.h"
+#include "common/number.h"
 
 #define CONTEXT_MAX 3583 /* bytes of X-Amz-Client-Context: AWS's limit */
 
 struct lambda_event {
-    char *content_type;
-    char *client_context; /* JSON in one line, or NULL */
-    char *tenant;         /* or NULL */
-    char *arn;            /* NULL: the function's own */
-    char *traceparent;    /* or NULL */
+    const char *content_type;
+    char *client_context;    /* JSON in one line, or NULL */
+    const char *tenant;      /* or NULL */
+    const char *arn;         /* NULL: the function's own */
+    const char *traceparent; /* or NULL */
+    char texts[];            /* what the others point into */
 };
 
 /* --- traces ------------------------------------------------------------------------- */
@@ -44,29 +44,40 @@ static bool is_traceparent(struct http_str s)
            strspn(s.at + 3, "0") < 32 && strspn(s.at + 36, "0") < 16;
 }
 
+static char *put_hex(char *at, uint64_t n, unsigned digits)
+{
+    for (unsigned shift = 4 * digits; shift > 0;) {
+        shift -= 4;
+        *at++ = "0123456789abcdef"[n >> shift & 15];
+    }
+    return at;
+}
+
+/* "Root=1-<8 hex: seconds>-<24 hex>;Parent=<16 hex>;Sampled=0" */
+static void begin_trace(char *at)
+{
+    at = put_hex(stpcpy(at, "Root=1-"), clock_wall_ms() / 1000, 8);
+    *at++ = '-';
+    at = put_hex(put_hex(at, random_u64(), 16), random_u64(), 8);
+    at = put_hex(stpcpy(at, ";Parent="), random_u64() | 1, 16);
+    (void)stpcpy(at, ";Sampled=0");
+}
+
 /* What the caller says, in either language, goes on; else a trace begins here, which
  * nobody has chosen to sample. An id of X-Ray is a W3C id with a dash in it. */
 static void set_trace(struct lambda_call *l, struct http_str xray, struct http_str w3c)
 {
-    char hex[49];
-
     if (xray.len > 0 && xray.len < sizeof(l->trace_id)) {
         (void)snprintf(l->trace_id, sizeof(l->trace_id), "%.*s", (int)xray.len, xray.at);
-        return;
-    }
-    if (is_traceparent(w3c)) {
+    } else if (is_traceparent(w3c)) {
         bool sampled = strchr("13579bdf", w3c.at[54]) != NULL;
 
         (void)snprintf(l->trace_id, sizeof(l->trace_id),
                        "Root=1-%.8s-%.24s;Parent=%.16s;Sampled=%d", w3c.at + 3,
                        w3c.at + 11, w3c.at + 36, sampled);
-        return;
+    } else {
+        begin_trace(l->trace_id);
     }
-    (void)snprintf(hex, sizeof(hex), "%016" PRIx64 "%016" PRIx64 "%016" PRIx64,
-                   random_u64(), random_u64(), random_u64() | 1);
-    (void)snprintf(l->trace_id, sizeof(l->trace_id),
-                   "Root=1-%08x-%.24s;Parent=%.16s;Sampled=0",
-                   (unsigned)(clock_wall_ms() / 1000), hex, hex + 32);
 }
 
 /* --- the client's context -------------------------------------------------------------
@@ -101,66 +112,59 @@ static struct http_str value_of(const struct runtime_request *r, const char *nam
     return lambda_header(r->headers, name);
 }
 
-static char *dup_or_null(struct http_str s, bool *failed)
+/* A copy at *at, which goes on behind it. NULL: there is none. */
+static const char *keep(char **at, struct http_str s)
 {
-    char *copy = s.len > 0 ? http_str_dup(s) : NULL;
+    char *copy = *at;
 
-    *failed = *failed || (s.len > 0 && copy == NULL);
+    if (s.len == 0) {
+        return NULL;
+    }
+    memcpy(copy, s.at, s.len);
+    copy[s.len] = '\0';
+    *at += s.len + 1;
     return copy;
 }
 
 int lambda_event_new(struct lambda_call *l, const struct runtime_request *r)
 {
     struct http_str type = value_of(r, "Content-Type");
+    struct http_str tenant = value_of(r, "X-Amz-Tenant-Id");
     struct http_str w3c = value_of(r, "traceparent");
-    struct lambda_event *e = calloc(1, sizeof(*e));
-    bool failed = e == NULL;
+    struct http_str trace = is_traceparent(w3c) ? w3c : HTTP_STR("");
+    struct http_str arn = http_str(r->invoked_arn);
+    struct lambda_event *e =
+        malloc(sizeof(*e) + type.len + tenant.len + trace.len + arn.len + 4);
+    char *at;
 
-    if (failed) {
+    if (e == NULL) {
         return -ENOMEM;
     }
-    l->event = e;
-    e->content_type =
-        dup_or_null(type.len > 0 ? type : HTTP_STR("application/json"), &failed);
+    at = e->texts;
+    e->content_type = type.len > 0 ? keep(&at, type) : "application/json";
+    e->tenant = keep(&at, tenant);
+    e->traceparent = keep(&at, trace);
+    e->arn = keep(&at, arn);
     e->client_context = decode_context(value_of(r, "X-Amz-Client-Context"));
-    e->tenant = dup_or_null(value_of(r, "X-Amz-Tenant-Id"), &failed);
-    e->arn = dup_or_null(http_str(r->invoked_arn), &failed);
-    e->traceparent = dup_or_null(is_traceparent(w3c) ? w3c : HTTP_STR(""), &failed);
+    l->event = e;
     set_trace(l, value_of(r, "X-Amzn-Trace-Id"), w3c);
-    if (failed) {
-        lambda_event_free(l);
-        return -ENOMEM;
-    }
     return 0;
 }
 
 void lambda_event_free(struct lambda_call *l)
 {
-    struct lambda_event *e = l->event;
-
-    if (e != NULL) {
-        free(e->content_type);
-        free(e->client_context);
-        free(e->tenant);
-        free(e->arn);
-        free(e->traceparent);
-        free(e);
+    if (l->event != NULL) {
+        free(l->event->client_context);
+        free(l->event);
     }
     l->event = NULL;
 }
 
-void lambda_instance_arn(const struct runtime_instance *in, char ret[256])
-{
-    char name[LAMBDA_NAME_MAX + 1];
-
-    runtime_lambda_name(name, in);
-    (void)snprintf(ret, 256, "arn:aws:lambda:%s:%s:function:%s", in->host->region,
-                   in->host->account, name);
-}
-
 const char *lambda_event_arn(const struct lambda_call *l)
 {
-    return l->event->arn;
+    const struct lambda_state *s = l->call.instance->kind_state;
+
+    return l->event->arn != NULL ? l->event->arn : s->arn;
 }
 
 static void add(struct http_header *list, size_t *n, const char *name, const char *value)
@@ -176,15 +180,14 @@ int lambda_event_send(const struct lambda_call *l, struct http_exchange *x)
     struct http_str event =
         l->body.len > 0 ? (struct http_str){l->body.data, l->body.len} : HTTP_STR("{}");
     struct http_header list[8];
-    char deadline[24], arn[256];
+    char deadline[NUMBER_TEXT_SIZE];
     size_t n = 0;
 
-    (void)snprintf(deadline, sizeof(deadline), "%" PRIu64, l->deadline_wall_ms);
-    lambda_instance_arn(l->call.instance, arn);
+    (void)number_text(deadline, l->deadline_wall_ms);
     add(list, &n, "Content-Type", e->content_type);
     add(list, &n, "Lambda-Runtime-Aws-Request-Id", l->id);
     add(list, &n, "Lambda-Runtime-Deadline-Ms", deadline);
-    add(list, &n, "Lambda-Runtime-Invoked-Function-Arn", e->arn != NULL ? e->arn : arn);
+    add(list, &n, "Lambda-Runtime-Invoked-Function-Arn", lambda_event_arn(l));
     add(list, &n, "Lambda-Runtime-Trace-Id", l->trace_id);
     add(list, &n, "Lambda-Runtime-Client-Context", e->client_context);
     add(list, &n, "Lambda-Runtime-Aws-Tenant-Id", e->tenant);

@@ -257,20 +257,17 @@ static void send_event(struct lambda_extension *e, json_t *event)
 void lambda_extensions_invoke(struct lambda_call *l)
 {
     const struct runtime_instance *in = l->call.instance;
-    char arn[256];
 
-    lambda_instance_arn(in, arn);
     LIST_FOREACH(it, &state_of(in)->extensions)
     {
         struct lambda_extension *e = container_of(it, struct lambda_extension, link);
 
         if (e->invoke && e->poller != NULL) {
-            send_event(
-                e, json_pack("{s:s, s:I, s:s, s:s, s:{s:s, s:s}}", "eventType", "INVOKE",
-                             "deadlineMs", (json_int_t)l->deadline_wall_ms, "requestId",
-                             l->id, "invokedFunctionArn",
-                             lambda_event_arn(l) != NULL ? lambda_event_arn(l) : arn,
-                             "tracing", "type", "X-Amzn-Trace-Id", "value", l->trace_id));
+            send_event(e, json_pack("{s:s, s:I, s:s, s:s, s:{s:s, s:s}}", "eventType",
+                                    "INVOKE", "deadlineMs",
+                                    (json_int_t)l->deadline_wall_ms, "requestId", l->id,
+                                    "invokedFunctionArn", lambda_event_arn(l), "tracing",
+                                    "type", "X-Amzn-Trace-Id", "value", l->trace_id));
         }
     }
 }

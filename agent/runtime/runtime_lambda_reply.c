@@ -88,7 +88,7 @@ static bool respond(struct lambda_exchange *e, int status, struct http_header *l
 static bool begin_plain(struct lambda_exchange *e, uint64_t content_length)
 {
     struct http_header list[2] = {
-        {HTTP_STR("Content-Type"), http_str(e->content_type)},
+        {HTTP_STR("Content-Type"), e->content_type},
     };
 
     return respond(e, 200, list, 1, content_length);
@@ -96,10 +96,10 @@ static bool begin_plain(struct lambda_exchange *e, uint64_t content_length)
 
 /* The document as the function wrote it is the reply, if none has begun. */
 static void fail_call(struct lambda_exchange *e, const struct buf *document,
-                      const char *type, struct http_str header)
+                      struct http_str type, struct http_str header)
 {
     struct lambda_call *l = e->call;
-    struct http_header list[2] = {{HTTP_STR("Content-Type"), http_str(type)}};
+    struct http_header list[2] = {{HTTP_STR("Content-Type"), type}};
     char text[RUNTIME_TEXT_BYTES];
 
     lambda_error_text(document, header, text);
@@ -173,9 +173,13 @@ void lambda_reply_begin(struct lambda_exchange *e, struct http_str mode)
     uint64_t length = http_exchange_content_length(e->x);
     char text[RUNTIME_TEXT_BYTES];
 
+    e->content_type = lambda_header(http_exchange_headers(e->x), "Content-Type");
+    if (e->content_type.len == 0) {
+        e->content_type = HTTP_STR("application/json");
+    }
     if (e->what == LAMBDA_RESPONSE) {
         e->streaming = http_str_ieq(mode, "streaming");
-        e->prelude = !e->call->verbatim && strcasecmp(e->content_type, INTEGRATION) == 0;
+        e->prelude = !e->call->verbatim && http_str_ieq(e->content_type, INTEGRATION);
     }
     if (e->what == LAMBDA_RESPONSE && mode.len > 0 && !e->streaming) {
         (void)snprintf(text, sizeof(text), "Runtime.InvalidResponseModeHeader: %.*s",
@@ -296,7 +300,7 @@ void lambda_reply_end(struct lambda_exchange *e)
 
         lambda_accept(e->x);
         decode_base64(lambda_header(trailers, ERROR_BODY), &document);
-        fail_call(e, &document, "application/json", error->value);
+        fail_call(e, &document, HTTP_STR("application/json"), error->value);
         buf_free(&document);
     } else if (send_held(e)) {
         lambda_accept(e->x);

@@ -9,14 +9,32 @@
 #include "agent/runtime/lambda_error.h"
 #include "agent/runtime/runtime_lambda.h"
 #include "common/clock.h"
+#include "common/number.h"
 
 #define REPORTS_MAX 100
 #define USAGE_US    1000000 /* the peak of memory is asked for so often at most */
 #define MIB         (1024 * 1024)
 
+/* printf() would cost more than all else that a call takes here. */
+static char *put_number(char *at, uint64_t n)
+{
+    return at + number_text(at, n);
+}
+
+/* "12.05": milliseconds with two decimals. */
+static char *put_ms(char *at, uint64_t us)
+{
+    char hundredths[NUMBER_TEXT_SIZE];
+
+    (void)number_text(hundredths, 100 + us % 1000 / 10);
+    at = put_number(at, us / 1000);
+    *at = '.';
+    return stpcpy(at + 1, hundredths + 1);
+}
+
 static void say(struct runtime_instance *in, const char *text)
 {
-    log_sink_write(in->sink, LOG_STREAM_SYSTEM, text, strlen(text));
+    output_log(in, LOG_STREAM_SYSTEM, text, strlen(text));
 }
 
 /* Whether a call that begins now has its lines. */
@@ -70,7 +88,7 @@ static void ask_usage(struct runtime_instance *in)
 void lambda_report_start(struct lambda_call *l)
 {
     struct runtime_instance *in = l->call.instance;
-    char text[128], version[24];
+    char text[128], version[24], *at;
 
     l->started_us = clock_mono_us();
     l->reports = may_report(in) || l->log != NULL;
@@ -80,8 +98,9 @@ void lambda_report_start(struct lambda_call *l)
     }
     if (l->reports) {
         runtime_lambda_version(version, in);
-        (void)snprintf(text, sizeof(text), "START RequestId: %s Version: %s\n", l->id,
-                       version);
+        at = stpcpy(stpcpy(text, "START RequestId: "), l->id);
+        at = stpcpy(stpcpy(at, " Version: "), version);
+        (void)stpcpy(at, "\n");
         say(in, text);
     }
 }
@@ -89,19 +108,22 @@ void lambda_report_start(struct lambda_call *l)
 /* --- the end --------------------------------------------------------------------------
  */
 
+#define BEFORE_MAX 840
+#define AFTER_MAX  160
+
 /* Lines that wait for the peak of memory. */
 struct report {
     struct runtime_instance *instance;
-    char before[840];
-    char after[160];
+    char before[BEFORE_MAX];
+    char after[AFTER_MAX];
 };
 
 static void write_report(const struct report *r)
 {
     uint64_t peak = (r->instance->peak_bytes + MIB - 1) / MIB;
-    char text[sizeof(r->before) + sizeof(r->after) + 32];
+    char text[BEFORE_MAX + AFTER_MAX + 32];
 
-    (void)snprintf(text, sizeof(text), "%s%" PRIu64 " MB%s", r->before, peak, r->after);
+    (void)stpcpy(stpcpy(put_number(stpcpy(text, r->before), peak), " MB"), r->after);
     say(r->instance, text);
 }
 
@@ -165,15 +187,49 @@ static void format_trouble(char *ret, size_t size, const struct lambda_call *l,
     }
 }
 
+/* Of a call, but for the peak of memory and what comes after it. */
+static void format_before(char *at, const struct lambda_call *l, const char *trouble,
+                          uint64_t run_us, uint64_t init_us)
+{
+    const struct runtime_instance *in = l->call.instance;
+
+    at = stpcpy(stpcpy(stpcpy(at, trouble), "END RequestId: "), l->id);
+    at = stpcpy(stpcpy(at, "\nREPORT RequestId: "), l->id);
+    at = put_ms(stpcpy(at, "\tDuration: "), run_us);
+    at =
+        put_number(stpcpy(at, " ms\tBilled Duration: "), (run_us + init_us + 999) / 1000);
+    at = put_number(stpcpy(at, " ms\tMemory Size: "), in->config.spec->memory_mib);
+    (void)stpcpy(at, " MB\tMax Memory Used: ");
+}
+
+static void format_after(char *at, enum cause cause, const struct lambda_error *e,
+                         uint64_t init_us)
+{
+    char type[61] = "";
+
+    if (init_us > 0) {
+        at = stpcpy(put_ms(stpcpy(at, "\tInit Duration: "), init_us), " ms");
+    }
+    if (cause == CAUSE_TIMEOUT) {
+        (void)stpcpy(at, "\tStatus: timeout\n");
+    } else if (cause != CAUSE_NONE) {
+        memcpy(type, e->type, sizeof(type) - 1);
+        at = stpcpy(stpcpy(at, "\tStatus: error\tError Type: "), type);
+        (void)stpcpy(at, "\n");
+    } else {
+        (void)stpcpy(at, "\n");
+    }
+}
+
 void lambda_report_end(struct lambda_call *l, enum cause cause, const char *text)
 {
     struct runtime_instance *in = l->call.instance;
     struct lambda_state *s = in->kind_state;
     uint64_t run_us = clock_mono_us() - l->started_us;
     uint64_t init_us = s->reported ? 0 : in->phases.init_us;
-    struct report r = {.instance = in};
+    struct report r;
     struct lambda_error e;
-    char trouble[420], init[64] = "";
+    char trouble[420];
 
     if (!l->reports) {
         l->log = NULL;
@@ -188,25 +244,9 @@ void lambda_report_end(struct lambda_call *l, enum cause cause, const char *text
         lambda_error_of(&e, cause, text, l->id, in->config.spec->timeout_ms);
     }
     format_trouble(trouble, sizeof(trouble), l, cause, &e);
-    (void)snprintf(r.before, sizeof(r.before),
-                   "%sEND RequestId: %s\n"
-                   "REPORT RequestId: %s\tDuration: %" PRIu64 ".%02u ms\t"
-                   "Billed Duration: %" PRIu64 " ms\tMemory Size: %u MB\t"
-                   "Max Memory Used: ",
-                   trouble, l->id, l->id, run_us / 1000, (unsigned)(run_us % 1000 / 10),
-                   (run_us + init_us + 999) / 1000, in->config.spec->memory_mib);
-    if (init_us > 0) {
-        (void)snprintf(init, sizeof(init), "\tInit Duration: %" PRIu64 ".%02u ms",
-                       init_us / 1000, (unsigned)(init_us % 1000 / 10));
-    }
-    if (cause == CAUSE_TIMEOUT) {
-        (void)snprintf(r.after, sizeof(r.after), "%s\tStatus: timeout\n", init);
-    } else if (cause != CAUSE_NONE) {
-        (void)snprintf(r.after, sizeof(r.after), "%s\tStatus: error\tError Type: %.60s\n",
-                       init, e.type);
-    } else {
-        (void)snprintf(r.after, sizeof(r.after), "%s\n", init);
-    }
+    r.instance = in;
+    format_before(r.before, l, trouble, run_us, init_us);
+    format_after(r.after, cause, &e, init_us);
     send_report(&r, l->log == NULL);
     if (l->log != NULL) {
         take_tail(l);

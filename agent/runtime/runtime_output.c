@@ -38,6 +38,13 @@ int runtime_pipe(int *ret_ours, int *ret_theirs, bool ours_reads)
     return 0;
 }
 
+void output_log(struct runtime_instance *in, enum log_stream stream, const char *data,
+                size_t len)
+{
+    log_sink_write(in->sink, stream, data, len);
+    host_tick_soon(in->host);
+}
+
 /* For handles whose data is the host. */
 void runtime_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -72,7 +79,7 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         output_close(o);
         return;
     }
-    log_sink_write(o->instance->sink, o->stream, buf->base, (size_t)n);
+    output_log(o->instance, o->stream, buf->base, (size_t)n);
     if (now_ms - o->tick_ms >= RUNTIME_TICK_MS) {
         o->tick_ms = now_ms;
         o->tick_bytes = 0;
@@ -168,7 +175,7 @@ static void read_rest(struct output *o, size_t left)
         return;
     }
     while (left > 0 && (n = read(fd, block, RUNTIME_SCRATCH)) > 0) {
-        log_sink_write(in->sink, o->stream, block, (size_t)n);
+        output_log(in, o->stream, block, (size_t)n);
         left -= (size_t)n < left ? (size_t)n : left;
     }
 }

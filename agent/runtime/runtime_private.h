@@ -17,7 +17,7 @@
 
 #define RUNTIME_PORT       8080
 #define RUNTIME_MAIN_RUN   1  /* init's number for the program of an instance */
-#define RUNTIME_TICK_MS    50 /* of the host's clock for what is a little late */
+#define RUNTIME_TICK_MS    50 /* of the host's clock for what may be a little late */
 #define RUNTIME_SCRATCH    (64 * 1024)
 #define RUNTIME_TEXT_BYTES 256
 
@@ -179,7 +179,7 @@ struct runtime_host {
     struct list failed;      /* on_failed, first: the user must not use it any more */
     struct list ended_calls; /* on_close */
     struct list gone;        /* on_gone, last */
-    uv_timer_t tick;         /* runs while one of these has members */
+    uv_timer_t tick;         /* runs while one of these has members, or lines wait */
     struct list waits;       /* calls */
     struct list throttled;   /* outputs */
 };
@@ -230,6 +230,9 @@ void outputs_end(struct runtime_instance *in); /* nobody writes any more: the re
 /* What its programs have printed so far is in the log when this returns. */
 void outputs_drain(struct runtime_instance *in);
 void outputs_unthrottle(struct runtime_host *h);
+/* Lines of its log; in its file at the next tick. */
+void output_log(struct runtime_instance *in, enum log_stream stream, const char *data,
+                size_t len);
 /* A pipe for a function: our end non-blocking, theirs blocking. */
 int runtime_pipe(int *ret_ours, int *ret_theirs, bool ours_reads);
 void runtime_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
@@ -268,7 +271,8 @@ bool call_replied(struct runtime_call *c);
 /* The kind's call_due comes in ms (or a tick later), unless the call ends before. */
 void call_wait(struct runtime_call *c, uint32_t ms);
 void call_wait_no_more(struct runtime_call *c);
-/* The kind is done with the call: on_close comes from the loop. */
+/* The kind is done with the call: on_close comes from the loop. CAUSE_NONE has no text.
+ */
 void call_finish(struct runtime_call *c, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, when the connection was lost but the news of the program's end, which would

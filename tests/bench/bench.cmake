@@ -1,6 +1,6 @@
 # What tests/bench/run drives and is driven with. They are built with the rest, so that they stay
 # right, and are no tests.
-foreach(helper load spawn copy)
+foreach(helper load spawn copy relay)
   add_executable(bench_${helper} ${CMAKE_SOURCE_DIR}/tests/bench/c/${helper}.c)
 endforeach()
 # Functions: static, as they run on a root without libraries of their own. Not with a sanitizer,

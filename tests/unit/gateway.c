@@ -12,6 +12,7 @@
 #include "agent/gateway/headers.h"
 #include "agent/gateway/mark.h"
 #include "agent/gateway/route.h"
+#include "agent/gateway/timing.h"
 
 /* --- upgrades ------------------------------------------------------------------- */
 
@@ -321,28 +322,114 @@ static void what_passes_depends_on_who_speaks(void **state)
     assert_pass(HEADERS_BETWEEN_AGENTS, "Accept x-mayfly-node Added ");
 }
 
-/* A warm call has no start and init; milliseconds have three decimals. */
+static void assert_timing(const struct timing *t, const char *expected)
+{
+    char text[TIMING_SIZE];
+
+    timing_format(text, t);
+    assert_string_equal(text, expected);
+}
+
+/* A warm call has no start and init; milliseconds have three decimals; the total is what
+ * the phases add up to. */
 static void timing_names_the_phases_there_were(void **state)
 {
     char text[TIMING_SIZE];
     struct timing t = {.queue_us = 12, .run_us = 1234567, .ran = true};
+    (void)state;
 
-    timing_format(text, &t);
-    assert_string_equal(text, "queue;dur=0.012, run;dur=1234.567");
+    assert_timing(&t, "queue;dur=0.012, run;dur=1234.567, total;dur=1234.579");
     t.cold = true;
     t.start_us = 1001;
     t.init_us = 20000;
-    timing_format(text, &t);
-    assert_string_equal(
-        text, "queue;dur=0.012, start;dur=1.001, init;dur=20.000, run;dur=1234.567");
-    t = (struct timing){.queue_us = UINT64_MAX,
+    assert_timing(&t, "queue;dur=0.012, start;dur=1.001, init;dur=20.000, "
+                      "run;dur=1234.567, total;dur=1255.580");
+    t.read = t.hopped = true;
+    t.body_us = 1;
+    t.hop_us = 20;
+    assert_timing(&t, "body;dur=0.001, queue;dur=0.012, start;dur=1.001, "
+                      "init;dur=20.000, run;dur=1234.567, hop;dur=0.020, "
+                      "total;dur=1255.601");
+    t = (struct timing){.queue_us = 7};
+    assert_timing(&t, "queue;dur=0.007, total;dur=0.007");
+    t = (struct timing){.body_us = UINT64_MAX,
+                        .queue_us = UINT64_MAX,
                         .start_us = UINT64_MAX,
                         .init_us = UINT64_MAX,
                         .run_us = UINT64_MAX,
+                        .hop_us = UINT64_MAX,
+                        .read = true,
                         .cold = true,
-                        .ran = true};
+                        .ran = true,
+                        .hopped = true};
     timing_format(text, &t);
     assert_true(strlen(text) < TIMING_SIZE - 1);
+}
+
+static void assert_waited(uint64_t ready_us, uint64_t queue_us, uint64_t start_us,
+                          uint64_t init_us, bool cold)
+{
+    struct timing t = {.queue_us = 0};
+
+    timing_waited(&t, 1000, 2000, ready_us, 300, 200); /* came at 1000, taken at 2000 */
+    assert_int_equal(t.queue_us, queue_us);
+    assert_int_equal(t.start_us, start_us);
+    assert_int_equal(t.init_us, init_us);
+    assert_int_equal(t.cold, cold);
+    assert_int_equal(timing_total_us(&t), 1000);
+}
+
+/* A call has waited for a start as far as it was there: what was over before it came is
+ * not its own, and the phases never add up to more than it waited. */
+static void timing_has_what_the_call_saw_of_a_start(void **state)
+{
+    (void)state;
+    assert_waited(999, 1000, 0, 0, false);     /* it was ready before */
+    assert_waited(1000, 1000, 0, 0, true);     /* just then */
+    assert_waited(1150, 850, 0, 150, true);    /* the call came during its init */
+    assert_waited(1400, 600, 200, 200, true);  /* during the sandbox's making */
+    assert_waited(1900, 500, 300, 200, true);  /* before it was begun */
+    assert_waited(2000, 500, 300, 200, true);  /* for which nothing else was waited */
+    assert_waited(99999, 500, 300, 200, true); /* a clock that was read later */
+}
+
+/* What one agent has written another one reads; what it did not write is nothing. */
+static void timing_is_read_back(void **state)
+{
+    static const char *const wrong[] = {
+        "queue",
+        "queue;dur=",
+        "queue;dur=1",
+        "queue;dur=1.0",
+        "queue;dur=.123",
+        "queue;dur=-1.123",
+        "queue;dur=1.1234",
+        "queue;dur=1,123",
+        "queue;dur=99999999999999999999.123",
+        "queue;dur=1.123, run",
+        "miss, queue;dur=1.123",
+        "cpu;desc=\"x;dur=1.123\"",
+    };
+    const struct timing t = {.queue_us = 12,
+                             .start_us = 1001,
+                             .init_us = 20000,
+                             .run_us = 1234567,
+                             .cold = true,
+                             .ran = true};
+    char text[TIMING_SIZE];
+    struct timing got = {.queue_us = 0};
+    (void)state;
+
+    timing_format(text, &t);
+    assert_int_equal(timing_read(&got, http_str(text)), 0);
+    assert_timing(&got, text);
+    assert_int_equal(timing_read(&got, HTTP_STR("later;dur=5.000,queue;dur=0.001")), 0);
+    assert_timing(&got, "queue;dur=0.001, total;dur=0.001");
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        got = (struct timing){.queue_us = 42};
+        assert_int_equal(timing_read(&got, http_str(wrong[i])), -EINVAL);
+        assert_int_equal(got.queue_us, 42);
+    }
 }
 
 int main(void)
@@ -360,6 +447,8 @@ int main(void)
         cmocka_unit_test(a_replys_mark_is_read_back),
         cmocka_unit_test(what_passes_depends_on_who_speaks),
         cmocka_unit_test(timing_names_the_phases_there_were),
+        cmocka_unit_test(timing_has_what_the_call_saw_of_a_start),
+        cmocka_unit_test(timing_is_read_back),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -326,6 +326,62 @@ static void follows(void **state)
     reader_close(&r);
 }
 
+static off_t file_bytes(void)
+{
+    char path[128];
+    struct stat st;
+
+    (void)snprintf(path, sizeof(path), "%s/ns/fn/1-7.log", dir);
+    return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+/* A line that was written is not in its file yet, but nobody who reads misses it: one who
+ * comes makes it so, one who follows has it at once. */
+static void gathers_writes(void **state)
+{
+    struct log_sink *s = sink_open(1, 7);
+    struct reading follower = {0}, r;
+    off_t before;
+    (void)state;
+
+    reader_open(&follower, 0, true, 0);
+    put(s, LOG_STREAM_STDOUT, "one\n");
+    put(s, LOG_STREAM_STDERR, "two\n");
+    turn_until(&follower, 2);
+    assert_int_equal(file_bytes(), 0);
+    read_all(&r, 0, 0);
+    assert_string_equal(r.text.data, "1/7 stdout one\n1/7 stderr two\n");
+    before = file_bytes();
+    assert_true(before > 0);
+    put(s, LOG_STREAM_STDOUT, "three\n");
+    assert_int_equal(file_bytes(), before);
+    logs_flush(logs);
+    assert_true(file_bytes() > before);
+    turn_until(&follower, 3);
+    assert_string_equal(follower.text.data,
+                        "1/7 stdout one\n1/7 stderr two\n1/7 stdout three\n");
+    (void)log_sink_free(s);
+    reader_close(&follower);
+    reader_close(&r);
+}
+
+/* What waits is bounded: a lot of it goes to the file by itself. */
+static void gathers_no_more_than_so_much(void **state)
+{
+    struct log_sink *s = sink_open(1, 7);
+    char line[1001];
+    (void)state;
+
+    memset(line, 'x', 1000);
+    line[999] = '\n';
+    line[1000] = '\0';
+    for (int i = 0; i < 63; i++) {
+        put(s, LOG_STREAM_STDOUT, line);
+    }
+    assert_in_range(file_bytes(), 63 * 1000, 70 * 1024);
+    (void)log_sink_free(s);
+}
+
 /* One who is too slow misses lines, and is told how many; writing does not wait. */
 static void skips_for_a_slow_reader(void **state)
 {
@@ -384,6 +440,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bounds_a_function, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(follows, setup, teardown),
+        cmocka_unit_test_setup_teardown(gathers_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(gathers_no_more_than_so_much, setup, teardown),
         cmocka_unit_test_setup_teardown(skips_for_a_slow_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(skips_empty_lines_too, setup, teardown),
     };

@@ -11,6 +11,7 @@ from .world import COPY, GATEWAY, NGINX, UPSTREAM, Failed, Mayfly, run, wait_for
 
 COLUMNS = [("rate", "calls/s", "{:,.0f}"), ("p50_us", "p50 µs", "{:,.0f}"),
            ("p99_us", "p99 µs", "{:,.0f}"), ("proxy_us", "its CPU µs/call", "{:.1f}")]
+PAUSE_MS = 2
 HTTP = ["--runtime", "http", "--handler", "bench_server", "--memory", "64"]
 
 
@@ -142,40 +143,51 @@ def _instructions(world, start, port, path, prepare):
     return (totals[1] - totals[0]) / 3000
 
 
-def _counts(world, result):
-    strace, valgrind = (subprocess.run(["which", t], capture_output=True).returncode == 0
-                        for t in ("strace", "valgrind"))
-    rows = {"mayfly": {}, "nginx": {}}
-    if strace:
-        for name, pid, port, path in (("mayfly", world.mayfly.agent, GATEWAY, "/fn/warm/"),
-                                      ("nginx", world.nginx(1)[0], NGINX, "/")):
-            calls = _parse(*_system_calls(world, pid, port, path))
-            rows[name]["syscalls"] = sum(v for k, v in calls.items() if k != "futex")
-            result.notes.append(f"system calls a call, {name}: " + ", ".join(
-                f"{k} {v:.2f}" for k, v in sorted(calls.items(), key=lambda kv: -kv[1]) if v >= 0.01))
-    if valgrind:
-        rows["mayfly"]["instructions"] = _mayfly_instructions(world)
-        rows["nginx"]["instructions"] = _nginx_instructions(world)
+def _there(tool):
+    return subprocess.run(["which", tool], capture_output=True).returncode == 0
+
+
+def _note_system_calls(world, result, name, pid, port, path):
+    calls = _parse(*_system_calls(world, pid, port, path))
+    result.notes.append(f"system calls a call, {name}: " + ", ".join(
+        f"{k} {v:.2f}" for k, v in sorted(calls.items(), key=lambda kv: -kv[1]) if v >= 0.01))
+    return sum(v for k, v in calls.items() if k != "futex")
+
+
+def _add_counts(result, rows):
     for name, row in rows.items():
         result.samples[f"{name}, counted"] = [row]
     result.columns = COLUMNS + [("syscalls", "system calls/call", "{:.2f}"),
                                 ("instructions", "instructions/call", "{:,.0f}")]
+
+
+def _counts(world, result):
+    rows = {"mayfly": {}, "nginx": {}}
+    if _there("strace"):
+        for name, pid, port, path in (("mayfly", world.mayfly.agent, GATEWAY, "/fn/warm/"),
+                                      ("nginx", world.nginx(1)[0], NGINX, "/")):
+            rows[name]["syscalls"] = _note_system_calls(world, result, name, pid, port, path)
+    if _there("valgrind"):
+        rows["mayfly"]["instructions"] = _mayfly_instructions(
+            world, "/fn/warm/", lambda w: w.mayfly.deploy(
+                w.helper("server"), "warm", *HTTP, "--concurrency", "64", "--max-scale", "1",
+                "--init-timeout", "60000"))
+        rows["nginx"]["instructions"] = _nginx_instructions(world)
+    _add_counts(result, rows)
     result.wanted += [Ratio("system calls a call of nginx's", "mayfly, counted", "nginx, counted",
                             "syscalls"),
                       Ratio("instructions a call of nginx's, in user space", "mayfly, counted",
                             "nginx, counted", "instructions")]
 
 
-def _mayfly_instructions(world):
+def _mayfly_instructions(world, path, deploy):
     world.stop_mayfly()
 
     def start(via):
         world._mayfly = Mayfly(world.prefix, world.new_folder("mayfly"), via=via)
         return world.stop_mayfly
 
-    return _instructions(world, start, GATEWAY, "/fn/warm/", lambda: world.mayfly.deploy(
-        world.helper("server"), "warm", *HTTP, "--concurrency", "64", "--max-scale", "1",
-        "--init-timeout", "60000"))
+    return _instructions(world, start, GATEWAY, path, lambda: deploy(world))
 
 
 def _nginx_instructions(world):
@@ -207,36 +219,88 @@ def _nginx_instructions(world):
 
 # --- Lambda's Runtime API ------------------------------------------------------------------------
 
+INSTANCES = 8
+PATHS = {"lambda": "/fn/lambda/", "http": "/fn/http1/"}
+
+
+def _deploy_lambda(world):
+    """A file, as valgrind does not know how a folder is taken in."""
+    bootstrap = world.new_folder("lambda") / "bootstrap"
+    run(["cp", world.helper("lambda"), bootstrap])
+    world.mayfly.deploy(bootstrap, "lambda", "--runtime", "provided", "--memory", "64", "--max-scale",
+                        str(INSTANCES), "--init-timeout", "60s")
+
+
+def _deploy_http(world):
+    world.mayfly.deploy(world.helper("server"), "http1", *HTTP, "--max-scale", str(INSTANCES),
+                        "--init-timeout", "60s")
+
+
+def _lambda_systems(world, quick):
+    mayfly = world.mayfly
+    _deploy_lambda(world)
+    _deploy_http(world)
+    seconds = 0.3 if quick else 2.0
+
+    def measure(port, path, connections, proxies, pause_ms):
+        before = machine.cpu_us(proxies)
+        r = world.load(port, path, connections, seconds, warmup=0.2, pause_ms=pause_ms)
+        r["proxy_us"] = (machine.cpu_us(proxies) - before) / r["count"]
+        return r
+
+    systems = {}
+    for pause_ms in (0, PAUSE_MS):
+        for connections in (8, 1):
+            where = f"{connections} at once{', with pauses' if pause_ms else ''}"
+            for name, path in PATHS.items():
+                world.load(GATEWAY, path, connections, seconds=0.3)
+                systems[f"{name}, {where}"] = lambda p=path, c=connections, ms=pause_ms: measure(
+                    GATEWAY, p, c, mayfly.gateways(), ms)
+            for name in PATHS if not pause_ms else ():
+                port, process = world.relay(name, INSTANCES)
+                systems[f"a relay's {name}, {where}"] = lambda p=port, q=process, c=connections: measure(
+                    p, "/", c, [q], 0)
+    return systems
+
 
 def warm_lambda(world):
     result = Result("warm-lambda", "A warm call over the Lambda Runtime API beside an http function")
     result.columns = COLUMNS
-    mayfly = world.mayfly
-    package = world.new_folder("lambda")
-    run(["cp", world.helper("lambda"), package / "bootstrap"])
-    mayfly.deploy(package, "lambda", "--runtime", "provided", "--memory", "64", "--max-scale", "8")
-    mayfly.deploy(world.helper("server"), "http1", *HTTP, "--max-scale", "8")
-    seconds = 0.3 if world.options.quick else 2.0
-
-    def measure(path, connections):
-        before = machine.cpu_us(mayfly.gateways())
-        r = world.load(GATEWAY, path, connections, seconds, warmup=0.2)
-        r["proxy_us"] = (machine.cpu_us(mayfly.gateways()) - before) / r["count"]
-        return r
-
-    systems = {}
-    for connections in (8, 1):
-        for name, path in (("lambda", "/fn/lambda/"), ("http", "/fn/http1/")):
-            world.load(GATEWAY, path, connections, seconds=0.3)
-            systems[f"{name}, {connections} at once"] = \
-                lambda path=path, c=connections: measure(path, c)
-    result.interleave(systems, world.options.rounds)
-    result.wanted = [
-        Ratio("p50 of the http path, 1 at once", "lambda, 1 at once", "http, 1 at once", "p50_us",
-              at_most=1.2),
-        Ratio("p50 of the http path, 8 at once", "lambda, 8 at once", "http, 8 at once", "p50_us",
-              at_most=1.2),
+    quick = world.options.quick
+    result.interleave(_lambda_systems(world, quick), world.options.rounds)
+    for where in ("1 at once, with pauses", "8 at once, with pauses", "1 at once", "8 at once"):
+        result.wanted.append(Ratio(f"p50 of the http path, {where}", f"lambda, {where}",
+                                   f"http, {where}", "p50_us", at_most=1.2))
+    for where in ("1 at once", "8 at once"):
+        result.wanted.append(Ratio(
+            f"p50 of a relay that does nothing: its 3 messages each way to its 2, {where}",
+            f"a relay's lambda, {where}", f"a relay's http, {where}", "p50_us"))
+    result.wanted += [
         Ratio("calls/s of the http path, 8 at once", "lambda, 8 at once", "http, 8 at once", "rate"),
+        Ratio("calls/s of a relay's, 8 at once", "a relay's lambda, 8 at once",
+              "a relay's http, 8 at once", "rate"),
         Ratio("CPU time a call of the http path, 8 at once", "lambda, 8 at once", "http, 8 at once",
-              "proxy_us")]
+              "proxy_us"),
+        Ratio("CPU time a call of a relay's, 8 at once", "a relay's lambda, 8 at once",
+              "a relay's http, 8 at once", "proxy_us")]
+    result.notes.append(f"with pauses: each caller waits {PAUSE_MS} ms between its calls, so that the "
+                        "function has asked for its next event before")
+    if not quick:
+        _lambda_counts(world, result)
     return result
+
+
+def _lambda_counts(world, result):
+    rows = {name: {} for name in PATHS}
+    for name, path in PATHS.items():
+        if _there("strace"):
+            rows[name]["syscalls"] = _note_system_calls(world, result, name, world.mayfly.agent,
+                                                        GATEWAY, path)
+    for name, deploy in (("lambda", _deploy_lambda), ("http", _deploy_http)):
+        if _there("valgrind"):
+            rows[name]["instructions"] = _mayfly_instructions(world, PATHS[name], deploy)
+    _add_counts(result, rows)
+    result.wanted += [Ratio("system calls a call of the http path", "lambda, counted",
+                            "http, counted", "syscalls"),
+                      Ratio("instructions a call of the http path, in user space",
+                            "lambda, counted", "http, counted", "instructions")]

@@ -17,6 +17,7 @@ from . import machine
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 GATEWAY, REST, HUB, METRICS = 8080, 8090, 8091, 8092
 NGINX, UPSTREAM, FASTCGI, COPY = 7000, 7100, 7200, 7500
+RELAYS = {"http": (7300, 7310), "lambda": (7400, 7410)}  # callers' port, functions' first or only
 AGENT_UID = 1899000001
 
 
@@ -67,6 +68,11 @@ def answers(port, path):
         return ask(port, "GET", path)[0] == 200
     except OSError:
         return False
+
+
+def listens(port):
+    return any(line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == port
+               for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:])
 
 
 class Mayfly:
@@ -337,15 +343,36 @@ http {{
         self._started[name] = found
         return found
 
+    def relay(self, kind, count):
+        """bench_relay with as many functions of its kind; returns its port and its process."""
+        port, behind = RELAYS[kind]
+        name = f"relay-{kind}"
+        if name not in self._started:
+            if kind == "http":
+                for i in range(count):
+                    self._process(f"behind-{i}", [self.helper("server")],
+                                  env=dict(os.environ, PORT=str(behind + i)))
+                    wait_for("a server", lambda i=i: answers(behind + i, "/"))
+            self._started[name] = self._process(
+                name, [self.helper("relay"), kind, port, behind, count])
+            if kind == "lambda":
+                wait_for("the relay", lambda: listens(behind))
+                for i in range(count):
+                    self._process(f"runtime-{i}", [self.helper("lambda")], env=dict(
+                        os.environ, AWS_LAMBDA_RUNTIME_API=f"127.0.0.1:{behind}"))
+            wait_for("the relay", lambda: listens(port))
+        return port, self._started[name]
+
     # --- measuring ------------------------------------------------------------------------
 
     def load(self, port, path="/", connections=32, seconds=2.0, requests=0, body=0, warmup=0.0,
-             phases=False, cpus=None, timeout=300):
+             phases=False, pause_ms=0, cpus=None, timeout=300):
         args = [self.helper("load"), "--port", port, "--path", path, "--connections", connections,
                 "--seconds", seconds, "--warmup", warmup]
         args += ["--requests", requests] if requests else []
         args += ["--body", body] if body else []
         args += ["--phases"] if phases else []
+        args += ["--pause", pause_ms] if pause_ms else []
         result = json.loads(run(args, timeout=timeout, preexec_fn=(
             lambda: os.sched_setaffinity(0, cpus)) if cpus else None))
         if result["failed"]:

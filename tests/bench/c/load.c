@@ -1,8 +1,8 @@
 /* The load: N keep-alive connections in one thread, each sends its next request when the
- * last was answered.
+ * last was answered, or so long after that (--pause).
  *
  *   bench_load --port P [--path /x] [--connections N] [--seconds S] [--requests N]
- *              [--body BYTES] [--warmup S] [--phases]
+ *              [--body BYTES] [--warmup S] [--pause MS] [--phases]
  *
  * Prints one line of JSON: requests, failed ones, seconds, and the times from a request's
  * first byte to its answer's last. --phases adds the means of what Server-Timing says. */
@@ -33,6 +33,7 @@ struct conn {
     int fd;
     size_t sent;
     uint64_t began_ns;
+    uint64_t due_ns; /* begins then; 0: it has begun */
     char head[HEAD_MAX + 1];
     size_t len; /* of head, until it is whole */
     bool in_body, chunked;
@@ -43,7 +44,7 @@ struct conn {
 
 static struct {
     unsigned port, connections;
-    double seconds, warmup;
+    double seconds, warmup, pause_ms;
     uint64_t requests;
     size_t body;
     const char *path;
@@ -217,7 +218,11 @@ static void finished(struct conn *c)
             note_phases(c->head);
         }
     }
-    begin(c);
+    if (options.pause_ms > 0) {
+        c->due_ns = now_ns() + (uint64_t)(options.pause_ms * 1e6);
+    } else {
+        begin(c);
+    }
 }
 
 /* Some of the body has come. A chunked one is over with a last chunk and no trailers:
@@ -293,6 +298,24 @@ static void receive(struct conn *c)
 
 /* --- the run ------------------------------------------------------------------------ */
 
+/* Begins what is due. Returns how long nothing else will be. */
+static struct timespec begin_due(struct conn *conns)
+{
+    uint64_t now = now_ns(), next = now + 100000000u;
+
+    for (unsigned i = 0; options.pause_ms > 0 && i < options.connections; i++) {
+        struct conn *c = &conns[i];
+
+        if (c->due_ns > 0 && c->due_ns <= now) {
+            c->due_ns = 0;
+            begin(c);
+        } else if (c->due_ns > 0 && c->due_ns < next) {
+            next = c->due_ns;
+        }
+    }
+    return (struct timespec){.tv_nsec = (long)(next - now)};
+}
+
 static void drive(struct conn *conns)
 {
     struct epoll_event events[256];
@@ -301,7 +324,8 @@ static void drive(struct conn *conns)
         begin(&conns[i]);
     }
     while (may_begin(now_ns())) {
-        int n = epoll_wait(epoll_fd, events, 256, 100);
+        struct timespec idle = begin_due(conns);
+        int n = epoll_pwait2(epoll_fd, events, 256, &idle, NULL);
 
         for (int i = 0; i < n; i++) {
             struct conn *c = events[i].data.ptr;
@@ -360,6 +384,7 @@ static void parse(int argc, char **argv)
         {"requests", required_argument, NULL, 'n'},
         {"body", required_argument, NULL, 'b'},
         {"warmup", required_argument, NULL, 'w'},
+        {"pause", required_argument, NULL, 'd'},
         {"phases", no_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
@@ -387,6 +412,9 @@ static void parse(int argc, char **argv)
             break;
         case 'w':
             options.warmup = atof(optarg);
+            break;
+        case 'd':
+            options.pause_ms = atof(optarg);
             break;
         case 't':
             options.phases = true;
