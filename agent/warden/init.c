@@ -5,7 +5,6 @@
  * ends, so does the sandbox. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,12 +16,12 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/warden/init_blank.h"
+#include "agent/warden/init_program.h"
 #include "agent/warden/init_proto.h"
 #include "agent/warden/init_seed.h"
 
@@ -42,6 +41,8 @@ struct failure {
 };
 
 static struct run runs[RUNS_MAX];
+static size_t
+    n_runs; /* those at or after it were never in use: their memory is not there */
 static char message[INIT_MESSAGE_MAX];
 static struct failure failure; /* of the start that goes on; the new process writes it */
 static int oom_fd;
@@ -90,124 +91,13 @@ static void offer_to_oom_killer(bool offer)
     (void)!pwrite(oom_fd, score, strlen(score), 0);
 }
 
-/* A check's own word about the program, for people; "" if there is none. */
-static char check_word[320];
-
-/* The interpreter that a script names in its first line (execve(2)) must be there; a line
- * that ends in CRLF names one with a CR at its end. */
-static int check_interpreter(const char *path, const char *line)
-{
-    const char *name = line + strspn(line, " \t");
-    size_t len = strcspn(name, " \t\n");
-    char interpreter[256];
-    bool cr = len > 0 && name[len - 1] == '\r';
-
-    memcpy(interpreter, name, len);
-    interpreter[len] = '\0';
-    if (len > 0 && faccessat(AT_FDCWD, interpreter, X_OK, 0) == 0) {
-        return 0;
-    }
-    (void)snprintf(check_word, sizeof(check_word), "%.100s: its interpreter \"%.*s%s\"%s",
-                   path, (int)(cr ? len - 1 : len), interpreter, cr ? "\\r" : "",
-                   cr ? " (its lines end in CRLF)" : "");
-    errno = len > 0 ? errno : ENOEXEC;
-    return -1;
-}
-
-/* What is plain text without an interpreter line will not be executed by the kernel. What
- * is neither that nor a script may be anything that this kernel can run. */
-static int check_format(const char *path)
-{
-    char head[256] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, head, sizeof(head) - 1) : -1;
-
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (n < 0) {
-        return 0; /* it may be executed, but not read: the kernel will tell */
-    }
-    if (strncmp(head, "#!", 2) == 0) {
-        return check_interpreter(path, head + 2);
-    }
-    for (ssize_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)head[i];
-
-        if (c < ' ' && c != '\t' && c != '\n' && c != '\r') {
-            return 0;
-        }
-    }
-    (void)snprintf(check_word, sizeof(check_word),
-                   "%.100s: it is no program, and has no interpreter line (#!/bin/sh)",
-                   path);
-    errno = ENOEXEC;
-    return -1;
-}
-
-/* execve(2), or with envp NULL: would it find something that it may run? */
-static int try_one(const char *path, char *const *argv, char *const *envp)
-{
-    struct stat st;
-
-    if (envp != NULL) {
-        return execve(path, argv, envp);
-    }
-    if (stat(path, &st) < 0) {
-        return -1;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        errno = EACCES; /* as execve(2) has it */
-        return -1;
-    }
-    return faccessat(AT_FDCWD, path, X_OK, 0) < 0 ? -1 : check_format(path);
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* 0: found, of a check only. -1: errno says why not. */
-static int execute(char *const *argv, char *const *envp)
-{
-    static const char *const folders[] = {
-        "/var/task", "/usr/local/sbin", "/usr/local/bin",
-        "/usr/sbin", "/usr/bin",        "/sbin",
-        "/bin"};
-    char path[PATH_MAX];
-    int error = ENOENT;
-
-    if (strchr(argv[0], '/') != NULL) {
-        return try_one(argv[0], argv, envp);
-    }
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", folders[i], argv[0]);
-        if (try_one(path, argv, envp) == 0) {
-            return 0;
-        }
-        if (errno == EACCES && is_folder(path)) {
-            error =
-                EACCES; /* maybe a package's folder `node`: the program is elsewhere */
-        } else if (errno != ENOENT && errno != ENOTDIR) {
-            error = errno;
-            break;
-        }
-    }
-    errno = error;
-    return -1;
-}
-
 /* With what a look at the program adds to errno. */
 static void tell_not_executed(uint32_t run, int error, const char *program)
 {
-    char *argv[] = {(char *)(uintptr_t)program, NULL};
+    const char *word;
 
-    check_word[0] = '\0';
-    (void)execute(argv, NULL);
-    tell_failed(run, error, "execute", *check_word != '\0' ? check_word : program);
+    (void)program_check(program, &word);
+    tell_failed(run, error, "execute", *word != '\0' ? word : program);
 }
 
 /* In init's own memory, which waits until this has executed or ended. */
@@ -226,18 +116,18 @@ static void become(char *const *argv, char *const *envp, const int fds[4])
         }
     }
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execute(argv, envp);
+    (void)program_execute(argv, envp);
     give_up("execute");
 }
 
 static struct run *free_run(void)
 {
-    for (size_t i = 0; i < RUNS_MAX; i++) {
+    for (size_t i = 0; i < n_runs; i++) {
         if (runs[i].pid == 0) {
             return &runs[i];
         }
     }
-    return NULL;
+    return n_runs < RUNS_MAX ? &runs[n_runs++] : NULL;
 }
 
 /* Returns when the new process has executed its program, or failed to: nothing is copied
@@ -316,27 +206,51 @@ static bool split(char *text, uint32_t len, uint32_t n, char **ret, char **ret_e
     return true;
 }
 
+/* What a process is started with: of the message, whose strings it points to. */
+struct program {
+    char **argv, **envp;
+    const char *env;
+    uint32_t env_len;
+};
+
+/* False: malformed. Both lists are in one array: few pages of it are touched. */
+static bool program_of(const struct init_message *m, char *text, struct program *ret)
+{
+    static char *strings[2 * (ARGS_MAX + 1)];
+    char *env, *end;
+
+    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX) {
+        return false;
+    }
+    ret->argv = strings;
+    ret->envp = strings + m->n_argv + 1;
+    if (!split(text, m->len, m->n_argv, ret->argv, &env) ||
+        !split(env, m->len - (uint32_t)(env - text), m->n_env, ret->envp, &end)) {
+        return false;
+    }
+    ret->env = env;
+    ret->env_len = (uint32_t)(end - env);
+    return true;
+}
+
 static void on_run(const struct init_message *m, char *text, const int fds[3])
 {
-    static char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 1];
     bool of_seed = m->type == INIT_RUN && m->value == INIT_RUN_SEED;
     const int *use = of_seed ? seed_fds() : fds;
     struct run *run = free_run();
-    char *env, *end;
+    struct program p;
     pid_t pid = 0;
 
-    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX || use[2] < 0 ||
-        !split(text, m->len, m->n_argv, argv, &env) ||
-        !split(env, m->len - (uint32_t)(env - text), m->n_env, envp, &end)) {
+    if (use[2] < 0 || !program_of(m, text, &p)) {
         tell_failed(m->run, EINVAL, "malformed request", "");
     } else if (m->type == INIT_SEED) {
-        seed_start(argv, envp, fds);
+        seed_start(p.argv, p.envp, fds);
     } else if (run == NULL) {
         tell_failed(m->run, EAGAIN, "too many processes", "");
-    } else if (of_seed && (pid = seed_take(argv[0], env, (uint32_t)(end - env))) > 0) {
+    } else if (of_seed && (pid = seed_take(p.argv[0], p.env, p.env_len)) > 0) {
         tell_started(m, run, pid);
     } else {
-        start(m, run, argv, envp, use);
+        start(m, run, p.argv, p.envp, use);
     }
     if (of_seed) {
         seed_close();
@@ -347,10 +261,11 @@ static void on_check(const struct init_message *m, char *text)
 {
     struct init_message found = {.type = INIT_STARTED, .run = m->run};
     char *argv[2], *rest;
+    const char *word;
 
     if (m->n_argv != 1 || !split(text, m->len, 1, argv, &rest)) {
         tell_failed(m->run, EINVAL, "malformed request", "");
-    } else if (execute(argv, NULL) < 0) {
+    } else if (program_check(argv[0], &word) < 0) {
         tell_not_executed(m->run, errno, argv[0]);
     } else {
         tell(&found, "");
@@ -359,7 +274,7 @@ static void on_check(const struct init_message *m, char *text)
 
 static void on_signal_request(const struct init_message *m)
 {
-    for (size_t i = 0; i < RUNS_MAX; i++) {
+    for (size_t i = 0; i < n_runs; i++) {
         if (runs[i].pid != 0 && runs[i].id == m->run) {
             (void)kill(-runs[i].pid, m->value);
         }
@@ -447,7 +362,7 @@ static void reap(void)
 
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         seed_ended(pid);
-        for (size_t i = 0; i < RUNS_MAX; i++) {
+        for (size_t i = 0; i < n_runs; i++) {
             struct init_message m = {
                 .type = INIT_EXITED, .run = runs[i].id, .value = status};
 

@@ -16,9 +16,10 @@
 #define AGENT_WARDEN_ROOTFS_H
 
 #include <stdint.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "common/error.h"
+#include "common/number.h"
 
 #define ROOTFS_TEMPLATE "/template"
 #define ROOTFS_PACKAGES "/packages"
@@ -36,10 +37,11 @@ typedef char rootfs_layers[ROOTFS_LAYERS_MAX][80];
 #define ROOTFS_TMP_OPTIONS 96
 static inline void rootfs_tmp_options(char ret[ROOTFS_TMP_OPTIONS], uint64_t bytes)
 {
-    unsigned long long inodes = bytes / 4096 < 256 ? 256 : bytes / 4096;
+    char *at = stpcpy(ret, "mode=1777,size=");
 
-    (void)snprintf(ret, ROOTFS_TMP_OPTIONS, "mode=1777,size=%llu,nr_inodes=%llu",
-                   (unsigned long long)bytes, inodes);
+    at += number_text(at, bytes);
+    at = stpcpy(at, ",nr_inodes=");
+    (void)number_text(at, bytes / 4096 < 256 ? 256 : bytes / 4096);
 }
 
 /* Puts into a sandbox (a descriptor of its mount namespace) what its function brings:
