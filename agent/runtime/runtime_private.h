@@ -230,7 +230,7 @@ void outputs_end(struct runtime_instance *in); /* nobody writes any more: the re
 /* What its programs have printed so far is in the log when this returns. */
 void outputs_drain(struct runtime_instance *in);
 void outputs_unthrottle(struct runtime_host *h);
-/* A pipe for a function: our end non-blocking, theirs blocking. */
+/* A pipe for a function. Ours is for libuv, which makes it non-blocking. */
 int runtime_pipe(int *ret_ours, int *ret_theirs, bool ours_reads);
 void runtime_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
 

@@ -31,7 +31,9 @@
 
 struct run {
     uint32_t id;
-    pid_t pid; /* 0: free */
+    pid_t pid;  /* 0: free */
+    int out[2]; /* its standard output and error, or -1: they end after its end was told,
+                   which is then all that wakes the agent */
 };
 
 /* Why a process did not start. */
@@ -165,9 +167,26 @@ static void tell_started(const struct init_message *m, struct run *run, pid_t pi
 {
     struct init_message started = {.type = INIT_STARTED, .run = m->run};
 
-    *run = (struct run){.id = m->run, .pid = pid};
+    *run = (struct run){.id = m->run, .pid = pid, .out = {-1, -1}};
     if (m->value != INIT_RUN_QUIETLY) {
         tell(&started, "");
+    }
+}
+
+/* Takes the second and the third of fds. */
+static void keep_output(struct run *run, int fds[3])
+{
+    memcpy(run->out, fds + 1, sizeof(run->out));
+    fds[1] = fds[2] = -1;
+}
+
+static void close_all(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+            fds[i] = -1;
+        }
     }
 }
 
@@ -233,7 +252,7 @@ static bool program_of(const struct init_message *m, char *text, struct program 
     return true;
 }
 
-static void on_run(const struct init_message *m, char *text, const int fds[3])
+static void on_run(const struct init_message *m, char *text, int fds[3])
 {
     bool of_seed = m->type == INIT_RUN && m->value == INIT_RUN_SEED;
     const int *use = of_seed ? seed_fds() : fds;
@@ -251,6 +270,9 @@ static void on_run(const struct init_message *m, char *text, const int fds[3])
         tell_started(m, run, pid);
     } else {
         start(m, run, p.argv, p.envp, use);
+        if (!of_seed && run->pid != 0) {
+            keep_output(run, fds);
+        }
     }
     if (of_seed) {
         seed_close();
@@ -342,16 +364,28 @@ static void receive(void)
     } else if (m.type == INIT_BEGIN) {
         on_begin(&m);
     }
-    for (int i = 0; i < 3; i++) {
-        if (fds[i] >= 0) {
-            (void)close(fds[i]);
-        }
-    }
+    close_all(fds, 3);
 }
 
 static uint64_t microseconds(struct timeval t)
 {
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+static void end_run(struct run *run, int status, const struct rusage *usage)
+{
+    const struct init_message m = {
+        .type = INIT_EXITED,
+        .run = run->id,
+        .value = status,
+        .cpu_us = microseconds(usage->ru_utime) + microseconds(usage->ru_stime),
+        .memory_peak_kib = (uint64_t)usage->ru_maxrss,
+    };
+
+    tell(&m, "");
+    (void)kill(-run->pid, SIGKILL); /* whom it left behind */
+    run->pid = 0;
+    close_all(run->out, 2);
 }
 
 static void reap(void)
@@ -363,17 +397,9 @@ static void reap(void)
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         seed_ended(pid);
         for (size_t i = 0; i < n_runs; i++) {
-            struct init_message m = {
-                .type = INIT_EXITED, .run = runs[i].id, .value = status};
-
-            if (runs[i].pid != pid) {
-                continue;
+            if (runs[i].pid == pid) {
+                end_run(&runs[i], status, &usage);
             }
-            runs[i].pid = 0;
-            (void)kill(-pid, SIGKILL); /* whom it left behind */
-            m.cpu_us = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
-            m.memory_peak_kib = (uint64_t)usage.ru_maxrss;
-            tell(&m, "");
         }
     }
 }
