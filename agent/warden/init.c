@@ -24,6 +24,7 @@
 #include "agent/warden/init_program.h"
 #include "agent/warden/init_proto.h"
 #include "agent/warden/init_seed.h"
+#include "common/fd_message.h"
 
 #define CONTROL  CONTROL_FD
 #define RUNS_MAX 1024
@@ -85,12 +86,16 @@ static void give_up(const char *step)
 
 /* Memory that runs out takes the function's processes rather than init, which reports it.
  * They have what init has when they are made; it may go back, for the warden has set it
- * when it was root. */
+ * when it was root. A blank is offered already: its function need not wait for that. */
 static void offer_to_oom_killer(bool offer)
 {
+    static bool offered;
     const char *score = offer ? "900" : INIT_OOM_SCORE;
 
-    (void)!pwrite(oom_fd, score, strlen(score), 0);
+    if (offer != offered) {
+        (void)!pwrite(oom_fd, score, strlen(score), 0);
+    }
+    offered = offer;
 }
 
 /* With what a look at the program adds to errno. */
@@ -322,39 +327,19 @@ static void on_begin(const struct init_message *m)
 
 /* --- from the agent --------------------------------------------------------------- */
 
-static void take_fds(struct msghdr *head, int fds[3])
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c != NULL; c = CMSG_NXTHDR(head, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-            memcpy(fds, CMSG_DATA(c), (n < 3 ? n : 3) * sizeof(int));
-        }
-    }
-}
-
 static void receive(void)
 {
     struct init_message m;
     struct iovec parts[2] = {{&m, sizeof(m)}, {message, sizeof(message)}};
-    union {
-        char bytes[CMSG_SPACE(3 * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr head = {.msg_iov = parts,
-                          .msg_iovlen = 2,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    int fds[3] = {-1, -1, -1};
-    ssize_t n = recvmsg(CONTROL, &head, MSG_CMSG_CLOEXEC);
+    int fds[3];
+    ssize_t n = fd_message_receive(CONTROL, parts, 2, fds, 3, 0);
 
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+    if (n == -EAGAIN) {
         return;
     }
     if (n < (ssize_t)sizeof(m) || (size_t)n != sizeof(m) + m.len) {
         _exit(0); /* gone, or speaking another language */
     }
-    take_fds(&head, fds);
     if (m.type == INIT_RUN || m.type == INIT_SEED) {
         on_run(&m, message, fds);
     } else if (m.type == INIT_SIGNAL) {
@@ -411,6 +396,7 @@ int init_serve(int oom)
     sigset_t set;
 
     oom_fd = oom;
+    offer_to_oom_killer(true);
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)sigfillset(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);

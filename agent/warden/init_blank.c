@@ -24,6 +24,7 @@
 
 #include "agent/warden/init_blank.h"
 #include "agent/warden/init_proto.h"
+#include "common/fd_message.h"
 #include "common/number.h"
 
 #define INSIDE_ID      1000
@@ -157,21 +158,8 @@ static void tell_made(const int fds[2])
 {
     struct init_message m = {.type = INIT_BLANK};
     struct iovec part = {&m, sizeof(m)};
-    union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr head = {.msg_iov = &part,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&head);
 
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(2 * sizeof(int));
-    memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
-    must(sendmsg(CONTROL_FD, &head, MSG_NOSIGNAL) > 0, "tell the warden");
+    must(fd_message_send(CONTROL_FD, &part, 1, fds, 2, 0) > 0, "tell the warden");
     (void)close(fds[0]);
     (void)close(fds[1]);
 }

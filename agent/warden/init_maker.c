@@ -18,6 +18,7 @@
 
 #include "agent/warden/init_blank.h"
 #include "agent/warden/seccomp.h"
+#include "common/fd_message.h"
 
 #define ORDERS  3
 #define FDS_MAX (1 + MAKER_GROUPS_MAX)
@@ -28,30 +29,15 @@
 static int receive(void *message, size_t size, int fds[FDS_MAX])
 {
     struct iovec part = {message, size};
-    union {
-        char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr head = {.msg_iov = &part,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    int n_fds = 0;
-    ssize_t n;
+    int n = 0;
 
-    do {
-        n = recvmsg(ORDERS, &head, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)size) {
+    if (fd_message_receive(ORDERS, &part, 1, fds, FDS_MAX, 0) != (ssize_t)size) {
         return -1;
     }
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&head); c != NULL; c = CMSG_NXTHDR(&head, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            n_fds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-            memcpy(fds, CMSG_DATA(c), (size_t)n_fds * sizeof(int));
-        }
+    while (n < FDS_MAX && fds[n] >= 0) {
+        n++;
     }
-    return n_fds;
+    return n;
 }
 
 /* What seccomp_compile() wrote. In the maker's own memory: a sandbox's first process has

@@ -7,9 +7,10 @@
  *
  *     /template   /packages (read-only)   /proc
  *
- * so that no file of the host can be reached from where sandboxes are made. Every
- * sandbox's mount namespace is a copy of the warden's, in which the template becomes the
- * root, and /tmp, /dev/shm and /proc are mounted on it (init_rootfs.c). When it gets its
+ * so that no file of the host can be reached from where sandboxes are made. The
+ * maker's mount namespace is a copy in which the template is the root and all else is
+ * let go of; every sandbox's is a copy of that, with /tmp, /dev/shm and /proc mounted
+ * (init_rootfs.c). When it gets its
  * function the warden adds the package, and the function's layers at /opt, if it has any:
  * several are merged by an overlay (read-only: without an upper folder). */
 #ifndef AGENT_WARDEN_ROOTFS_H
