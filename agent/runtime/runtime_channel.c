@@ -7,6 +7,7 @@
 
 #include "agent/runtime/runtime_private.h"
 #include "common/check.h"
+#include "common/fd_message.h"
 
 #define QUEUE_MAX    64
 #define INCOMING_MAX 2048 /* init's longest message is a step and a path */
@@ -75,29 +76,10 @@ static void outgoing_free(struct outgoing *o)
 
 static int send_one(const struct channel *c, const struct outgoing *o)
 {
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int) * 3)];
-    } control = {0};
-    struct iovec iov = {.iov_base = (char *)o->data, .iov_len = o->len};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t n;
+    struct iovec part = {(char *)(uintptr_t)o->data, o->len};
+    ssize_t n = fd_message_send(c->fd, &part, 1, o->fds, o->n_fds, MSG_DONTWAIT);
 
-    if (o->n_fds > 0) {
-        struct cmsghdr *cmsg;
-
-        msg.msg_control = control.space;
-        msg.msg_controllen = CMSG_SPACE(sizeof(int) * o->n_fds);
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int) * o->n_fds);
-        memcpy(CMSG_DATA(cmsg), o->fds, sizeof(int) * o->n_fds);
-    }
-    do {
-        n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : 0;
+    return n < 0 ? (int)n : 0;
 }
 
 static void lose(struct channel *c)

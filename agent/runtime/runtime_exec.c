@@ -360,13 +360,27 @@ static void exec_close(struct runtime_instance *in)
 
 /* --- calls ------------------------------------------------------------------------ */
 
-static int open_pipes(struct exec_call *e, int fds[3])
+/* Without a body it has ended before anybody could wait for it. */
+static int open_stdin(struct exec_call *e, bool has_body, int *ret_theirs)
+{
+    int ours;
+    int rc = runtime_pipe(&ours, ret_theirs, false);
+
+    if (rc == 0 && has_body) {
+        return pipe_open(&e->in, e, ours);
+    }
+    if (rc == 0) {
+        (void)close(ours);
+    }
+    return rc;
+}
+
+static int open_pipes(struct exec_call *e, bool has_body, int fds[3])
 {
     struct runtime_instance *in = e->call.instance;
     int ours;
-    int rc = runtime_pipe(&ours, &fds[0], false);
+    int rc = open_stdin(e, has_body, &fds[0]);
 
-    rc = rc < 0 ? rc : pipe_open(&e->in, e, ours);
     rc = rc < 0 ? rc : runtime_pipe(&ours, &fds[1], true);
     rc = rc < 0 ? rc : pipe_open(&e->out, e, ours);
     rc = rc < 0 ? rc : runtime_pipe(&ours, &fds[2], true);
@@ -386,7 +400,7 @@ static int exec_call_start(struct runtime_call *c, const struct runtime_request 
 
     e->n_oom = c->instance->n_oom;
     e->run = ++s->last_run > CHECK_RUN ? s->last_run : (s->last_run = CHECK_RUN + 1);
-    rc = rc < 0 ? rc : open_pipes(e, fds);
+    rc = rc < 0 ? rc : open_pipes(e, r->content_length > 0, fds);
     if (rc == 0) {
         rc = channel_run(c->instance->channel, e->run, s->argv.list, env.list, fds,
                          INIT_RUN_QUIETLY);

@@ -34,7 +34,6 @@ int runtime_pipe(int *ret_ours, int *ret_theirs, bool ours_reads)
     }
     *ret_ours = fds[ours_reads ? 0 : 1];
     *ret_theirs = fds[ours_reads ? 1 : 0];
-    (void)fcntl(*ret_ours, F_SETFL, O_NONBLOCK);
     return 0;
 }
 

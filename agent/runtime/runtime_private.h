@@ -233,7 +233,7 @@ void outputs_unthrottle(struct runtime_host *h);
 /* Lines of its log; in its file at the next tick. */
 void output_log(struct runtime_instance *in, enum log_stream stream, const char *data,
                 size_t len);
-/* A pipe for a function: our end non-blocking, theirs blocking. */
+/* A pipe for a function. Ours is for libuv, which makes it non-blocking. */
 int runtime_pipe(int *ret_ours, int *ret_theirs, bool ours_reads);
 void runtime_alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
 

@@ -93,6 +93,11 @@ int blanks_order(struct blanks *b, struct error *err)
         sandbox_table_dead(b->table, s);
         return rc;
     }
+    if (watch(b, s->control, BLANKS_WAKE_CONTROL(s->group)) < 0) {
+        s->state = SANDBOX_RUNNING; /* killed when it is known */
+        sandbox_close(s);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
     list_push_back(&b->making, &s->link);
     b->n_making++;
     return 0;
@@ -127,9 +132,6 @@ void blanks_ordered(struct blanks *b, const struct maker_reply *reply)
         sandbox_table_set_pid(b->table, s, reply->pid);
     }
     if (s->doomed) {
-        sandbox_kill(b->host, s);
-    } else if (watch(b, s->control, BLANKS_WAKE_CONTROL(s->group)) < 0) {
-        s->failed = -ENOMEM;
         sandbox_kill(b->host, s);
     }
 }

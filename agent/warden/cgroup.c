@@ -128,31 +128,46 @@ static int limit_memory(const struct cgroup_root *root, uint64_t group, uint64_t
     return rc < 0 ? error_set_errno(err, rc, "set %s", swap) : 0;
 }
 
-static int limit_cpu(const struct cgroup_root *root, uint64_t group, uint32_t millis,
-                     struct error *err)
+static int set_cpu_weight(const struct cgroup_root *root, uint64_t group, uint32_t millis,
+                          struct error *err)
 {
     const struct cgroup_hierarchy *h = hierarchy(root, CGROUP_CPU);
-    uint64_t quota_us = millis * PERIOD_US / 1000;
     uint64_t shares = (uint64_t)millis * 1024 / 1000;
-    char text[48];
     int rc;
 
     shares = shares < 2 ? 2 : shares > 262144 ? 262144 : shares;
-    if (h->v2) {
-        (void)snprintf(text, sizeof(text), "%" PRIu64 " %llu", quota_us, PERIOD_US);
-        rc = write_file(h, group, "cpu.max", text);
-        if (rc == 0) {
-            /* The conversion that runc and systemd use between the two scales. */
-            rc = write_number(h, group, "cpu.weight", 1 + (shares - 2) * 9999 / 262142);
-        }
-        return rc < 0 ? error_set_errno(err, rc, "set cpu.max to %s", text) : 0;
-    }
-    rc = write_number(h, group, "cpu.cfs_quota_us", quota_us); /* of the usual period */
-    if (rc == 0) {
-        rc = write_number(h, group, "cpu.shares", shares);
-    }
-    return rc < 0 ? error_set_errno(err, rc, "set cpu.cfs_quota_us to %" PRIu64, quota_us)
+    /* v2: the conversion that runc and systemd use between the two scales. */
+    rc = h->v2 ? write_number(h, group, "cpu.weight", 1 + (shares - 2) * 9999 / 262142)
+               : write_number(h, group, "cpu.shares", shares);
+    return rc < 0 ? error_set_errno(err, rc, "set the weight of %u millis of CPU", millis)
                   : 0;
+}
+
+static int set_cpu_quota(const struct cgroup_root *root, uint64_t group, uint32_t millis,
+                         struct error *err)
+{
+    const struct cgroup_hierarchy *h = hierarchy(root, CGROUP_CPU);
+    uint64_t quota_us = millis * PERIOD_US / 1000;
+    char text[48];
+    int rc;
+
+    if (!h->v2) { /* of the usual period */
+        rc = write_number(h, group, "cpu.cfs_quota_us", quota_us);
+        return rc < 0 ? error_set_errno(err, rc, "set cpu.cfs_quota_us to %" PRIu64,
+                                        quota_us)
+                      : 0;
+    }
+    (void)snprintf(text, sizeof(text), "%" PRIu64 " %llu", quota_us, PERIOD_US);
+    rc = write_file(h, group, "cpu.max", text);
+    return rc < 0 ? error_set_errno(err, rc, "set cpu.max to %s", text) : 0;
+}
+
+static int limit_cpu(const struct cgroup_root *root, uint64_t group, uint32_t millis,
+                     struct error *err)
+{
+    int rc = set_cpu_quota(root, group, millis, err);
+
+    return rc < 0 ? rc : set_cpu_weight(root, group, millis, err);
 }
 
 static int limit_pids(const struct cgroup_root *root, uint64_t group, uint32_t max,
@@ -204,8 +219,15 @@ void cgroup_stand_back(const struct cgroup_root *root, uint64_t group, bool back
 int cgroup_serve(const struct cgroup_root *root, uint64_t group, uint32_t cpu_millis,
                  struct error *err)
 {
-    cgroup_stand_back(root, group, false); /* which forgets the weight */
+    cgroup_stand_back(root, group, false);
     return limit_cpu(root, group, cpu_millis, err);
+}
+
+int cgroup_serve_again(const struct cgroup_root *root, uint64_t group,
+                       uint32_t cpu_millis, struct error *err)
+{
+    cgroup_stand_back(root, group, false); /* which forgets the weight */
+    return set_cpu_weight(root, group, cpu_millis, err);
 }
 
 int cgroup_make(const struct cgroup_root *root, uint64_t group,

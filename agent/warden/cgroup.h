@@ -83,6 +83,9 @@ void cgroup_stand_back(const struct cgroup_root *root, uint64_t group, bool back
 /* Stands back no more, and has its processor time. */
 int cgroup_serve(const struct cgroup_root *root, uint64_t group, uint32_t cpu_millis,
                  struct error *err);
+/* The same for one whose quota is that already. */
+int cgroup_serve_again(const struct cgroup_root *root, uint64_t group,
+                       uint32_t cpu_millis, struct error *err);
 /* Sets what is different in `next`. */
 int cgroup_limit(const struct cgroup_root *root, uint64_t group,
                  const struct cgroup_limits *now, const struct cgroup_limits *next,

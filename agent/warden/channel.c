@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "common/check.h"
+#include "common/fd_message.h"
 
 #define SEND_TIMEOUT_MS 10000
 
@@ -60,30 +61,13 @@ int channel_receive(int fd, struct warden_request *ret)
 int channel_send(int fd, const struct warden_reply *reply, const int *fds, unsigned n_fds)
 {
     struct iovec part = {(void *)(uintptr_t)reply, sizeof(*reply)};
-    union {
-        char bytes[CMSG_SPACE(WARDEN_FDS_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t n;
 
-    CHECK(n_fds <= WARDEN_FDS_MAX);
-    if (n_fds > 0) {
-        struct cmsghdr *head;
-
-        memset(&control, 0, sizeof(control));
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-        head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(head), fds, n_fds * sizeof(int));
-    }
-    while (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    while ((n = fd_message_send(fd, &part, 1, fds, n_fds, MSG_DONTWAIT)) < 0) {
         struct pollfd p = {.fd = fd, .events = POLLOUT};
 
-        if (errno != EAGAIN && errno != EINTR) {
-            return -errno;
+        if (n != -EAGAIN) {
+            return (int)n;
         }
         if (poll(&p, 1, SEND_TIMEOUT_MS) == 0) {
             return -ETIMEDOUT; /* an agent that does not read for so long hangs */

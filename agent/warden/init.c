@@ -5,7 +5,6 @@
  * ends, so does the sandbox. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,14 +16,15 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/warden/init_blank.h"
+#include "agent/warden/init_program.h"
 #include "agent/warden/init_proto.h"
 #include "agent/warden/init_seed.h"
+#include "common/fd_message.h"
 
 #define CONTROL  CONTROL_FD
 #define RUNS_MAX 1024
@@ -32,7 +32,9 @@
 
 struct run {
     uint32_t id;
-    pid_t pid; /* 0: free */
+    pid_t pid;  /* 0: free */
+    int out[2]; /* its standard output and error, or -1: they end after its end was told,
+                   which is then all that wakes the agent */
 };
 
 /* Why a process did not start. */
@@ -42,6 +44,8 @@ struct failure {
 };
 
 static struct run runs[RUNS_MAX];
+static size_t
+    n_runs; /* those at or after it were never in use: their memory is not there */
 static char message[INIT_MESSAGE_MAX];
 static struct failure failure; /* of the start that goes on; the new process writes it */
 static int oom_fd;
@@ -82,132 +86,25 @@ static void give_up(const char *step)
 
 /* Memory that runs out takes the function's processes rather than init, which reports it.
  * They have what init has when they are made; it may go back, for the warden has set it
- * when it was root. */
+ * when it was root. A blank is offered already: its function need not wait for that. */
 static void offer_to_oom_killer(bool offer)
 {
+    static bool offered;
     const char *score = offer ? "900" : INIT_OOM_SCORE;
 
-    (void)!pwrite(oom_fd, score, strlen(score), 0);
-}
-
-/* A check's own word about the program, for people; "" if there is none. */
-static char check_word[320];
-
-/* The interpreter that a script names in its first line (execve(2)) must be there; a line
- * that ends in CRLF names one with a CR at its end. */
-static int check_interpreter(const char *path, const char *line)
-{
-    const char *name = line + strspn(line, " \t");
-    size_t len = strcspn(name, " \t\n");
-    char interpreter[256];
-    bool cr = len > 0 && name[len - 1] == '\r';
-
-    memcpy(interpreter, name, len);
-    interpreter[len] = '\0';
-    if (len > 0 && faccessat(AT_FDCWD, interpreter, X_OK, 0) == 0) {
-        return 0;
+    if (offer != offered) {
+        (void)!pwrite(oom_fd, score, strlen(score), 0);
     }
-    (void)snprintf(check_word, sizeof(check_word), "%.100s: its interpreter \"%.*s%s\"%s",
-                   path, (int)(cr ? len - 1 : len), interpreter, cr ? "\\r" : "",
-                   cr ? " (its lines end in CRLF)" : "");
-    errno = len > 0 ? errno : ENOEXEC;
-    return -1;
-}
-
-/* What is plain text without an interpreter line will not be executed by the kernel. What
- * is neither that nor a script may be anything that this kernel can run. */
-static int check_format(const char *path)
-{
-    char head[256] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, head, sizeof(head) - 1) : -1;
-
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (n < 0) {
-        return 0; /* it may be executed, but not read: the kernel will tell */
-    }
-    if (strncmp(head, "#!", 2) == 0) {
-        return check_interpreter(path, head + 2);
-    }
-    for (ssize_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)head[i];
-
-        if (c < ' ' && c != '\t' && c != '\n' && c != '\r') {
-            return 0;
-        }
-    }
-    (void)snprintf(check_word, sizeof(check_word),
-                   "%.100s: it is no program, and has no interpreter line (#!/bin/sh)",
-                   path);
-    errno = ENOEXEC;
-    return -1;
-}
-
-/* execve(2), or with envp NULL: would it find something that it may run? */
-static int try_one(const char *path, char *const *argv, char *const *envp)
-{
-    struct stat st;
-
-    if (envp != NULL) {
-        return execve(path, argv, envp);
-    }
-    if (stat(path, &st) < 0) {
-        return -1;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        errno = EACCES; /* as execve(2) has it */
-        return -1;
-    }
-    return faccessat(AT_FDCWD, path, X_OK, 0) < 0 ? -1 : check_format(path);
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* 0: found, of a check only. -1: errno says why not. */
-static int execute(char *const *argv, char *const *envp)
-{
-    static const char *const folders[] = {
-        "/var/task", "/usr/local/sbin", "/usr/local/bin",
-        "/usr/sbin", "/usr/bin",        "/sbin",
-        "/bin"};
-    char path[PATH_MAX];
-    int error = ENOENT;
-
-    if (strchr(argv[0], '/') != NULL) {
-        return try_one(argv[0], argv, envp);
-    }
-    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", folders[i], argv[0]);
-        if (try_one(path, argv, envp) == 0) {
-            return 0;
-        }
-        if (errno == EACCES && is_folder(path)) {
-            error =
-                EACCES; /* maybe a package's folder `node`: the program is elsewhere */
-        } else if (errno != ENOENT && errno != ENOTDIR) {
-            error = errno;
-            break;
-        }
-    }
-    errno = error;
-    return -1;
+    offered = offer;
 }
 
 /* With what a look at the program adds to errno. */
 static void tell_not_executed(uint32_t run, int error, const char *program)
 {
-    char *argv[] = {(char *)(uintptr_t)program, NULL};
+    const char *word;
 
-    check_word[0] = '\0';
-    (void)execute(argv, NULL);
-    tell_failed(run, error, "execute", *check_word != '\0' ? check_word : program);
+    (void)program_check(program, &word);
+    tell_failed(run, error, "execute", *word != '\0' ? word : program);
 }
 
 /* In init's own memory, which waits until this has executed or ended. */
@@ -226,18 +123,18 @@ static void become(char *const *argv, char *const *envp, const int fds[4])
         }
     }
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execute(argv, envp);
+    (void)program_execute(argv, envp);
     give_up("execute");
 }
 
 static struct run *free_run(void)
 {
-    for (size_t i = 0; i < RUNS_MAX; i++) {
+    for (size_t i = 0; i < n_runs; i++) {
         if (runs[i].pid == 0) {
             return &runs[i];
         }
     }
-    return NULL;
+    return n_runs < RUNS_MAX ? &runs[n_runs++] : NULL;
 }
 
 /* Returns when the new process has executed its program, or failed to: nothing is copied
@@ -275,9 +172,26 @@ static void tell_started(const struct init_message *m, struct run *run, pid_t pi
 {
     struct init_message started = {.type = INIT_STARTED, .run = m->run};
 
-    *run = (struct run){.id = m->run, .pid = pid};
+    *run = (struct run){.id = m->run, .pid = pid, .out = {-1, -1}};
     if (m->value != INIT_RUN_QUIETLY) {
         tell(&started, "");
+    }
+}
+
+/* Takes the second and the third of fds. */
+static void keep_output(struct run *run, int fds[3])
+{
+    memcpy(run->out, fds + 1, sizeof(run->out));
+    fds[1] = fds[2] = -1;
+}
+
+static void close_all(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+            fds[i] = -1;
+        }
     }
 }
 
@@ -316,27 +230,54 @@ static bool split(char *text, uint32_t len, uint32_t n, char **ret, char **ret_e
     return true;
 }
 
-static void on_run(const struct init_message *m, char *text, const int fds[3])
+/* What a process is started with: of the message, whose strings it points to. */
+struct program {
+    char **argv, **envp;
+    const char *env;
+    uint32_t env_len;
+};
+
+/* False: malformed. Both lists are in one array: few pages of it are touched. */
+static bool program_of(const struct init_message *m, char *text, struct program *ret)
 {
-    static char *argv[ARGS_MAX + 1], *envp[ARGS_MAX + 1];
+    static char *strings[2 * (ARGS_MAX + 1)];
+    char *env, *end;
+
+    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX) {
+        return false;
+    }
+    ret->argv = strings;
+    ret->envp = strings + m->n_argv + 1;
+    if (!split(text, m->len, m->n_argv, ret->argv, &env) ||
+        !split(env, m->len - (uint32_t)(env - text), m->n_env, ret->envp, &end)) {
+        return false;
+    }
+    ret->env = env;
+    ret->env_len = (uint32_t)(end - env);
+    return true;
+}
+
+static void on_run(const struct init_message *m, char *text, int fds[3])
+{
     bool of_seed = m->type == INIT_RUN && m->value == INIT_RUN_SEED;
     const int *use = of_seed ? seed_fds() : fds;
     struct run *run = free_run();
-    char *env, *end;
+    struct program p;
     pid_t pid = 0;
 
-    if (m->n_argv == 0 || m->n_argv > ARGS_MAX || m->n_env > ARGS_MAX || use[2] < 0 ||
-        !split(text, m->len, m->n_argv, argv, &env) ||
-        !split(env, m->len - (uint32_t)(env - text), m->n_env, envp, &end)) {
+    if (use[2] < 0 || !program_of(m, text, &p)) {
         tell_failed(m->run, EINVAL, "malformed request", "");
     } else if (m->type == INIT_SEED) {
-        seed_start(argv, envp, fds);
+        seed_start(p.argv, p.envp, fds);
     } else if (run == NULL) {
         tell_failed(m->run, EAGAIN, "too many processes", "");
-    } else if (of_seed && (pid = seed_take(argv[0], env, (uint32_t)(end - env))) > 0) {
+    } else if (of_seed && (pid = seed_take(p.argv[0], p.env, p.env_len)) > 0) {
         tell_started(m, run, pid);
     } else {
-        start(m, run, argv, envp, use);
+        start(m, run, p.argv, p.envp, use);
+        if (!of_seed && run->pid != 0) {
+            keep_output(run, fds);
+        }
     }
     if (of_seed) {
         seed_close();
@@ -347,10 +288,11 @@ static void on_check(const struct init_message *m, char *text)
 {
     struct init_message found = {.type = INIT_STARTED, .run = m->run};
     char *argv[2], *rest;
+    const char *word;
 
     if (m->n_argv != 1 || !split(text, m->len, 1, argv, &rest)) {
         tell_failed(m->run, EINVAL, "malformed request", "");
-    } else if (execute(argv, NULL) < 0) {
+    } else if (program_check(argv[0], &word) < 0) {
         tell_not_executed(m->run, errno, argv[0]);
     } else {
         tell(&found, "");
@@ -359,7 +301,7 @@ static void on_check(const struct init_message *m, char *text)
 
 static void on_signal_request(const struct init_message *m)
 {
-    for (size_t i = 0; i < RUNS_MAX; i++) {
+    for (size_t i = 0; i < n_runs; i++) {
         if (runs[i].pid != 0 && runs[i].id == m->run) {
             (void)kill(-runs[i].pid, m->value);
         }
@@ -385,39 +327,19 @@ static void on_begin(const struct init_message *m)
 
 /* --- from the agent --------------------------------------------------------------- */
 
-static void take_fds(struct msghdr *head, int fds[3])
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c != NULL; c = CMSG_NXTHDR(head, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-            memcpy(fds, CMSG_DATA(c), (n < 3 ? n : 3) * sizeof(int));
-        }
-    }
-}
-
 static void receive(void)
 {
     struct init_message m;
     struct iovec parts[2] = {{&m, sizeof(m)}, {message, sizeof(message)}};
-    union {
-        char bytes[CMSG_SPACE(3 * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr head = {.msg_iov = parts,
-                          .msg_iovlen = 2,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    int fds[3] = {-1, -1, -1};
-    ssize_t n = recvmsg(CONTROL, &head, MSG_CMSG_CLOEXEC);
+    int fds[3];
+    ssize_t n = fd_message_receive(CONTROL, parts, 2, fds, 3, 0);
 
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+    if (n == -EAGAIN) {
         return;
     }
     if (n < (ssize_t)sizeof(m) || (size_t)n != sizeof(m) + m.len) {
         _exit(0); /* gone, or speaking another language */
     }
-    take_fds(&head, fds);
     if (m.type == INIT_RUN || m.type == INIT_SEED) {
         on_run(&m, message, fds);
     } else if (m.type == INIT_SIGNAL) {
@@ -427,16 +349,28 @@ static void receive(void)
     } else if (m.type == INIT_BEGIN) {
         on_begin(&m);
     }
-    for (int i = 0; i < 3; i++) {
-        if (fds[i] >= 0) {
-            (void)close(fds[i]);
-        }
-    }
+    close_all(fds, 3);
 }
 
 static uint64_t microseconds(struct timeval t)
 {
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+static void end_run(struct run *run, int status, const struct rusage *usage)
+{
+    const struct init_message m = {
+        .type = INIT_EXITED,
+        .run = run->id,
+        .value = status,
+        .cpu_us = microseconds(usage->ru_utime) + microseconds(usage->ru_stime),
+        .memory_peak_kib = (uint64_t)usage->ru_maxrss,
+    };
+
+    tell(&m, "");
+    (void)kill(-run->pid, SIGKILL); /* whom it left behind */
+    run->pid = 0;
+    close_all(run->out, 2);
 }
 
 static void reap(void)
@@ -447,18 +381,10 @@ static void reap(void)
 
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         seed_ended(pid);
-        for (size_t i = 0; i < RUNS_MAX; i++) {
-            struct init_message m = {
-                .type = INIT_EXITED, .run = runs[i].id, .value = status};
-
-            if (runs[i].pid != pid) {
-                continue;
+        for (size_t i = 0; i < n_runs; i++) {
+            if (runs[i].pid == pid) {
+                end_run(&runs[i], status, &usage);
             }
-            runs[i].pid = 0;
-            (void)kill(-pid, SIGKILL); /* whom it left behind */
-            m.cpu_us = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
-            m.memory_peak_kib = (uint64_t)usage.ru_maxrss;
-            tell(&m, "");
         }
     }
 }
@@ -470,6 +396,7 @@ int init_serve(int oom)
     sigset_t set;
 
     oom_fd = oom;
+    offer_to_oom_killer(true);
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)sigfillset(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);

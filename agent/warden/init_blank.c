@@ -15,26 +15,20 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/warden/init_blank.h"
 #include "agent/warden/init_proto.h"
+#include "common/fd_message.h"
+#include "common/number.h"
 
-#define INSIDE_ID 1000
-
-#define FILES_MAX    4096
-#define LOCKED_BYTES (64ULL << 10)
-#define SIGNALS_MAX  1024
-#define STACK_BYTES  (8ULL << 20)
+#define INSIDE_ID      1000
+#define INSIDE_ID_TEXT "1000"
 
 static void report(int error, const char *step)
 {
@@ -57,9 +51,9 @@ static void must(bool ok, const char *step)
 /* Into v1's control groups: this process has one thread, and moves itself. */
 static void enter_groups(const struct blank_host *h, uint64_t group)
 {
-    char path[40];
+    char path[NUMBER_TEXT_SIZE + sizeof("/tasks")];
 
-    (void)snprintf(path, sizeof(path), "%llu/tasks", (unsigned long long)group);
+    (void)strcpy(path + number_text(path, group), "/tasks");
     for (unsigned i = 0; i < h->n_groups; i++) {
         int fd = openat(h->groups[i], path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -87,40 +81,6 @@ static int set_oom_score(void)
     return fd;
 }
 
-/* The warden may have less itself (in a container): then that is the limit. */
-static void limit(int resource, rlim_t soft, rlim_t hard)
-{
-    struct rlimit now, next = {.rlim_cur = soft, .rlim_max = hard};
-
-    if (setrlimit((__rlimit_resource_t)resource, &next) == 0) {
-        return;
-    }
-    must(errno == EPERM && getrlimit((__rlimit_resource_t)resource, &now) == 0,
-         "read resource limits");
-    next.rlim_max = now.rlim_max < hard ? now.rlim_max : hard;
-    next.rlim_cur = next.rlim_max < soft ? next.rlim_max : soft;
-    must(setrlimit((__rlimit_resource_t)resource, &next) == 0, "set resource limits");
-}
-
-/* Processes and memory are the cgroup's matter. What the kernel counts by user over all
- * of a user's sandboxes (processes) must not be limited here: one would starve the
- * others. The size of files is the function's (INIT_BEGIN). */
-static void set_limits(void)
-{
-    limit(RLIMIT_CORE, 0, 0);
-    limit(RLIMIT_NOFILE, FILES_MAX, FILES_MAX);
-    limit(RLIMIT_MEMLOCK, LOCKED_BYTES, LOCKED_BYTES);
-    limit(RLIMIT_SIGPENDING, SIGNALS_MAX, SIGNALS_MAX);
-    limit(RLIMIT_MSGQUEUE, 0, 0);
-    limit(RLIMIT_RTPRIO, 0, 0);
-    limit(RLIMIT_NICE, 0, 0);
-    limit(RLIMIT_STACK, STACK_BYTES, RLIM_INFINITY);
-    limit(RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY);
-    limit(RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY);
-    limit(RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY);
-    limit(RLIMIT_NPROC, RLIM_INFINITY, RLIM_INFINITY);
-}
-
 static void set_capabilities(uint32_t effective, uint32_t permitted, const char *step)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -144,9 +104,9 @@ static void enter_user_namespace(uint32_t host_id)
     must(unshare(CLONE_NEWUSER) == 0, "new user namespace");
 }
 
-static void drop_capabilities(void)
+static void drop_capabilities(const struct blank_host *h)
 {
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++) {
+    for (int cap = 0; cap < h->n_capabilities; cap++) {
         must(prctl(PR_CAPBSET_DROP, cap) == 0, "drop the capability bounding set");
     }
     must(prctl(PR_SET_SECUREBITS,
@@ -171,9 +131,10 @@ static void write_map(const char *file, const char *text)
  * process is dumpable, which it is for this: there is nobody here who could look. */
 static void map_user(uint32_t host_id)
 {
-    char text[40];
+    char text[sizeof(INSIDE_ID_TEXT) + NUMBER_TEXT_SIZE + sizeof("  1\n")];
+    char *at = stpcpy(text, INSIDE_ID_TEXT " ");
 
-    (void)snprintf(text, sizeof(text), "%d %u 1\n", INSIDE_ID, host_id);
+    (void)strcpy(at + number_text(at, host_id), " 1\n");
     must(prctl(PR_SET_DUMPABLE, 1) == 0, "map the sandbox's user");
     write_map("/proc/self/setgroups", "deny");
     write_map("/proc/self/uid_map", text);
@@ -184,12 +145,11 @@ static void map_user(uint32_t host_id)
 static void become_function(const struct blank_host *h)
 {
     must(getuid() == INSIDE_ID && getgid() == INSIDE_ID, "be the function's user");
-    drop_capabilities();
+    drop_capabilities(h);
     must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "set no_new_privs");
     /* Only now: a change of credentials clears it. */
     must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "set the death signal");
-    must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &h->arguments, 0, 0) == 0 &&
-             prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &h->allow, 0, 0) == 0,
+    must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &h->filter, 0, 0) == 0,
          "apply the seccomp filter");
 }
 
@@ -198,34 +158,10 @@ static void tell_made(const int fds[2])
 {
     struct init_message m = {.type = INIT_BLANK};
     struct iovec part = {&m, sizeof(m)};
-    union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr head = {.msg_iov = &part,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&head);
 
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(2 * sizeof(int));
-    memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
-    must(sendmsg(CONTROL_FD, &head, MSG_NOSIGNAL) > 0, "tell the warden");
+    must(fd_message_send(CONTROL_FD, &part, 1, fds, 2, 0) > 0, "tell the warden");
     (void)close(fds[0]);
     (void)close(fds[1]);
-}
-
-/* Not the warden's, which would hold on to its mounts. */
-static void reopen_null(void)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    for (int fd = 0; fd < 3; fd++) {
-        must(null >= 0 && dup2(null, fd) == fd, "open /dev/null");
-    }
-    (void)close(null);
 }
 
 /* One that was used by nobody comes with its loopback up. */
@@ -252,7 +188,6 @@ static void move_in(uint64_t tmp_bytes)
         report(-rc, step);
         _exit(1);
     }
-    reopen_null();
 }
 
 void blank_run(const struct blank_host *h, const struct maker_order *order, int control,
@@ -269,12 +204,10 @@ void blank_run(const struct blank_host *h, const struct maker_order *order, int 
     enter_network(net);
     must(close_range(CONTROL_FD + 1, ~0u, 0) == 0, "close descriptors");
     (void)setsid();
-    (void)umask(022);
     /* Not the keys of whoever started the agent. A kernel without keys has none. */
     (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     move_in(order->tmp_bytes);
     oom_fd = set_oom_score();
-    set_limits();
     namespaces[0] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     namespaces[1] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     must(namespaces[0] >= 0 && namespaces[1] >= 0, "open the namespaces");

@@ -6,6 +6,7 @@
 #define AGENT_WARDEN_INIT_BLANK_H
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/warden/maker_proto.h"
@@ -16,7 +17,8 @@
 struct blank_host {
     int groups[MAKER_GROUPS_MAX]; /* NAME of v1's hierarchies */
     unsigned n_groups;
-    struct sock_fprog allow, arguments;
+    struct sock_fprog filter; /* seccomp's */
+    int n_capabilities;       /* that the kernel knows */
 };
 
 /* A new process's, from its first step on; it is the host's root in a new pid namespace.
@@ -26,10 +28,15 @@ __attribute__((noreturn)) void blank_run(const struct blank_host *h,
                                          const struct maker_order *order, int control,
                                          int net);
 
-/* init_rootfs.c. Once, by the maker: finds out what of /proc is to be hidden. */
-void rootfs_look_at_proc(void);
-/* The root of a sandbox without package and layers, in a new mount and pid namespace. On
- * success the template is "/". A negative errno: *ret_step failed. */
+/* init_limits.c. Once, by the maker. */
+bool limits_set(void);
+
+/* init_rootfs.c. Once, by the maker: into a mount namespace whose root is the template,
+ * so that each sandbox's, a copy of it, has its root already and nothing else to let go
+ * of. Finds out before what of /proc is to be hidden. False: errno says why not. */
+bool rootfs_settle(void);
+/* The rest of a sandbox's root without package and layers, in a new mount and pid
+ * namespace. A negative errno: *ret_step failed. */
 int rootfs_enter(uint64_t tmp_bytes, const char **ret_step);
 
 /* A host that runs out of memory takes sandboxes before anything else of ours, and no

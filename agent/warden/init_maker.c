@@ -9,66 +9,69 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/warden/init_blank.h"
+#include "agent/warden/seccomp.h"
+#include "common/fd_message.h"
 
 #define ORDERS  3
 #define FDS_MAX (1 + MAKER_GROUPS_MAX)
+
+#define RSEQ_BYTES 32 /* that the C library registers */
 
 /* A message of this size and its descriptors; how many, or -1: the warden has gone. */
 static int receive(void *message, size_t size, int fds[FDS_MAX])
 {
     struct iovec part = {message, size};
-    union {
-        char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr head = {.msg_iov = &part,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    int n_fds = 0;
-    ssize_t n;
+    int n = 0;
 
-    do {
-        n = recvmsg(ORDERS, &head, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)size) {
+    if (fd_message_receive(ORDERS, &part, 1, fds, FDS_MAX, 0) != (ssize_t)size) {
         return -1;
     }
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&head); c != NULL; c = CMSG_NXTHDR(&head, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            n_fds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-            memcpy(fds, CMSG_DATA(c), (size_t)n_fds * sizeof(int));
-        }
+    while (n < FDS_MAX && fds[n] >= 0) {
+        n++;
     }
-    return n_fds;
+    return n;
 }
 
-/* The file that seccomp_save() wrote: two lengths, then two programs. */
-static bool load_filters(struct blank_host *h, int fd)
+/* What seccomp_compile() wrote. In the maker's own memory: a sandbox's first process has
+ * that without a page fault. */
+static bool load_filter(struct blank_host *h, int fd)
 {
-    struct stat st;
-    const uint32_t *lens;
-    struct sock_filter *at;
+    static struct sock_filter code[SECCOMP_CODE_MAX];
+    ssize_t n = pread(fd, code, sizeof(code), 0);
 
-    if (fstat(fd, &st) < 0 || st.st_size < 8) {
-        return false;
+    h->filter = (struct sock_fprog){(unsigned short)(n / (ssize_t)sizeof(*code)), code};
+    return n > 0 && n % (ssize_t)sizeof(*code) == 0;
+}
+
+static int count_capabilities(void)
+{
+    int n = 0;
+
+    while (prctl(PR_CAPBSET_READ, n) >= 0) {
+        n++;
     }
-    lens = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (lens == MAP_FAILED ||
-        8 + (lens[0] + (size_t)lens[1]) * sizeof(*at) != (size_t)st.st_size) {
-        return false;
+    return n;
+}
+
+/* Not the warden's, which would hold on to its mounts. The sandboxes have it too. */
+static bool reopen_null(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; fd < 3; fd++) {
+        if (null < 0 || dup2(null, fd) != fd) {
+            return false;
+        }
     }
-    at = (struct sock_filter *)(uintptr_t)(lens + 2);
-    h->allow = (struct sock_fprog){(unsigned short)lens[0], at};
-    h->arguments = (struct sock_fprog){(unsigned short)lens[1], at + lens[0]};
+    (void)close(null);
     return true;
 }
 
@@ -78,14 +81,15 @@ static bool set_up(struct blank_host *h)
     int fds[FDS_MAX];
     int n = receive(&setup, sizeof(setup), fds);
 
-    if (n < 1 || setup.n_groups != (unsigned)n - 1 || !load_filters(h, fds[0])) {
+    if (n < 1 || setup.n_groups != (unsigned)n - 1 || !load_filter(h, fds[0])) {
         return false;
     }
     (void)close(fds[0]);
     h->n_groups = setup.n_groups;
     memcpy(h->groups, fds + 1, setup.n_groups * sizeof(int));
-    rootfs_look_at_proc();
-    return true;
+    h->n_capabilities = count_capabilities();
+    (void)umask(022);
+    return limits_set() && rootfs_settle() && reopen_null();
 }
 
 /* The new process is a child of the warden's, which waits for it. */
@@ -121,6 +125,18 @@ static void on_order(const struct blank_host *h, const struct maker_order *order
     }
 }
 
+/* The kernel writes where a thread runs into its memory at each switch, if the C library
+ * has asked for that: in a new process the first time copies a page for it, and nobody
+ * here reads it. */
+static void without_rseq(void)
+{
+    char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+    if (__rseq_size > 0) {
+        (void)syscall(SYS_rseq, area, RSEQ_BYTES, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+    }
+}
+
 int main(void)
 {
     static struct blank_host host;
@@ -131,6 +147,7 @@ int main(void)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)prctl(PR_SET_NAME, "mayfly-maker");
     (void)fcntl(ORDERS, F_SETFD, FD_CLOEXEC);
+    without_rseq();
     if (!set_up(&host)) {
         return 1;
     }

@@ -1,6 +1,7 @@
 /* The root of a sandbox, as far as it does not depend on the function. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -35,6 +36,7 @@ static const char *const read_only[] = {"/proc/sys", "/proc/sysrq-trigger"};
 
 static bool hide_file[COUNT(masked_files)];
 static bool hide_folder[COUNT(masked_folders)];
+static bool bar[COUNT(read_only)];
 
 static int fail(const char **ret_step, const char *step)
 {
@@ -51,7 +53,7 @@ static bool is_open(const char *path)
     return stat(path, &st) == 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
 }
 
-void rootfs_look_at_proc(void)
+static void look_at_proc(void)
 {
     for (size_t i = 0; i < COUNT(masked_files); i++) {
         hide_file[i] = is_open(masked_files[i]);
@@ -59,10 +61,13 @@ void rootfs_look_at_proc(void)
     for (size_t i = 0; i < COUNT(masked_folders); i++) {
         hide_folder[i] = is_open(masked_folders[i]);
     }
+    for (size_t i = 0; i < COUNT(read_only); i++) {
+        bar[i] = is_open(read_only[i]);
+    }
 }
 
-/* A root file system of its own for the calling process: `root` becomes "/", what was
- * there before is out of reach. */
+/* `root` becomes "/" of the calling process's mount namespace, what was there before is
+ * out of reach. */
 static int move_into(const char *root)
 {
     if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
@@ -101,6 +106,9 @@ static int mask(void)
     for (size_t i = 0; i < COUNT(read_only); i++) {
         const char *at = read_only[i];
 
+        if (!bar[i]) {
+            continue;
+        }
         if (mount(at, at, NULL, MS_BIND, NULL) < 0) {
             if (errno == ENOENT) {
                 continue;
@@ -116,14 +124,16 @@ static int mask(void)
     return 0;
 }
 
+bool rootfs_settle(void)
+{
+    look_at_proc();
+    return unshare(CLONE_NEWNS) == 0 && move_into(ROOTFS_TEMPLATE) == 0;
+}
+
 int rootfs_enter(uint64_t tmp_bytes, const char **ret_step)
 {
-    if (mount_tmp(ROOTFS_TEMPLATE "/tmp", tmp_bytes) < 0 ||
-        mount_tmp(ROOTFS_TEMPLATE "/dev/shm", tmp_bytes) < 0) {
+    if (mount_tmp("/tmp", tmp_bytes) < 0 || mount_tmp("/dev/shm", tmp_bytes) < 0) {
         return fail(ret_step, "mount /tmp");
-    }
-    if (move_into(ROOTFS_TEMPLATE) < 0) {
-        return fail(ret_step, "enter the new root");
     }
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
         return fail(ret_step, "mount /proc");

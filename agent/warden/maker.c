@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "agent/warden/rootfs.h"
-#include "common/check.h"
 #include "common/cleanup.h"
+#include "common/fd_message.h"
 
 #define FDS_MAX   (1 + MAKER_GROUPS_MAX)
 #define ORDERS_FD 3 /* where the maker finds its connection */
@@ -21,22 +21,9 @@ static int send_with(int fd, const void *message, size_t size, const int *fds,
                      unsigned n_fds)
 {
     struct iovec part = {(void *)(uintptr_t)message, size};
-    union {
-        char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr head = {.msg_iov = &part,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = CMSG_SPACE(n_fds * sizeof(int))};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&head);
+    ssize_t n = fd_message_send(fd, &part, 1, fds, n_fds, MSG_DONTWAIT);
 
-    CHECK(n_fds > 0 && n_fds <= FDS_MAX);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-    memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
-    return sendmsg(fd, &head, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    return n < 0 ? (int)n : 0;
 }
 
 __attribute__((noreturn)) static void become_maker(int orders, int init_fd)

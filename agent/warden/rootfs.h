@@ -7,18 +7,20 @@
  *
  *     /template   /packages (read-only)   /proc
  *
- * so that no file of the host can be reached from where sandboxes are made. Every
- * sandbox's mount namespace is a copy of the warden's, in which the template becomes the
- * root, and /tmp, /dev/shm and /proc are mounted on it (init_rootfs.c). When it gets its
+ * so that no file of the host can be reached from where sandboxes are made. The
+ * maker's mount namespace is a copy in which the template is the root and all else is
+ * let go of; every sandbox's is a copy of that, with /tmp, /dev/shm and /proc mounted
+ * (init_rootfs.c). When it gets its
  * function the warden adds the package, and the function's layers at /opt, if it has any:
  * several are merged by an overlay (read-only: without an upper folder). */
 #ifndef AGENT_WARDEN_ROOTFS_H
 #define AGENT_WARDEN_ROOTFS_H
 
 #include <stdint.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "common/error.h"
+#include "common/number.h"
 
 #define ROOTFS_TEMPLATE "/template"
 #define ROOTFS_PACKAGES "/packages"
@@ -36,10 +38,11 @@ typedef char rootfs_layers[ROOTFS_LAYERS_MAX][80];
 #define ROOTFS_TMP_OPTIONS 96
 static inline void rootfs_tmp_options(char ret[ROOTFS_TMP_OPTIONS], uint64_t bytes)
 {
-    unsigned long long inodes = bytes / 4096 < 256 ? 256 : bytes / 4096;
+    char *at = stpcpy(ret, "mode=1777,size=");
 
-    (void)snprintf(ret, ROOTFS_TMP_OPTIONS, "mode=1777,size=%llu,nr_inodes=%llu",
-                   (unsigned long long)bytes, inodes);
+    at += number_text(at, bytes);
+    at = stpcpy(at, ",nr_inodes=");
+    (void)number_text(at, bytes / 4096 < 256 ? 256 : bytes / 4096);
 }
 
 /* Puts into a sandbox (a descriptor of its mount namespace) what its function brings:

@@ -14,6 +14,7 @@
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fd_message.h"
 
 #define MAKING_MILLIS 1000
 
@@ -67,34 +68,24 @@ int sandbox_order(struct sandbox_host *h, struct sandbox *s,
 static int receive(int control, struct init_message *m, char text[64], int fds[2])
 {
     struct iovec parts[2] = {{m, sizeof(*m)}, {text, 63}};
-    union {
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } space;
-    struct msghdr head = {.msg_iov = parts,
-                          .msg_iovlen = 2,
-                          .msg_control = space.bytes,
-                          .msg_controllen = sizeof(space.bytes)};
-    ssize_t n = recvmsg(control, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&head) : NULL;
+    ssize_t n = fd_message_receive(control, parts, 2, fds, 2, MSG_DONTWAIT);
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+    if (n == -EAGAIN) {
         return -EAGAIN;
     }
     if (n < (ssize_t)sizeof(*m)) {
         return -ECHILD;
     }
     text[(size_t)n - sizeof(*m)] = '\0';
-    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-        memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
-    }
     return 0;
 }
 
 int sandbox_made(const struct sandbox_host *h, struct sandbox *s, struct error *err)
 {
+    bool was_used = s->oom >= 0;
     struct init_message m;
-    int fds[2] = {-1, -1};
+    uint32_t cpu_millis;
+    int fds[2];
     char text[64];
     int rc = receive(s->control, &m, text, fds);
 
@@ -122,7 +113,11 @@ int sandbox_made(const struct sandbox_host *h, struct sandbox *s, struct error *
         }
     }
     s->cpu_us = cgroup_cpu_us(&h->cgroups, s->group);
-    return cgroup_serve(&h->cgroups, s->group, s->limits.cgroup.cpu_millis, err);
+    s->freezer = cgroup_freezer_open(&h->cgroups, s->group);
+    cpu_millis = s->limits.cgroup.cpu_millis;
+    return was_used && cpu_millis == MAKING_MILLIS
+               ? cgroup_serve_again(&h->cgroups, s->group, cpu_millis, err)
+               : cgroup_serve(&h->cgroups, s->group, cpu_millis, err);
 }
 
 /* Nothing has an effect before init has moved into the package: it reads this first. */
@@ -219,4 +214,5 @@ void sandbox_close(struct sandbox *s)
     close_one(&s->out);
     close_one(&s->err);
     close_one(&s->oom);
+    close_one(&s->freezer);
 }

@@ -79,6 +79,7 @@ struct sandbox {
     int mnt;      /* its mount namespace, until it is a function's */
     int out, err; /* what its seed prints, until the agent has it */
     int oom;      /* tells of memory exhaustion, or -1 */
+    int freezer;  /* until the agent has it; or why there is none: a negative errno */
     bool oom_is_eventfd;
     bool announced;      /* the agent knows it, and hears of its end */
     uint64_t ordered_ms; /* when */

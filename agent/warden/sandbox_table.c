@@ -71,7 +71,7 @@ struct sandbox *sandbox_table_add(struct sandbox_table *t)
     if (s == NULL) {
         return NULL;
     }
-    s->control = s->net = s->mnt = s->out = s->err = s->oom = -1;
+    s->control = s->net = s->mnt = s->out = s->err = s->oom = s->freezer = -1;
     s->group = ++t->last_group;
     s->slot = t->slots[t->first_slot];
     t->first_slot = (t->first_slot + 1) % SANDBOX_TABLE_MAX;

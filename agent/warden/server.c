@@ -159,15 +159,22 @@ static void hear_maker(struct server *sv, int wait_ms)
     }
 }
 
+/* Its word of a new process wakes nobody: it is asked for when the process speaks. */
+static void await_maker(struct server *sv, const struct sandbox *s)
+{
+    struct maker_reply reply;
+
+    while (s->state == SANDBOX_ORDERED &&
+           maker_hear(&sv->host->maker, &reply, MAKER_WORD_MS) == 0) {
+        blanks_ordered(&sv->blanks, &reply);
+    }
+}
+
 static int start_maker(struct server *sv, struct error *err)
 {
     struct sandbox_host *h = sv->host;
-    struct epoll_event e = {.events = EPOLLIN, .data.u64 = WAKE_MAKER};
     int rc = maker_start(&h->maker, h->init_fd, h->filters, &h->cgroups, err);
 
-    if (rc == 0 && epoll_ctl(sv->epoll, EPOLL_CTL_ADD, h->maker.fd, &e) < 0) {
-        rc = error_set_errno(err, -errno, "epoll");
-    }
     sv->maker_began_ms = clock_mono_ms();
     return rc;
 }
@@ -359,7 +366,10 @@ static void on_sandbox(struct server *sv, uint64_t wake)
     }
     if (wake == BLANKS_WAKE_OOM(group)) {
         on_oom(sv, s);
-    } else if (s->state == SANDBOX_MAKING) {
+        return;
+    }
+    await_maker(sv, s);
+    if (s->state == SANDBOX_MAKING) {
         server_made(sv, s);
     } else if (s->state == SANDBOX_SEEDING) {
         seeds_heard(&sv->seeds, s);
@@ -375,9 +385,6 @@ static int on_event(struct server *sv, uint64_t wake)
     case WAKE_SIGNAL:
         on_signal(sv);
         return 0;
-    case WAKE_MAKER:
-        hear_maker(sv, 0);
-        return 0;
     default:
         on_sandbox(sv, wake);
         return 0;
@@ -389,6 +396,9 @@ static void give_up_late(struct server *sv)
     struct sandbox *s;
     struct error err;
 
+    if (blanks_late(&sv->blanks) != NULL) {
+        hear_maker(sv, 0);
+    }
     while ((s = blanks_late(&sv->blanks)) != NULL) {
         (void)error_set(&err, -ETIMEDOUT, "the sandbox was not made within 5 s");
         (void)blanks_drop(&sv->blanks, s);

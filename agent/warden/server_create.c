@@ -28,13 +28,13 @@ static bool in_range(uint64_t value, uint64_t min, uint64_t max, const char *fie
 }
 
 /* How many sandboxes there may be. Each holds two descriptors of the warden's, a blank
- * up to six, and some are kept for starting, reading and ending: those must not fail for
- * want of one. */
+ * up to seven, and some are kept for starting, reading and ending: those must not fail
+ * for want of one. */
 static size_t room(const struct server *sv)
 {
     struct rlimit l;
     size_t n;
-    rlim_t kept = DESCRIPTORS_KEPT + 6 * sv->host->blanks_max;
+    rlim_t kept = DESCRIPTORS_KEPT + 7 * sv->host->blanks_max;
 
     if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur <= kept) {
         return 0;
@@ -152,10 +152,10 @@ static int begin(struct server *sv, struct sandbox *s, const struct warden_reque
 }
 
 /* A sandbox that cannot be frozen is as good as any. */
-static unsigned put_freezer(struct server *sv, const struct sandbox *s,
-                            struct warden_reply *reply, int *ret_fd)
+static unsigned put_freezer(struct sandbox *s, struct warden_reply *reply, int *ret_fd)
 {
-    *ret_fd = cgroup_freezer_open(&sv->host->cgroups, s->group);
+    *ret_fd = s->freezer;
+    s->freezer = -1;
     if (*ret_fd >= 0) {
         reply->flags |= WARDEN_FLAG_FREEZER;
         return 1;
@@ -203,7 +203,7 @@ static void give(struct server *sv, struct sandbox *s, const struct warden_reque
     if (listener >= 0) {
         fds[n++] = listener;
     }
-    n += put_freezer(sv, s, &reply, &fds[n]);
+    n += put_freezer(s, &reply, &fds[n]);
     if (s->out >= 0) {
         reply.flags |= WARDEN_FLAG_SEED;
         fds[n++] = s->out;

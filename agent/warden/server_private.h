@@ -12,7 +12,6 @@
 /* epoll's data: what woke us; sandboxes' are in blanks.h. */
 #define WAKE_AGENT  0
 #define WAKE_SIGNAL 1
-#define WAKE_MAKER  2
 
 struct server {
     struct sandbox_host *host;

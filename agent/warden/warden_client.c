@@ -10,6 +10,7 @@
 #include "agent/warden/warden_proto.h"
 #include "common/buf.h"
 #include "common/check.h"
+#include "common/fd_message.h"
 #include "common/list.h"
 
 /* Requests that may wait while the warden is busy. The pool asks for few at a time: more
@@ -321,32 +322,13 @@ static int receive(struct warden_client *c, struct warden_reply *r,
                    int fds[WARDEN_FDS_MAX])
 {
     struct iovec part = {r, sizeof(*r)};
-    union {
-        char bytes[CMSG_SPACE(WARDEN_FDS_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct msghdr head = {.msg_iov = &part,
-                          .msg_iovlen = 1,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    ssize_t n = recvmsg(c->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = fd_message_receive(c->fd, &part, 1, fds, WARDEN_FDS_MAX, MSG_DONTWAIT);
 
-    for (int i = 0; i < WARDEN_FDS_MAX; i++) {
-        fds[i] = -1;
-    }
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        return n == -EAGAIN ? 0 : (int)n;
     }
     if (n != (ssize_t)sizeof(*r)) {
         return -EPIPE;
-    }
-    for (struct cmsghdr *m = CMSG_FIRSTHDR(&head); m != NULL; m = CMSG_NXTHDR(&head, m)) {
-        if (m->cmsg_level == SOL_SOCKET && m->cmsg_type == SCM_RIGHTS) {
-            size_t count = (m->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-            memcpy(fds, CMSG_DATA(m),
-                   (count < WARDEN_FDS_MAX ? count : WARDEN_FDS_MAX) * sizeof(int));
-        }
     }
     r->text[sizeof(r->text) - 1] = '\0';
     return 1;

@@ -18,6 +18,7 @@
 #include "agent/warden/init_proto.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/fd_message.h"
 
 #define LIMIT_MS 20000
 
@@ -389,15 +390,6 @@ static void send_run(struct bench_sandbox *s, const char *const *argv, const int
     struct init_message m = {.type = INIT_RUN, .run = ++s->last_run, .n_env = 2};
     struct buf text = {0};
     struct iovec parts[2];
-    union {
-        char bytes[CMSG_SPACE(3 * sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr head = {.msg_iov = parts,
-                          .msg_iovlen = 2,
-                          .msg_control = control.bytes,
-                          .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&head);
 
     for (; argv[m.n_argv] != NULL; m.n_argv++) {
         CHECK(buf_append(&text, argv[m.n_argv], strlen(argv[m.n_argv]) + 1) == 0);
@@ -407,11 +399,7 @@ static void send_run(struct bench_sandbox *s, const char *const *argv, const int
     m.len = (uint32_t)text.len;
     parts[0] = (struct iovec){&m, sizeof(m)};
     parts[1] = (struct iovec){text.data, text.len};
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(3 * sizeof(int));
-    memcpy(CMSG_DATA(c), fds, 3 * sizeof(int));
-    CHECK(sendmsg(s->control, &head, MSG_NOSIGNAL) > 0);
+    CHECK(fd_message_send(s->control, parts, 2, fds, 3, 0) > 0);
     buf_free(&text);
 }
 

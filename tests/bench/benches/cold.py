@@ -91,12 +91,20 @@ def cold_throughput(world):
     world.nginx(1)
     seconds = 0.5 if world.options.quick else 3
     at_once = 4 * len(machine.CPUS)
+    floor = "floor: 4 namespaces, overlay, pivot_root, exec, without HTTP"
     result.interleave({
         "mayfly": lambda: world.load(GATEWAY, "/fn/cold/", at_once, seconds, warmup=0.2),
         "nginx and fcgiwrap": lambda: world.load(NGINX, "/cgi/", at_once, seconds, warmup=0.2),
+        floor: lambda: world.spawn_at_once(at_once, seconds, ["/hello"], sandbox=_root(world)),
+        "clone3 and exec, without HTTP": lambda: world.spawn_at_once(
+            at_once, seconds, [world.helper("hello")]),
     }, world.options.rounds)
-    result.wanted = [Ratio("starts/s of fcgiwrap's fork and exec, without isolation", "mayfly",
-                           "nginx and fcgiwrap", "rate", at_least=1.0)]
+    result.wanted = [
+        Ratio("starts/s of fcgiwrap's fork and exec, without isolation", "mayfly",
+              "nginx and fcgiwrap", "rate", at_least=1.0),
+        Ratio("starts/s of the floor on all processors, without HTTP", "mayfly", floor, "rate"),
+        Ratio("the floor's starts/s of fcgiwrap's: what the kernel leaves", floor,
+              "nginx and fcgiwrap", "rate")]
     return result
 
 

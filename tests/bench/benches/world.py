@@ -1,5 +1,6 @@
 """What is measured: mayfly as a cluster of one host, and its peers, in a network of their own."""
 
+import concurrent.futures
 import contextlib
 import hashlib
 import http.client
@@ -379,6 +380,16 @@ http {{
             raise Failed(f"{result['failed']} failed requests to port {port}{path}: "
                          f"{result.get('failure')}")
         return result
+
+    def spawn_at_once(self, at_once, seconds, command, sandbox=None):
+        """So many bench_spawn side by side: what they start a second, together."""
+        args = [self.helper("spawn"), 10 ** 9, "--seconds", seconds,
+                *(["--sandbox", sandbox] if sandbox else []), "--", *command]
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            found = [json.loads(out) for out in pool.map(
+                lambda _: run(args, timeout=seconds + 60), range(at_once))]
+        return {"rate": sum(f["rate"] for f in found),
+                "mean_us": sum(f["whole"]["mean_us"] for f in found) / at_once}
 
     def spawn(self, count, command, sandbox=None, cwd=None, hidden=None, cpus=None):
         """bench_spawn; `hidden` is not mounted for the command."""

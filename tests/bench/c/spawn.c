@@ -1,13 +1,15 @@
 /* What it takes to start a program, again and again: to its first byte, and to its end.
  *
- *   bench_spawn COUNT [--sandbox ROOT] -- PROGRAM [ARG…]
+ *   bench_spawn COUNT [--seconds S] [--sandbox ROOT] -- PROGRAM [ARG…]
  *
- * An argument "{}" becomes a name that no other run has. --sandbox is the floor under
- * every sandbox: clone3 with PID, mount, UTS and IPC namespaces, an overlay over the
- * folder ROOT with its upper layer on a tmpfs, pivot_root, exec: no cgroup, no seccomp,
- * no network namespace, no user. Prints one line of JSON. */
+ * --seconds ends it before COUNT. An argument "{}" becomes a name that no other run has.
+ * --sandbox is the floor under every sandbox: clone3 with PID, mount, UTS and IPC
+ * namespaces, an overlay over the folder ROOT with its upper layer on a tmpfs,
+ * pivot_root, exec: no cgroup, no seccomp, no network namespace, no user. Prints one line
+ * of JSON. */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -114,34 +116,61 @@ static void run_one(char **argv, const char *root)
     histogram_add(&whole, now_ns() - began);
 }
 
+struct order {
+    unsigned count;
+    uint64_t end_ns;
+    const char *root;
+    char **argv;
+};
+
+/* False: it is none. */
+static bool order_parse(struct order *o, int argc, char **argv)
+{
+    static const struct option options[] = {{"sandbox", required_argument, NULL, 'r'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {0}};
+    int c;
+
+    *o = (struct order){.end_ns = UINT64_MAX};
+    o->count = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
+    optind = 2;
+    while ((c = getopt_long(argc, argv, "+", options, NULL)) >= 0) {
+        if (c == 'r') {
+            o->root = optarg;
+        } else if (c == 's') {
+            o->end_ns = now_ns() + (uint64_t)(atof(optarg) * 1e9);
+        } else {
+            return false;
+        }
+    }
+    o->argv = argv + optind;
+    return o->count > 0 && optind < argc && strcmp(argv[optind - 1], "--") == 0;
+}
+
 int main(int argc, char **argv)
 {
     static char number[32];
-    const char *root = NULL;
-    unsigned count;
-    int at = 2;
+    struct order o;
+    uint64_t began;
+    double seconds;
+    unsigned n = 0;
 
-    count = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
-    if (argc > 3 && strcmp(argv[at], "--sandbox") == 0) {
-        root = argv[at + 1];
-        at += 2;
-    }
-    if (count == 0 || at + 1 >= argc || strcmp(argv[at], "--") != 0) {
-        (void)fprintf(stderr,
-                      "usage: bench_spawn COUNT [--sandbox ROOT] -- PROGRAM [ARG...]\n");
+    if (!order_parse(&o, argc, argv)) {
+        (void)fprintf(stderr, "usage: bench_spawn COUNT [--seconds S] [--sandbox ROOT] "
+                              "-- PROGRAM [ARG...]\n");
         return 2;
     }
-    for (int i = at + 1; i < argc; i++) {
-        if (strcmp(argv[i], "{}") == 0) {
-            argv[i] = number;
-        }
+    for (char **arg = o.argv; *arg != NULL; arg++) {
+        *arg = strcmp(*arg, "{}") == 0 ? number : *arg;
     }
     (void)mkdir(SCRATCH, 0700);
-    for (unsigned i = 0; i < count; i++) {
-        (void)snprintf(number, sizeof(number), "bench-%d-%u", (int)getpid(), i);
-        run_one(argv + at + 1, root);
+    began = now_ns();
+    for (; n < o.count && now_ns() < o.end_ns; n++) {
+        (void)snprintf(number, sizeof(number), "bench-%d-%u", (int)getpid(), n);
+        run_one(o.argv, o.root);
     }
-    (void)printf("{\"first_byte\": {");
+    seconds = (double)(now_ns() - began) / 1e9;
+    (void)printf("{\"rate\": %.2f, \"first_byte\": {", n / seconds);
     histogram_print(stdout, &first_byte);
     (void)printf("}, \"whole\": {");
     histogram_print(stdout, &whole);
