@@ -346,7 +346,7 @@ static void on_message(void *data, const struct init_message *m, const char *tex
 {
     struct runtime_instance *in = data;
 
-    if (in->closing) {
+    if (in->closing || m->type == INIT_SEEDED || m->type == INIT_SETTLED) {
         return;
     }
     if (m->run != RUNTIME_MAIN_RUN) {

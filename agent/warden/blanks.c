@@ -11,6 +11,7 @@
 #include "common/clock.h"
 
 #define LEAST       4
+#define SPAN_MS     100
 #define MAKING_MS   5000
 #define AT_ONCE_MAX 8    /* that are made at a time: they share locks of the kernel's */
 #define REST_MS     1000 /* after a failure */
@@ -27,7 +28,7 @@ int blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_tabl
     };
     list_init(&b->making);
     list_init(&b->ready);
-    blank_policy_init(&b->policy, LEAST, host->blanks_max);
+    blank_policy_init(&b->policy, LEAST, host->blanks_max, SPAN_MS);
     return parts_init(&b->parts, host->blanks_max);
 }
 

@@ -361,7 +361,7 @@ static void on_sandbox(struct server *sv, uint64_t wake)
         on_oom(sv, s);
     } else if (s->state == SANDBOX_MAKING) {
         server_made(sv, s);
-    } else if (s->state == SANDBOX_SEEDING) {
+    } else if (s->state == SANDBOX_SEEDING || s->state == SANDBOX_SEEDED) {
         seeds_heard(&sv->seeds, s);
     }
 }
