@@ -331,11 +331,12 @@ http {{
     # --- measuring ------------------------------------------------------------------------
 
     def load(self, port, path="/", connections=32, seconds=2.0, requests=0, body=0, warmup=0.0,
-             phases=False, cpus=None, timeout=300):
+             pause_ms=0, phases=False, cpus=None, timeout=300):
         args = [self.helper("load"), "--port", port, "--path", path, "--connections", connections,
                 "--seconds", seconds, "--warmup", warmup]
         args += ["--requests", requests] if requests else []
         args += ["--body", body] if body else []
+        args += ["--pause", pause_ms] if pause_ms else []
         args += ["--phases"] if phases else []
         result = json.loads(run(args, timeout=timeout, preexec_fn=(
             lambda: os.sched_setaffinity(0, cpus)) if cpus else None))
@@ -344,10 +345,10 @@ http {{
                          f"{result.get('failure')}")
         return result
 
-    def spawn(self, count, command, sandbox=None, cwd=None, hidden=None, cpus=None):
+    def spawn(self, count, command, sandbox=None, cwd=None, hidden=None, cpus=None, pause_ms=0):
         """bench_spawn; `hidden` is not mounted for the command."""
-        args = [self.helper("spawn"), count, *(["--sandbox", sandbox] if sandbox else []), "--",
-                *command]
+        args = [self.helper("spawn"), count, *(["--sandbox", sandbox] if sandbox else []),
+                *(["--pause", pause_ms] if pause_ms else []), "--", *command]
         if hidden:
             args = ["unshare", "-m", "sh", "-c", f'umount {hidden} 2>/dev/null; exec "$@"', "sh", *args]
         return json.loads(run(args, cwd=cwd, timeout=600, preexec_fn=(

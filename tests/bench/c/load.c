@@ -2,10 +2,11 @@
  * last was answered.
  *
  *   bench_load --port P [--path /x] [--connections N] [--seconds S] [--requests N]
- *              [--body BYTES] [--warmup S] [--phases]
+ *              [--body BYTES] [--warmup S] [--pause MS] [--phases]
  *
  * Prints one line of JSON: requests, failed ones, seconds, and the times from a request's
- * first byte to its answer's last. --phases adds the means of what Server-Timing says. */
+ * first byte to its answer's last. --pause: of one connection, before each request but
+ * the first. --phases adds the means of what Server-Timing says. */
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -43,7 +44,7 @@ struct conn {
 
 static struct {
     unsigned port, connections;
-    double seconds, warmup;
+    double seconds, warmup, pause_ms;
     uint64_t requests;
     size_t body;
     const char *path;
@@ -203,6 +204,15 @@ static void note_failure(const char *head, size_t len)
     }
 }
 
+static void pause_a_while(void)
+{
+    uint64_t ns = (uint64_t)(options.pause_ms * 1e6);
+    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u),
+                         .tv_nsec = (long)(ns % 1000000000u)};
+
+    (void)nanosleep(&t, NULL);
+}
+
 static void finished(struct conn *c)
 {
     uint64_t now = now_ns();
@@ -216,6 +226,9 @@ static void finished(struct conn *c)
         if (options.phases) {
             note_phases(c->head);
         }
+    }
+    if (options.pause_ms > 0 && may_begin(now)) {
+        pause_a_while();
     }
     begin(c);
 }
@@ -360,6 +373,7 @@ static void parse(int argc, char **argv)
         {"requests", required_argument, NULL, 'n'},
         {"body", required_argument, NULL, 'b'},
         {"warmup", required_argument, NULL, 'w'},
+        {"pause", required_argument, NULL, 'a'},
         {"phases", no_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
@@ -388,6 +402,9 @@ static void parse(int argc, char **argv)
         case 'w':
             options.warmup = atof(optarg);
             break;
+        case 'a':
+            options.pause_ms = atof(optarg);
+            break;
         case 't':
             options.phases = true;
             break;
@@ -397,6 +414,10 @@ static void parse(int argc, char **argv)
     }
     if (options.port == 0 || options.connections == 0) {
         (void)fprintf(stderr, "bench_load: --port and --connections are needed\n");
+        exit(2);
+    }
+    if (options.pause_ms > 0 && options.connections != 1) {
+        (void)fprintf(stderr, "bench_load: --pause is for one connection\n");
         exit(2);
     }
 }

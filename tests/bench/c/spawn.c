@@ -1,11 +1,12 @@
 /* What it takes to start a program, again and again: to its first byte, and to its end.
  *
- *   bench_spawn COUNT [--sandbox ROOT] -- PROGRAM [ARG…]
+ *   bench_spawn COUNT [--sandbox ROOT] [--pause MS] -- PROGRAM [ARG…]
  *
  * An argument "{}" becomes a name that no other run has. --sandbox is the floor under
  * every sandbox: clone3 with PID, mount, UTS and IPC namespaces, an overlay over the
  * folder ROOT with its upper layer on a tmpfs, pivot_root, exec: no cgroup, no seccomp,
- * no network namespace, no user. Prints one line of JSON. */
+ * no network namespace, no user. --pause: before each but the first. Prints one line of
+ * JSON. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -114,11 +115,18 @@ static void run_one(char **argv, const char *root)
     histogram_add(&whole, now_ns() - began);
 }
 
+static void pause_ms(unsigned ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+    (void)nanosleep(&t, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static char number[32];
     const char *root = NULL;
-    unsigned count;
+    unsigned count, pause = 0;
     int at = 2;
 
     count = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
@@ -126,9 +134,14 @@ int main(int argc, char **argv)
         root = argv[at + 1];
         at += 2;
     }
+    if (argc > at + 1 && strcmp(argv[at], "--pause") == 0) {
+        pause = (unsigned)atoi(argv[at + 1]);
+        at += 2;
+    }
     if (count == 0 || at + 1 >= argc || strcmp(argv[at], "--") != 0) {
         (void)fprintf(stderr,
-                      "usage: bench_spawn COUNT [--sandbox ROOT] -- PROGRAM [ARG...]\n");
+                      "usage: bench_spawn COUNT [--sandbox ROOT] [--pause MS] -- PROGRAM "
+                      "[ARG...]\n");
         return 2;
     }
     for (int i = at + 1; i < argc; i++) {
@@ -138,6 +151,7 @@ int main(int argc, char **argv)
     }
     (void)mkdir(SCRATCH, 0700);
     for (unsigned i = 0; i < count; i++) {
+        pause_ms(i > 0 ? pause : 0);
         (void)snprintf(number, sizeof(number), "bench-%d-%u", (int)getpid(), i);
         run_one(argv + at + 1, root);
     }
