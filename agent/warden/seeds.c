@@ -378,3 +378,28 @@ uint64_t seeds_next_ms(const struct seeds *s)
                : container_of(s->making.next, struct sandbox, link)->ordered_ms +
                      MAKING_MS;
 }
+
+/* --- what there are ------------------------------------------------------------------
+ */
+
+static void count(const struct recipe *r, struct warden_seeds *ret)
+{
+    size_t len = strnlen(r->text, sizeof(ret->program));
+
+    *ret = (struct warden_seeds){.ready = r->n_ready, .making = r->n_making};
+    memcpy(ret->program, r->text, len);
+    LIST_FOREACH(it, &r->ready)
+    {
+        ret->memory_bytes += container_of(it, struct sandbox, link)->seed_bytes;
+    }
+}
+
+void seeds_count(const struct seeds *s, struct warden_seeds ret[SEEDS_RECIPES])
+{
+    for (size_t i = 0; i < SEEDS_RECIPES; i++) {
+        ret[i] = (struct warden_seeds){0};
+        if (s->recipes[i].len > 0) {
+            count(&s->recipes[i], &ret[i]);
+        }
+    }
+}

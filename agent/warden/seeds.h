@@ -6,7 +6,7 @@
 
 #include "agent/warden/blanks.h"
 
-#define SEEDS_RECIPES 4
+#define SEEDS_RECIPES WARDEN_RECIPES
 
 /* A runtime that was asked for. */
 struct recipe {
@@ -44,5 +44,7 @@ void seeds_drop(struct seeds *s, struct sandbox *sandbox);
  */
 void seeds_tend(struct seeds *s);
 uint64_t seeds_next_ms(const struct seeds *s); /* when to, at the latest */
+
+void seeds_count(const struct seeds *s, struct warden_seeds ret[SEEDS_RECIPES]);
 
 #endif /* AGENT_WARDEN_SEEDS_H */

@@ -86,6 +86,9 @@ static void on_count(struct server *sv)
     struct warden_reply reply = {.type = WARDEN_BLANKS};
 
     server_put_blanks(sv, &reply);
+    reply.blanks_making = sv->blanks.n_making;
+    reply.blanks_memory_bytes = blanks_memory(&sv->blanks);
+    seeds_count(&sv->seeds, reply.seeds);
     server_say(sv, &reply, NULL, 0);
 }
 

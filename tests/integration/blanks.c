@@ -33,15 +33,20 @@ static void make(struct bench_sandbox *s)
     assert_int_equal(s->status, 0);
 }
 
+static struct warden_blank_kind plain(void)
+{
+    return warden_blanks_of(bench.warden, "");
+}
+
 static void wait_ready(unsigned n)
 {
     uint64_t until_ms = clock_mono_ms() + WAIT_MS;
 
-    while (warden_blanks(bench.warden)->ready < n && clock_mono_ms() < until_ms) {
+    while (plain().ready < n && clock_mono_ms() < until_ms) {
         warden_count(bench.warden);
         sandbox_bench_turn(&bench);
     }
-    assert_true(warden_blanks(bench.warden)->ready >= n);
+    assert_true(plain().ready >= n);
 }
 
 /* What a shell says to this in there. The next call frees it. */
@@ -74,24 +79,22 @@ static int close_bench(void **state)
  * good. */
 static void are_ready_and_used(void **state)
 {
-    const struct warden_blanks *blanks = warden_blanks(bench.warden);
     struct bench_sandbox s;
     (void)state;
 
     wait_ready(4);
-    assert_int_equal(blanks->used + blanks->missed, 0);
+    assert_int_equal(plain().used + plain().missed, 0);
     make(&s);
-    assert_int_equal(blanks->used, 1);
-    assert_int_equal(blanks->missed, 0);
+    assert_int_equal(plain().used, 1);
+    assert_int_equal(plain().missed, 0);
     wait_ready(4);
-    assert_true(blanks->made >= 5);
+    assert_true(warden_blanks(bench.warden)->made >= 5);
     bench_sandbox_end(&bench, &s);
 }
 
 /* More at once than there are: all get one, and some had to wait. */
 static void more_than_there_are(void **state)
 {
-    const struct warden_blanks *blanks = warden_blanks(bench.warden);
     struct bench_sandbox s[BLANKS * 4];
     const unsigned n = sizeof(s) / sizeof(s[0]);
     (void)state;
@@ -99,7 +102,7 @@ static void more_than_there_are(void **state)
     for (unsigned i = 0; i < n; i++) {
         make(&s[i]);
     }
-    assert_int_equal(blanks->used + blanks->missed, n);
+    assert_int_equal(plain().used + plain().missed, n);
     for (unsigned i = 0; i < n; i++) {
         assert_string_equal(says(&s[i], "echo fine"), "fine\n");
         bench_sandbox_end(&bench, &s[i]);
