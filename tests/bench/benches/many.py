@@ -143,7 +143,7 @@ def _idle_functions(world, result, n):
     rate = mayfly.deploy_many(world.helper("hello"), [f"f{i}" for i in range(n)],
                               {"runtime": "exec", "handler": "bootstrap", "memory_mib": 16,
                                "idle_ms": 1})
-    wait_for("the last instance to go", lambda: not mayfly.inits(), 300, 0.5)
+    wait_for("the last instance to go", lambda: not mayfly.instances(), 300, 0.5)
     _put(result, "deploys until they serve, a second", rate)
     _put(result, "agent, KiB a function that is not called",
          (machine.memory(mayfly.agent)["private"] - agent) / n / KIB)
