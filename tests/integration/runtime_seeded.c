@@ -16,9 +16,10 @@
 #define PYTHON  SPEC_RUNTIME_PYTHON
 #define NODE    SPEC_RUNTIME_NODE
 #define TIMES   8
-#define STEP_MS 25
-#define LAST_MS 500 /* after which each does no more than wait, unless the host is busy \
-                     */
+#define STEP_MS 50
+#define LAST_MS                                                             \
+    500 /* after which each does no more than wait, unless the host is busy \
+         */
 
 static const char python[] =
     "import os, random\n"
@@ -26,7 +27,8 @@ static const char python[] =
     "    if event:\n"
     "        return [os.environ['_HANDLER'], os.getcwd()]\n"
     "    return [hash('x'), random.random(), os.urandom(8).hex()]\n";
-static const char node[] = "exports.handler = async (event) => event !== 0\n"
+static const char node[] = "console.log('at the top of', __filename);\n"
+                           "exports.handler = async (event) => event !== 0\n"
                            "  ? [process.env._HANDLER, process.cwd()]\n"
                            "  : [Math.random(), require('node:crypto').randomUUID()];\n";
 static const char module[] =
@@ -144,6 +146,27 @@ static void the_function_comes_whenever(void **state)
     }
 }
 
+/* What is logged before the first call has no call's id: not a rehearsal's either. */
+static void nothing_of_the_rehearsal_is_left(void **state)
+{
+    struct bench_instance i;
+    struct buf log = {0};
+    (void)state;
+
+    if (!is_there(NODE)) {
+        return;
+    }
+    for (int k = 0; k < 2; k++) {
+        start(&i, NODE, "app.handler");
+        bench_instance_end(&bench, &i);
+        wait_ms(LAST_MS);
+    }
+    bench_log_has(&bench, "\tundefined\tINFO\tat the top of /var/task/app.js");
+    bench_log_read(&bench, &log);
+    assert_null(strstr(log.data, "\t0\tINFO\t"));
+    buf_free(&log);
+}
+
 static int open_bench(void **state)
 {
     (void)state;
@@ -166,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chance_is_its_own),
         cmocka_unit_test(the_function_comes_whenever),
+        cmocka_unit_test(nothing_of_the_rehearsal_is_left),
     };
 
     if (!sandbox_bench_possible()) {

@@ -57,8 +57,9 @@ function put(level, message, error, id = storage?.getStore() ?? current) {
   }
 }
 
-/** The environment is the function's. */
+/** The environment is the function's, and there is no call. */
 function begin(concurrent) {
+  current = undefined;
   asJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toLowerCase() === 'json';
   least = LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase() ?? '');
   if (concurrent) {
