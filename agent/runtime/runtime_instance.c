@@ -117,7 +117,7 @@ static void close_all(struct runtime_instance *in)
 static void kill_sandbox(struct runtime_instance *in) /* the warden thaws what it kills */
 {
     (void)uv_timer_stop(&in->timer);
-    if (in->sandbox && !in->killed) {
+    if ((in->sandbox || in->making) && !in->killed) {
         warden_kill(in->host->options.warden, in->config.id);
     }
     in->killed = true;

@@ -107,6 +107,8 @@ static int on_request(struct server *sv, const struct warden_request *r)
         if (s != NULL) {
             s->released = true;
             sandbox_kill(sv->host, s);
+        } else {
+            server_cancel(sv, r->id);
         }
         return 0;
     case WARDEN_USAGE:

@@ -99,7 +99,8 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
                    warden_create_cb cb, void *data);
 /* An unconnected TCP socket in the sandbox's network namespace. */
 void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, void *data);
-/* Whole sandbox, SIGKILL; thaws it. What has been killed is not to be frozen any more. */
+/* Whole sandbox, SIGKILL; thaws it. One that is waited for is not made (-ECANCELED).
+ * What has been killed is not to be frozen any more. */
 void warden_kill(struct warden_client *c, uint64_t id);
 /* Of sandboxes that are made ahead, by the program that is up in them ("": none is). What
  * there are is as old as the last answer of the warden's. */
