@@ -6,6 +6,11 @@
 #include "common/log.h"
 
 enum { STARTING, IDLE, FROZEN, BUSY, N_STATES };
+enum { N_KINDS = 3 };
+
+/* Of sandboxes that are made ahead, and what is up in them. */
+static const char *const kinds[N_KINDS] = {"plain", "python", "node"};
+static const char *const programs[N_KINDS] = {"", "python3", "node"};
 
 struct agent_status_series {
     struct metric *instances[N_STATES];
@@ -14,8 +19,11 @@ struct agent_status_series {
     struct metric *link_up;
     struct metric *cpu;
     struct metric *freezes, *thaws, *prewarms;
-    struct metric *blanks, *blanks_made, *blanks_used, *blanks_missed, *blanks_seeded;
-    struct warden_blanks blanks_counted;
+    struct metric *blanks[N_KINDS], *blanks_memory[N_KINDS];
+    struct metric *blanks_used[N_KINDS], *blanks_missed[N_KINDS];
+    struct metric *blanks_made;
+    struct warden_blank_kind kinds_counted[N_KINDS];
+    uint64_t made_counted;
     struct agent_core_counts counted;
 };
 
@@ -23,6 +31,34 @@ static struct metric *single(struct agent *a, enum metric_type type, const char 
                              const char *help)
 {
     return metric_get(metrics_family(a->metrics, type, name, help, NULL, 0), NULL);
+}
+
+static void by_kind(struct agent *a, struct metric *ret[N_KINDS], enum metric_type type,
+                    const char *name, const char *help)
+{
+    static const char *const label[] = {"kind"};
+    struct metric_family *f = metrics_family(a->metrics, type, name, help, label, 1);
+
+    for (int i = 0; i < N_KINDS; i++) {
+        ret[i] = metric_get(f, &kinds[i]);
+    }
+}
+
+static void blanks_metrics(struct agent *a)
+{
+    struct agent_status_series *s = a->series;
+
+    by_kind(
+        a, s->blanks, METRIC_GAUGE, "mayfly_blanks",
+        "Sandboxes that are made ahead and ready, by the runtime that is up in them.");
+    by_kind(a, s->blanks_memory, METRIC_GAUGE, "mayfly_blanks_memory_bytes",
+            "Memory that these take.");
+    by_kind(a, s->blanks_used, METRIC_COUNTER, "mayfly_blanks_used_total",
+            "Starts that found what they need made ahead, or being made.");
+    by_kind(a, s->blanks_missed, METRIC_COUNTER, "mayfly_blanks_missed_total",
+            "Starts that did not.");
+    s->blanks_made = single(a, METRIC_COUNTER, "mayfly_blanks_made_total",
+                            "Sandboxes that were made, for all that is to come.");
 }
 
 int agent_status_metrics(struct agent *a)
@@ -57,16 +93,7 @@ int agent_status_metrics(struct agent *a)
                       "Frozen instances that a call took.");
     s->prewarms = single(a, METRIC_COUNTER, "mayfly_instance_prewarms_total",
                          "Instances that were started ahead of an expected call.");
-    s->blanks = single(a, METRIC_GAUGE, "mayfly_blanks",
-                       "Sandboxes that are made ahead and ready.");
-    s->blanks_made = single(a, METRIC_COUNTER, "mayfly_blanks_made_total",
-                            "Sandboxes that were made, for all that is to come.");
-    s->blanks_used = single(a, METRIC_COUNTER, "mayfly_blanks_used_total",
-                            "Starts that found a sandbox ready.");
-    s->blanks_missed = single(a, METRIC_COUNTER, "mayfly_blanks_missed_total",
-                              "Starts that waited for a sandbox to be made.");
-    s->blanks_seeded = single(a, METRIC_COUNTER, "mayfly_blanks_seeded_total",
-                              "Starts that found their runtime up already.");
+    blanks_metrics(a);
     metric_set(single(a, METRIC_GAUGE, "mayfly_node_memory_capacity_bytes",
                       "Memory that this node has for instances."),
                (double)a->config->memory_bytes);
@@ -106,22 +133,30 @@ static void count_idle(struct agent_status_series *s, struct agent_core_counts n
     s->counted = now;
 }
 
+static void count_kind(struct agent_status_series *s, int i, struct warden_blank_kind now)
+{
+    metric_set(s->blanks[i], now.ready);
+    metric_set(s->blanks_memory[i], (double)now.memory_bytes);
+    metric_add(s->blanks_used[i], (double)(now.used - s->kinds_counted[i].used));
+    metric_add(s->blanks_missed[i], (double)(now.missed - s->kinds_counted[i].missed));
+    s->kinds_counted[i] = now;
+}
+
 static void count_blanks(struct agent *a)
 {
     struct agent_status_series *s = a->series;
-    struct warden_blanks now;
+    uint64_t made;
 
     if (a->warden == NULL) {
         return;
     }
     warden_count(a->warden);
-    now = *warden_blanks(a->warden);
-    metric_set(s->blanks, now.ready);
-    metric_add(s->blanks_made, (double)(now.made - s->blanks_counted.made));
-    metric_add(s->blanks_used, (double)(now.used - s->blanks_counted.used));
-    metric_add(s->blanks_missed, (double)(now.missed - s->blanks_counted.missed));
-    metric_add(s->blanks_seeded, (double)(now.seeded - s->blanks_counted.seeded));
-    s->blanks_counted = now;
+    for (int i = 0; i < N_KINDS; i++) {
+        count_kind(s, i, warden_blanks_of(a->warden, programs[i]));
+    }
+    made = warden_blanks(a->warden)->made;
+    metric_add(s->blanks_made, (double)(made - s->made_counted));
+    s->made_counted = made;
 }
 
 static void refresh(struct agent *a)

@@ -117,7 +117,7 @@ static void close_all(struct runtime_instance *in)
 static void kill_sandbox(struct runtime_instance *in) /* the warden thaws what it kills */
 {
     (void)uv_timer_stop(&in->timer);
-    if (in->sandbox && !in->killed) {
+    if ((in->sandbox || in->making) && !in->killed) {
         warden_kill(in->host->options.warden, in->config.id);
     }
     in->killed = true;
@@ -346,7 +346,7 @@ static void on_message(void *data, const struct init_message *m, const char *tex
 {
     struct runtime_instance *in = data;
 
-    if (in->closing) {
+    if (in->closing || m->type == INIT_SEEDED || m->type == INIT_SETTLED) {
         return;
     }
     if (m->run != RUNTIME_MAIN_RUN) {

@@ -19,14 +19,15 @@ const char *managed_handler(const struct function_spec *spec)
                                                 : "bootstrap";
 }
 
-static bool node_has_heap_limit(const struct function_spec *spec)
+/* Whether the function says this itself; V8 takes '_' for '-'. */
+static bool node_has(const struct function_spec *spec, const char *option,
+                     const char *other)
 {
     for (size_t i = 0; i < spec->n_env; i++) {
         const char *value = spec->env[i].value;
 
         if (strcmp(spec->env[i].name, "NODE_OPTIONS") == 0 &&
-            (strstr(value, "--max-old-space-size") != NULL ||
-             strstr(value, "--max_old_space_size") != NULL)) {
+            (strstr(value, option) != NULL || strstr(value, other) != NULL)) {
             return true;
         }
     }
@@ -44,13 +45,17 @@ static int python_argv(struct strings *argv)
 }
 
 /* V8 sizes its heap by the host's memory: it must collect before the sandbox's is full.
- */
+ * The first collection of what is new comes after some 4 MiB of it rather than in the
+ * middle of a start. */
 static int node_argv(struct strings *argv, const struct function_spec *spec)
 {
     int rc = strings_add(argv, "node");
 
-    if (rc == 0 && !node_has_heap_limit(spec)) {
+    if (rc == 0 && !node_has(spec, "--max-old-space-size", "--max_old_space_size")) {
         rc = strings_add(argv, "--max-old-space-size=%u", spec->memory_mib / 4 * 3);
+    }
+    if (rc == 0 && !node_has(spec, "semi-space-size", "semi_space_size")) {
+        rc = strings_add(argv, "--min-semi-space-size=4");
     }
     return rc < 0 ? rc : strings_add(argv, RUNTIME_DIR "/node/index.js");
 }

@@ -1,13 +1,14 @@
 #include "agent/warden/blank_policy.h"
 
-void blank_policy_init(struct blank_policy *p, unsigned least, unsigned max)
+void blank_policy_init(struct blank_policy *p, unsigned least, unsigned max,
+                       uint64_t span_ms)
 {
-    *p = (struct blank_policy){.least = least, .max = max};
+    *p = (struct blank_policy){.least = least, .max = max, .span_ms = span_ms};
 }
 
 void blank_policy_begun(struct blank_policy *p, uint64_t now_ms)
 {
-    if (now_ms - p->window_ms >= BLANK_WINDOW_MS) {
+    if (now_ms - p->window_ms >= p->span_ms) {
         p->window_ms = now_ms;
         p->in_window = 0;
     }

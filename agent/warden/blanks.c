@@ -6,16 +6,17 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "agent/warden/memory_room.h"
 #include "common/check.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 
 #define LEAST       4
+#define SPAN_MS     100
 #define MAKING_MS   5000
 #define AT_ONCE_MAX 8    /* that are made at a time: they share locks of the kernel's */
 #define REST_MS     1000 /* after a failure */
-#define LOOK_MS     5000 /* at the host's memory */
-#define LEAST_FREE  16   /* a sixteenth of it must be */
+#define LOOK_MS     1000 /* at how much memory is left */
 
 int blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_table *table,
                 int epoll)
@@ -27,7 +28,7 @@ int blanks_init(struct blanks *b, struct sandbox_host *host, struct sandbox_tabl
     };
     list_init(&b->making);
     list_init(&b->ready);
-    blank_policy_init(&b->policy, LEAST, host->blanks_max);
+    blank_policy_init(&b->policy, LEAST, host->blanks_max, SPAN_MS);
     return parts_init(&b->parts, host->blanks_max);
 }
 
@@ -184,26 +185,16 @@ static void hurry(struct blanks *b, unsigned n_wanted)
     }
 }
 
-/* In KiB, of a line "name: N kB" in /proc/meminfo. */
-static unsigned long long meminfo(const char *text, const char *name)
-{
-    const char *line = strstr(text, name);
-    unsigned long long n = 0;
-
-    return line != NULL && sscanf(line + strlen(name), ": %llu", &n) == 1 ? n : 0;
-}
-
-static bool memory_is_short(void)
+static bool memory_is_short(const struct sandbox_host *host)
 {
     _cleanup_fclose_ FILE *f = fopen("/proc/meminfo", "re");
     char text[2048];
     size_t n = f != NULL ? fread(text, 1, sizeof(text) - 1, f) : 0;
-    unsigned long long total, left;
+    struct memory_room room;
 
     text[n] = '\0';
-    total = meminfo(text, "MemTotal");
-    left = meminfo(text, "MemAvailable");
-    return left > 0 && left < total / LEAST_FREE;
+    room = memory_room_host(text);
+    return memory_room_is_short(&room) || cgroup_is_short(&host->cgroups);
 }
 
 static void give_back(struct blanks *b)
@@ -228,9 +219,9 @@ bool blanks_tend(struct blanks *b, unsigned n_wanted)
     unsigned want;
     bool more;
 
-    if (b->n_ready > 0 && now_ms >= b->look_ms) {
-        b->look_ms = now_ms + LOOK_MS;
-        if (memory_is_short()) {
+    if (now_ms >= b->look_ms) {
+        b->look_ms = b->host->blanks_max > 0 ? now_ms + LOOK_MS : UINT64_MAX;
+        if (memory_is_short(b->host)) {
             blank_policy_short(&b->policy, now_ms);
         }
     }
@@ -256,10 +247,7 @@ uint64_t blanks_next_ms(const struct blanks *b)
     } else if (b->host->blanks_max > 0 && clock_mono_ms() < b->rest_until_ms) {
         next_ms = b->rest_until_ms;
     }
-    if (b->n_ready > 0 && b->look_ms < next_ms) {
-        next_ms = b->look_ms;
-    }
-    return next_ms;
+    return b->look_ms < next_ms ? b->look_ms : next_ms;
 }
 
 struct sandbox *blanks_late(const struct blanks *b)
@@ -269,4 +257,15 @@ struct sandbox *blanks_late(const struct blanks *b)
                             : container_of(b->making.next, struct sandbox, link);
 
     return s != NULL && clock_mono_ms() >= s->ordered_ms + MAKING_MS ? s : NULL;
+}
+
+uint64_t blanks_memory(const struct blanks *b)
+{
+    struct cgroup_usage usage = {0};
+
+    if (!list_empty(&b->ready)) {
+        cgroup_read(&b->host->cgroups,
+                    container_of(b->ready.next, struct sandbox, link)->group, &usage);
+    }
+    return usage.memory_bytes * b->n_ready;
 }

@@ -20,7 +20,7 @@ struct blanks {
     unsigned n_ready;
     uint64_t n_made;
     uint64_t rest_until_ms; /* making failed: none ahead until then */
-    uint64_t look_ms;       /* at the host's memory, next */
+    uint64_t look_ms;       /* at how much memory is left, next */
 };
 
 /* epoll's data for a sandbox's connection and for its memory. */
@@ -51,8 +51,12 @@ bool blanks_drop(struct blanks *b, struct sandbox *s);
  * gives those back that are too many. Failing is not told: who needs one hears of it.
  * True: there is more to do. */
 bool blanks_tend(struct blanks *b, unsigned n_wanted);
-/* When to call that again, though nothing happened; UINT64_MAX: never. */
+/* When to call that again, though nothing happened; UINT64_MAX: never. That is also when
+ * what depends on its policy is to be looked at (seeds.h). */
 uint64_t blanks_next_ms(const struct blanks *b);
+
+/* What those that are ready take, by one of them: they are all the same. */
+uint64_t blanks_memory(const struct blanks *b);
 
 /* The oldest of those that are made, if it takes too long. */
 struct sandbox *blanks_late(const struct blanks *b);

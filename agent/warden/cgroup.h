@@ -107,6 +107,9 @@ uint64_t cgroup_cpu_us(const struct cgroup_root *root, uint64_t group); /* or 0 
 void cgroup_read(const struct cgroup_root *root, uint64_t group,
                  struct cgroup_usage *ret);
 
+/* Whether NAME or a group above it has less than a sixteenth of its memory left. */
+bool cgroup_is_short(const struct cgroup_root *root);
+
 /* An fd of the file that freezes and thaws the group (common/freezer.h has its words);
  * who has it can do that and nothing else. -ENOTSUP if the host has no freezer. */
 int cgroup_freezer_open(const struct cgroup_root *root, uint64_t group);

@@ -168,6 +168,13 @@ void init_tell_seeded(int error)
     tell(&m, "");
 }
 
+void init_tell_settled(void)
+{
+    const struct init_message m = {.type = INIT_SETTLED};
+
+    tell(&m, "");
+}
+
 static void tell_started(const struct init_message *m, struct run *run, pid_t pid)
 {
     struct init_message started = {.type = INIT_STARTED, .run = m->run};
@@ -319,6 +326,7 @@ static void on_begin(const struct init_message *m)
     }
     file.rlim_max = now.rlim_max < file.rlim_max ? now.rlim_max : file.rlim_max;
     file.rlim_cur = file.rlim_max;
+    seed_hush();
     seed_limit(&file);
     if (setrlimit(RLIMIT_FSIZE, &file) < 0 || chdir("/var/task") < 0) {
         _exit(1);

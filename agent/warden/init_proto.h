@@ -24,7 +24,9 @@ enum init_message_type {
     INIT_BLANK,   /* init → warden, with 2 fds: its network and mount namespaces. Or
                      INIT_FAILED: value = errno, text = step */
     INIT_SEED,    /* warden → init, with 3 fds: as INIT_RUN, but see init_seed.h */
-    INIT_SEEDED,  /* init → warden: value = 0, it is ready, or an errno */
+    INIT_SEEDED, /* init → warden: value = 0, it is up, or an errno. Also to the agent, if
+                    it was given before it was up: of no meaning then */
+    INIT_SETTLED, /* init → warden: it does no more than wait. (Likewise.) */
     INIT_BEGIN,   /* warden → init: the function's files are in place */
 };
 

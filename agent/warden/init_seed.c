@@ -9,11 +9,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define WORDS 2 /* that it is up, that it waits */
+
 static struct {
     pid_t pid; /* 0: there is none */
     int link;
     int fds[3];
-    bool awaited; /* its word */
+    unsigned n_awaited; /* of its words */
 } seed = {.link = -1, .fds = {-1, -1, -1}};
 
 static void close_one(int *fd)
@@ -30,7 +32,7 @@ void seed_close(void)
     for (int i = 0; i < 3; i++) {
         close_one(&seed.fds[i]);
     }
-    seed.awaited = false;
+    seed.n_awaited = 0;
 }
 
 void seed_start(char *const *argv, char *const *envp, const int fds[3])
@@ -50,26 +52,34 @@ void seed_start(char *const *argv, char *const *envp, const int fds[3])
         init_spawn(argv, envp, (const int[4]){fds[0], fds[1], fds[2], pair[1]}, &error);
     (void)close(pair[1]);
     if (error != 0) {
-        seed.pid = 0;
-        seed_close();
+        seed.pid = 0; /* what it was to be started with stays, for who takes its place */
         init_tell_seeded(error);
         return;
     }
-    seed.awaited = true;
+    seed.n_awaited = WORDS;
 }
 
 int seed_fd(void)
 {
-    return seed.awaited ? seed.link : -1;
+    return seed.n_awaited > 0 ? seed.link : -1;
 }
 
 void seed_heard(void)
 {
     char word;
-    bool ready = read(seed.link, &word, 1) == 1;
+    bool alive = read(seed.link, &word, 1) == 1;
 
-    seed.awaited = false;
-    init_tell_seeded(ready ? 0 : ECHILD);
+    if (!alive || seed.n_awaited == WORDS) {
+        init_tell_seeded(alive ? 0 : ECHILD);
+    } else {
+        init_tell_settled();
+    }
+    seed.n_awaited = alive ? seed.n_awaited - 1 : 0;
+}
+
+void seed_hush(void)
+{
+    seed.n_awaited = 0;
 }
 
 void seed_ended(pid_t pid)
@@ -122,7 +132,7 @@ pid_t seed_take(const char *program, const char *env, uint32_t env_len)
     if (pid <= 0) {
         return 0;
     }
-    if (!seed.awaited && !is_in_package(program) &&
+    if (!is_in_package(program) &&
         write_all(seed.link, (const char *)&env_len, sizeof(env_len)) &&
         write_all(seed.link, env, env_len)) {
         return pid;

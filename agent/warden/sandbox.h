@@ -62,7 +62,7 @@ struct sandbox {
     struct list by_group;
     struct list link; /* in the list of those that are made, of blanks, or of leftovers */
     struct recipe *recipe; /* SEEDING, SEEDED: whose seed it has */
-    uint64_t seed_bytes;   /* memory in use when it was there */
+    uint64_t seed_bytes;   /* memory in use when it was up, or waited */
     struct list oom_list;  /* memory ran out, the kernel has not killed yet */
     enum sandbox_state state;
     uint64_t id;    /* the agent's; 0: it is no function's yet */
@@ -70,6 +70,7 @@ struct sandbox {
     uint32_t slot;  /* its user is uid_base + slot, and no other sandbox's */
     pid_t pid;      /* its init; 0: there is none (yet, or any more) */
     bool hurried;   /* somebody waits for it */
+    bool settled;   /* SEEDED: its seed does no more than wait */
     bool released;  /* the agent had it killed: it freezes it no more */
     bool doomed;    /* killed, maybe before its pid was known */
     int failed;     /* why it could not be made, a negative errno, or 0 */

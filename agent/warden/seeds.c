@@ -13,6 +13,7 @@
 #include "common/clock.h"
 
 #define LEAST         1
+#define SPAN_MS       1000   /* longer than one takes to start on a busy host */
 #define SHARE         4      /* a quarter of the blanks at most, of each runtime */
 #define USED_MS       600000 /* for so long after it was asked for last there is one */
 #define REST_MS       10000
@@ -21,10 +22,14 @@
 #define MAKING_PIDS   128
 #define MAKING_MILLIS 2000
 #define TIMES_BYTES   2 /* a function has at least so many times what its runtime takes */
+#define UNKNOWN_BYTES (64ULL << 20) /* while none of a kind has been up */
 
 void seeds_init(struct seeds *s, struct blanks *blanks)
 {
-    *s = (struct seeds){.blanks = blanks};
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    /* More at once would only make the first of them later. */
+    *s = (struct seeds){.blanks = blanks, .n_making_max = cpus > 1 ? (unsigned)cpus : 1};
     list_init(&s->making);
     for (size_t i = 0; i < SEEDS_RECIPES; i++) {
         list_init(&s->recipes[i].ready);
@@ -42,6 +47,7 @@ static void leave(struct seeds *s, struct sandbox *sandbox)
         r->n_ready--;
     } else {
         r->n_making--;
+        s->n_making--;
     }
     CHECK(s->n > 0);
     s->n--;
@@ -61,6 +67,13 @@ static void kill_it(struct seeds *s, struct sandbox *sandbox)
     leave(s, sandbox);
     sandbox_kill(s->blanks->host, sandbox);
     sandbox_close(sandbox);
+}
+
+/* It did not start: the next is not begun at once. */
+static void give_up(struct seeds *s, struct sandbox *sandbox)
+{
+    sandbox->recipe->rest_until_ms = clock_mono_ms() + REST_MS;
+    kill_it(s, sandbox);
 }
 
 static struct sandbox *first(const struct recipe *r)
@@ -101,7 +114,8 @@ static struct recipe *new_recipe(struct seeds *s, const struct warden_request *q
     r->len = q->seed_len;
     memcpy(r->text, q->seed, q->seed_len);
     r->rest_until_ms = 0;
-    blank_policy_init(&r->policy, LEAST, max / SHARE > 0 ? max / SHARE : max);
+    r->bytes = 0;
+    blank_policy_init(&r->policy, LEAST, max / SHARE > 0 ? max / SHARE : max, SPAN_MS);
     return r;
 }
 
@@ -115,22 +129,78 @@ static struct recipe *find(struct seeds *s, const struct warden_request *q)
     return new_recipe(s, q);
 }
 
+/* The one that has waited longest, else the one that will be up first. */
+static struct sandbox *best(const struct seeds *s, const struct recipe *r)
+{
+    if (r->n_ready > 0) {
+        return first(r);
+    }
+    LIST_FOREACH(it, &s->making)
+    {
+        struct sandbox *sandbox = container_of(it, struct sandbox, link);
+
+        if (sandbox->recipe == r) {
+            return sandbox;
+        }
+    }
+    return NULL;
+}
+
+static void measure(struct seeds *s, struct sandbox *sandbox)
+{
+    struct cgroup_usage usage;
+
+    cgroup_read(&s->blanks->host->cgroups, sandbox->group, &usage);
+    sandbox->cpu_us = usage.cpu_us;
+    sandbox->seed_bytes = usage.memory_bytes;
+    sandbox->recipe->bytes = usage.memory_bytes;
+}
+
+/* Nothing of it is heard any more, and it stands back no more. */
+static int settle(struct seeds *s, struct sandbox *sandbox)
+{
+    const struct cgroup_root *cgroups = &s->blanks->host->cgroups;
+
+    sandbox->settled = true;
+    (void)epoll_ctl(s->blanks->epoll, EPOLL_CTL_DEL, sandbox->control, NULL);
+    return cgroup_serve(cgroups, sandbox->group, MAKING_MILLIS, NULL);
+}
+
+/* What it has taken of the processor so far is not the function's. */
+static struct sandbox *give(struct seeds *s, struct sandbox *sandbox)
+{
+    const struct cgroup_root *cgroups = &s->blanks->host->cgroups;
+
+    if (!sandbox->settled) {
+        sandbox->cpu_us = cgroup_cpu_us(cgroups, sandbox->group);
+        if (settle(s, sandbox) < 0) {
+            kill_it(s, sandbox);
+            return NULL;
+        }
+    }
+    leave(s, sandbox);
+    return sandbox;
+}
+
 struct sandbox *seeds_take(struct seeds *s, const struct warden_request *q)
 {
     struct recipe *r = q->seed_len > 0 ? find(s, q) : NULL;
     struct sandbox *sandbox;
+    uint64_t bytes;
 
     if (r == NULL) {
         return NULL;
     }
     r->used_ms = clock_mono_ms();
     blank_policy_begun(&r->policy, r->used_ms);
-    if (r->n_ready == 0 || first(r)->seed_bytes * TIMES_BYTES > q->memory_bytes) {
+    sandbox = best(s, r);
+    bytes = sandbox != NULL && sandbox->seed_bytes > 0 ? sandbox->seed_bytes
+            : r->bytes > 0                             ? r->bytes
+                                                       : UNKNOWN_BYTES;
+    if (sandbox == NULL || bytes * TIMES_BYTES > q->memory_bytes) {
         return NULL;
     }
-    sandbox = first(r);
-    leave(s, sandbox);
-    return sandbox;
+    return give(s, sandbox);
 }
 
 /* --- making
@@ -211,13 +281,14 @@ static void begin(struct seeds *s, struct recipe *r)
     sandbox->ordered_ms = clock_mono_ms();
     list_push_back(&s->making, &sandbox->link);
     r->n_making++;
+    s->n_making++;
     s->n++;
     if (prepare(s, sandbox, r) < 0) {
-        r->rest_until_ms = clock_mono_ms() + REST_MS;
-        kill_it(s, sandbox);
+        give_up(s, sandbox);
     }
 }
 
+/* The type of init's next word, or a negative errno: -EAGAIN: there is none. */
 static int hear(const struct sandbox *sandbox)
 {
     struct init_message m;
@@ -226,34 +297,40 @@ static int hear(const struct sandbox *sandbox)
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return -EAGAIN;
     }
-    return n == sizeof(m) && m.type == INIT_SEEDED && m.value == 0 ? 0 : -ECHILD;
+    if (n != sizeof(m) || m.value != 0) {
+        return -ECHILD;
+    }
+    return m.type == INIT_SEEDED || m.type == INIT_SETTLED ? (int)m.type : -EPROTO;
 }
 
-void seeds_heard(struct seeds *s, struct sandbox *sandbox)
+static void is_up(struct seeds *s, struct sandbox *sandbox)
 {
-    const struct cgroup_root *cgroups = &s->blanks->host->cgroups;
     struct recipe *r = sandbox->recipe;
-    struct cgroup_usage usage;
-    int rc = hear(sandbox);
 
-    if (rc == -EAGAIN) {
-        return;
-    }
-    (void)epoll_ctl(s->blanks->epoll, EPOLL_CTL_DEL, sandbox->control, NULL);
-    rc = rc < 0 ? rc : cgroup_serve(cgroups, sandbox->group, MAKING_MILLIS, NULL);
-    if (rc < 0) {
-        r->rest_until_ms = clock_mono_ms() + REST_MS;
-        kill_it(s, sandbox);
-        return;
-    }
-    cgroup_read(cgroups, sandbox->group, &usage);
-    sandbox->cpu_us = usage.cpu_us;
-    sandbox->seed_bytes = usage.memory_bytes;
     list_remove(&sandbox->link);
     list_push_back(&r->ready, &sandbox->link);
     sandbox->state = SANDBOX_SEEDED;
     r->n_making--;
+    s->n_making--;
     r->n_ready++;
+    measure(s, sandbox);
+}
+
+void seeds_heard(struct seeds *s, struct sandbox *sandbox)
+{
+    int word = hear(sandbox);
+
+    if (word == -EAGAIN) {
+        return;
+    }
+    if (word == INIT_SEEDED && sandbox->state == SANDBOX_SEEDING) {
+        is_up(s, sandbox);
+    } else if (word == INIT_SETTLED && sandbox->state == SANDBOX_SEEDED &&
+               settle(s, sandbox) == 0) {
+        measure(s, sandbox);
+    } else {
+        give_up(s, sandbox);
+    }
 }
 
 /* --- as many as are wanted
@@ -276,7 +353,8 @@ static void tend(struct seeds *s, struct recipe *r)
     while (r->n_ready > want) {
         kill_it(s, first(r));
     }
-    if (r->n_ready + r->n_making < want && now_ms >= r->rest_until_ms) {
+    if (r->n_ready + r->n_making < want && s->n_making < s->n_making_max &&
+        now_ms >= r->rest_until_ms) {
         begin(s, r);
     }
 }
@@ -289,8 +367,7 @@ void seeds_tend(struct seeds *s)
     while (clock_mono_ms() >= seeds_next_ms(s)) {
         struct sandbox *late = container_of(s->making.next, struct sandbox, link);
 
-        late->recipe->rest_until_ms = clock_mono_ms() + REST_MS;
-        kill_it(s, late);
+        give_up(s, late);
     }
 }
 
@@ -300,4 +377,29 @@ uint64_t seeds_next_ms(const struct seeds *s)
                ? UINT64_MAX
                : container_of(s->making.next, struct sandbox, link)->ordered_ms +
                      MAKING_MS;
+}
+
+/* --- what there are ------------------------------------------------------------------
+ */
+
+static void count(const struct recipe *r, struct warden_seeds *ret)
+{
+    size_t len = strnlen(r->text, sizeof(ret->program));
+
+    *ret = (struct warden_seeds){.ready = r->n_ready, .making = r->n_making};
+    memcpy(ret->program, r->text, len);
+    LIST_FOREACH(it, &r->ready)
+    {
+        ret->memory_bytes += container_of(it, struct sandbox, link)->seed_bytes;
+    }
+}
+
+void seeds_count(const struct seeds *s, struct warden_seeds ret[SEEDS_RECIPES])
+{
+    for (size_t i = 0; i < SEEDS_RECIPES; i++) {
+        ret[i] = (struct warden_seeds){0};
+        if (s->recipes[i].len > 0) {
+            count(&s->recipes[i], &ret[i]);
+        }
+    }
 }

@@ -86,6 +86,9 @@ static void on_count(struct server *sv)
     struct warden_reply reply = {.type = WARDEN_BLANKS};
 
     server_put_blanks(sv, &reply);
+    reply.blanks_making = sv->blanks.n_making;
+    reply.blanks_memory_bytes = blanks_memory(&sv->blanks);
+    seeds_count(&sv->seeds, reply.seeds);
     server_say(sv, &reply, NULL, 0);
 }
 
@@ -104,6 +107,8 @@ static int on_request(struct server *sv, const struct warden_request *r)
         if (s != NULL) {
             s->released = true;
             sandbox_kill(sv->host, s);
+        } else {
+            server_cancel(sv, r->id);
         }
         return 0;
     case WARDEN_USAGE:
@@ -371,7 +376,7 @@ static void on_sandbox(struct server *sv, uint64_t wake)
     await_maker(sv, s);
     if (s->state == SANDBOX_MAKING) {
         server_made(sv, s);
-    } else if (s->state == SANDBOX_SEEDING) {
+    } else if (s->state == SANDBOX_SEEDING || s->state == SANDBOX_SEEDED) {
         seeds_heard(&sv->seeds, s);
     }
 }

@@ -273,6 +273,23 @@ void server_not_made(struct server *sv, const struct error *err)
     }
 }
 
+void server_cancel(struct server *sv, uint64_t id)
+{
+    LIST_FOREACH_SAFE(it, &sv->waiting)
+    {
+        struct waiting *w = container_of(it, struct waiting, link);
+
+        if (w->request.id == id) {
+            struct error err;
+
+            (void)error_set(&err, -ECANCELED, "it was given up before it was made");
+            refuse(sv, &w->request, err.code, &err);
+            wait_no_more(sv, w);
+            return;
+        }
+    }
+}
+
 void server_forget_waiting(struct server *sv)
 {
     while (first(sv) != NULL) {

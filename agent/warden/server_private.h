@@ -41,6 +41,9 @@ void server_say(struct server *sv, const struct warden_reply *reply, const int *
 
 /* server_create.c */
 void server_create(struct server *sv, const struct warden_request *r);
+/* Nobody wants it any more: if it still waits it is refused. Else one would be made for
+ * it, and those who still wait would wait for that. */
+void server_cancel(struct server *sv, uint64_t id);
 void server_put_blanks(const struct server *sv, struct warden_reply *reply);
 void server_made(struct server *sv, struct sandbox *s); /* its connection has something */
 /* One that is made died, or takes too long. err: why. */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/warden/warden_counts.h"
 #include "agent/warden/warden_proto.h"
 #include "common/buf.h"
 #include "common/check.h"
@@ -22,6 +23,7 @@ struct pending {
     uint64_t tag;
     uint64_t id; /* of the sandbox */
     uint32_t type;
+    char program[WARDEN_PROGRAM_MAX + 1]; /* of the seed that is wanted, or "" */
     warden_create_cb create;
     warden_socket_cb socket;
     warden_usage_cb usage;
@@ -234,14 +236,14 @@ static struct sandbox_fds given_fds(const struct warden_reply *r,
     return given;
 }
 
-static void note_blanks(struct warden_client *c, const struct warden_reply *r)
+static void note_blanks(struct warden_client *c, const struct warden_reply *r,
+                        const struct pending *p)
 {
-    c->blanks.ready = r->blanks_ready;
-    c->blanks.made = r->blanks_made;
-    if (r->type == WARDEN_CREATED && r->status == 0) {
-        c->blanks.used += (r->flags & WARDEN_FLAG_BLANK) != 0;
-        c->blanks.missed += (r->flags & WARDEN_FLAG_BLANK) == 0;
-        c->blanks.seeded += (r->flags & WARDEN_FLAG_SEED) != 0;
+    uint32_t wanted = *p->program != '\0' ? WARDEN_FLAG_SEED : WARDEN_FLAG_BLANK;
+
+    warden_counts_told(&c->blanks, r);
+    if (r->status == 0) {
+        warden_counts_given(&c->blanks, p->program, (r->flags & wanted) != 0);
     }
 }
 
@@ -258,7 +260,7 @@ static void on_answer(struct warden_client *c, const struct warden_reply *r,
         struct error err = {.code = r->status};
         struct sandbox_fds given = given_fds(r, fds);
 
-        note_blanks(c, r);
+        note_blanks(c, r, p);
         (void)snprintf(err.text, sizeof(err.text), "%.*s", WARDEN_TEXT_MAX - 1, r->text);
         p->create(p->data, r->status, &err, &given);
         for (int i = 0; i < WARDEN_FDS_MAX; i++) {
@@ -301,7 +303,7 @@ static void on_reply(struct warden_client *c, const struct warden_reply *r,
         lose(c, r->text);
         return;
     case WARDEN_BLANKS:
-        note_blanks(c, r);
+        warden_counts_told(&c->blanks, r);
         return;
     case WARDEN_EXIT:
         c->options.on_exit(c->options.data, r->id, &e);
@@ -454,6 +456,8 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
         r.seed_env = config->seed->n_env;
         r.seed_len = config->seed->len;
         memcpy(r.seed, config->seed->text, sizeof(r.seed));
+        (void)snprintf(p->program, sizeof(p->program), "%.*s", WARDEN_PROGRAM_MAX,
+                       config->seed->text);
     }
     p->create = cb;
     submit(c, &r);
@@ -477,6 +481,17 @@ void warden_kill(struct warden_client *c, uint64_t id)
     const struct warden_request r = {.type = WARDEN_KILL, .id = id};
 
     request(c, &r);
+}
+
+struct warden_blank_kind warden_blanks_of(const struct warden_client *c,
+                                          const char *program)
+{
+    for (unsigned i = 0; i < c->blanks.n_kinds; i++) {
+        if (strcmp(c->blanks.kinds[i].program, program) == 0) {
+            return c->blanks.kinds[i];
+        }
+    }
+    return (struct warden_blank_kind){0};
 }
 
 const struct warden_blanks *warden_blanks(const struct warden_client *c)

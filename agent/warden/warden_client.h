@@ -99,17 +99,27 @@ void warden_create(struct warden_client *c, const struct sandbox_config *config,
                    warden_create_cb cb, void *data);
 /* An unconnected TCP socket in the sandbox's network namespace. */
 void warden_socket(struct warden_client *c, uint64_t id, warden_socket_cb cb, void *data);
-/* Whole sandbox, SIGKILL; thaws it. What has been killed is not to be frozen any more. */
+/* Whole sandbox, SIGKILL; thaws it. One that is waited for is not made (-ECANCELED).
+ * What has been killed is not to be frozen any more. */
 void warden_kill(struct warden_client *c, uint64_t id);
-/* Of sandboxes that are made ahead; ready is as old as the last answer of the warden's.
- */
-struct warden_blanks {
-    uint32_t ready;
-    uint64_t made;
-    uint64_t used;   /* sandboxes that were ready when they were asked for */
-    uint64_t missed; /* and those that were not */
-    uint64_t seeded; /* and in which the runtime was up */
+/* Of sandboxes that are made ahead, by the program that is up in them ("": none is). What
+ * there are is as old as the last answer of the warden's. */
+#define WARDEN_KINDS_MAX 4
+struct warden_blank_kind {
+    char program[20];
+    uint32_t ready, making;
+    uint64_t memory_bytes; /* of those that are ready */
+    uint64_t used;         /* that were there, or being made, when they were asked for */
+    uint64_t missed;       /* and those that were not */
 };
+struct warden_blanks {
+    uint64_t made;
+    unsigned n_kinds;
+    struct warden_blank_kind kinds[WARDEN_KINDS_MAX];
+};
+/* Of this kind; one that nobody asked for has nothing but zeros. */
+struct warden_blank_kind warden_blanks_of(const struct warden_client *c,
+                                          const char *program);
 const struct warden_blanks *warden_blanks(const struct warden_client *c);
 void warden_count(struct warden_client *c); /* asks: the next look is newer */
 

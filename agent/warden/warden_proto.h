@@ -47,8 +47,10 @@ enum warden_reply_type {
     WARDEN_BLANKS,
 };
 
-#define WARDEN_FDS_MAX  5 /* with a reply */
-#define WARDEN_SEED_MAX 512
+#define WARDEN_FDS_MAX     5 /* with a reply */
+#define WARDEN_SEED_MAX    512
+#define WARDEN_RECIPES     4 /* different seeds at a time */
+#define WARDEN_PROGRAM_MAX 16
 
 #define WARDEN_FLAG_RUNTIME_API 1U  /* create: also listen on 127.0.0.1:9001 inside */
 #define WARDEN_FLAG_FREEZER     2U  /* created */
@@ -77,6 +79,13 @@ struct warden_request {
     char seed[WARDEN_SEED_MAX];
 };
 
+/* Runtimes that are up, or will be, of one kind; program "": there are none. */
+struct warden_seeds {
+    char program[WARDEN_PROGRAM_MAX]; /* its first letters, NUL-padded */
+    uint32_t ready, making;
+    uint64_t memory_bytes; /* of those that are up */
+};
+
 struct warden_reply {
     uint32_t type;
     uint32_t flags;
@@ -89,7 +98,10 @@ struct warden_reply {
     uint64_t memory_bytes;
     uint64_t memory_peak_bytes;
     uint64_t cpu_us;
-    uint64_t blanks_made; /* created, blanks: so many since the warden's start */
+    uint64_t blanks_made;         /* created, blanks: so many since the warden's start */
+    uint64_t blanks_memory_bytes; /* blanks: of those that are ready */
+    uint32_t blanks_making;       /* blanks */
+    struct warden_seeds seeds[WARDEN_RECIPES]; /* blanks */
     char text[WARDEN_TEXT_MAX];
 };
 

@@ -33,15 +33,20 @@ static void make(struct bench_sandbox *s)
     assert_int_equal(s->status, 0);
 }
 
+static struct warden_blank_kind plain(void)
+{
+    return warden_blanks_of(bench.warden, "");
+}
+
 static void wait_ready(unsigned n)
 {
     uint64_t until_ms = clock_mono_ms() + WAIT_MS;
 
-    while (warden_blanks(bench.warden)->ready < n && clock_mono_ms() < until_ms) {
+    while (plain().ready < n && clock_mono_ms() < until_ms) {
         warden_count(bench.warden);
         sandbox_bench_turn(&bench);
     }
-    assert_true(warden_blanks(bench.warden)->ready >= n);
+    assert_true(plain().ready >= n);
 }
 
 /* What a shell says to this in there. The next call frees it. */
@@ -74,24 +79,22 @@ static int close_bench(void **state)
  * good. */
 static void are_ready_and_used(void **state)
 {
-    const struct warden_blanks *blanks = warden_blanks(bench.warden);
     struct bench_sandbox s;
     (void)state;
 
     wait_ready(4);
-    assert_int_equal(blanks->used + blanks->missed, 0);
+    assert_int_equal(plain().used + plain().missed, 0);
     make(&s);
-    assert_int_equal(blanks->used, 1);
-    assert_int_equal(blanks->missed, 0);
+    assert_int_equal(plain().used, 1);
+    assert_int_equal(plain().missed, 0);
     wait_ready(4);
-    assert_true(blanks->made >= 5);
+    assert_true(warden_blanks(bench.warden)->made >= 5);
     bench_sandbox_end(&bench, &s);
 }
 
 /* More at once than there are: all get one, and some had to wait. */
 static void more_than_there_are(void **state)
 {
-    const struct warden_blanks *blanks = warden_blanks(bench.warden);
     struct bench_sandbox s[BLANKS * 4];
     const unsigned n = sizeof(s) / sizeof(s[0]);
     (void)state;
@@ -99,7 +102,7 @@ static void more_than_there_are(void **state)
     for (unsigned i = 0; i < n; i++) {
         make(&s[i]);
     }
-    assert_int_equal(blanks->used + blanks->missed, n);
+    assert_int_equal(plain().used + plain().missed, n);
     for (unsigned i = 0; i < n; i++) {
         assert_string_equal(says(&s[i], "echo fine"), "fine\n");
         bench_sandbox_end(&bench, &s[i]);
@@ -342,6 +345,45 @@ static void a_maker_that_hangs_is_told_of(void **state)
     assert_int_equal(count_children(), 1); /* the maker */
 }
 
+static void note_created(void *data, int status, const struct error *err,
+                         const struct sandbox_fds *fds)
+{
+    (void)err;
+    (void)fds;
+    *(int *)data = status;
+}
+
+/* Who waits and gives up is not served before those who still wait. */
+static void who_gives_up_is_not_waited_for(void **state)
+{
+    struct sandbox_config config = sandbox_bench_config();
+    uint64_t until_ms = clock_mono_ms() + WAIT_MS;
+    int status[2] = {1, 1};
+    pid_t maker = wait_maker();
+    (void)state;
+
+    assert_int_equal(kill(maker, SIGSTOP), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        config.id = ++bench.last_id;
+        warden_create(bench.warden, &config, note_created, &status[i]);
+    }
+    warden_kill(bench.warden, bench.last_id);
+    while (status[1] == 1 && clock_mono_ms() < until_ms) {
+        sandbox_bench_turn(&bench);
+    }
+    assert_int_equal(status[1], -ECANCELED);
+    assert_int_equal(status[0], 1);
+    warden_kill(bench.warden, bench.last_id); /* it is gone: nothing happens */
+    warden_kill(bench.warden, bench.last_id - 1);
+    while (status[0] == 1 && clock_mono_ms() < until_ms) {
+        sandbox_bench_turn(&bench);
+    }
+    assert_int_equal(status[0], -ECANCELED);
+    assert_int_equal(kill(maker, SIGCONT), 0);
+    assert_int_equal(bench.n_exits, 0);
+    assert_false(bench.lost);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +395,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(networks_tell_nothing, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(the_maker_is_replaced, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(a_maker_that_hangs_is_told_of, open_without,
+                                        close_bench),
+        cmocka_unit_test_setup_teardown(who_gives_up_is_not_waited_for, open_without,
                                         close_bench),
         cmocka_unit_test_setup_teardown(a_maker_that_dies_young_ends_it, open_bench,
                                         close_bench),

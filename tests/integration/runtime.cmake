@@ -19,6 +19,11 @@ mayfly_test(test_runtime_managed integration
 target_compile_definitions(test_runtime_managed PRIVATE
   MANAGED_DIR="${CMAKE_CURRENT_LIST_DIR}/managed")
 add_dependencies(test_runtime_managed mayfly-warden)
+mayfly_test(test_runtime_seeded integration
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_seeded.c LIBS test_runtime_bench TIMEOUT 300)
+set_tests_properties(integration/test_runtime_seeded PROPERTIES
+  ENVIRONMENT "MAYFLY_TEST_BLANKS=8")
+add_dependencies(test_runtime_seeded mayfly-warden)
 mayfly_test(test_runtime_packages integration
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_packages.c
           ${CMAKE_SOURCE_DIR}/tests/unit/archive_make.c

@@ -20,10 +20,12 @@
 
 #define WAIT_MS 20000
 
-/* Says what it got, and where it is then. */
+/* Says what it got, and where it is then. The function may come before it has said that
+ * it is up: then nobody listens. */
 #define PROGRAM                                                                          \
     "import os, resource, sys\n"                                                         \
-    "os.write(3, b'r')\n"                                                                \
+    "try: os.write(3, b'r')\n"                                                           \
+    "except OSError: pass\n"                                                             \
     "n = int.from_bytes(os.read(3, 4), sys.byteorder)\n"                                 \
     "env = os.read(3, n).decode().split('\\0')[:-1]\n"                                   \
     "os.close(3)\n"                                                                      \
@@ -98,7 +100,7 @@ static bool make_seeded(struct bench_sandbox *s, const struct sandbox_config *co
     }
 }
 
-/* The function is there. */
+/* The function is there. What runs in its place has no environment but this. */
 static void run_seed(const struct bench_sandbox *s)
 {
     static const char text[] = "python3\0TO=function";
@@ -119,8 +121,10 @@ static struct init_message hear(const struct bench_sandbox *s)
     struct init_message m = {0};
     struct pollfd p = {.fd = s->control, .events = POLLIN};
 
-    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
-    assert_int_equal(recv(s->control, &m, sizeof(m), 0), sizeof(m));
+    do {
+        assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+        assert_int_equal(recv(s->control, &m, sizeof(m), 0), sizeof(m));
+    } while (m.type == INIT_SEEDED || m.type == INIT_SETTLED); /* it was on its way */
     return m;
 }
 
@@ -209,20 +213,76 @@ static void is_for_its_own_kind(void **state)
     end(&s);
 }
 
-/* A runtime that does not start does not keep anybody from starting without. */
+/* A runtime that does not start does not keep anybody from starting without: who got it
+ * while it was being made has the function's program in its place. */
 static void need_not_start(void **state)
 {
     struct warden_seed seed = seed_of("no-such-program", "");
+    struct sandbox_config config = sandbox_bench_config();
+    uint64_t until_ms = clock_mono_ms() + 1000;
+    struct bench_sandbox s;
+    (void)state;
+
+    sandbox_bench_file(&bench, "python3", "#!/bin/sh\necho in its place: $TO\n");
+    config.memory_bytes = 256 << 20;
+    config.seed = &seed;
+    while (clock_mono_ms() < until_ms) {
+        bench_sandbox_make(&bench, &s, &config);
+        assert_int_equal(s.status, 0);
+        if (s.seed_out >= 0) {
+            run_seed(&s);
+            assert_int_equal(hear(&s).type, INIT_STARTED);
+            assert_int_equal(hear(&s).type, INIT_EXITED);
+            assert_string_equal(read_all(s.seed_out), "in its place: function\n");
+        }
+        end(&s);
+    }
+}
+
+/* Likewise one that ends by itself, before or after it was given. */
+static void may_end_by_itself(void **state)
+{
     struct warden_seed ends = seed_of("python3", "print('bye')");
     struct sandbox_config config = sandbox_bench_config();
+    uint64_t until_ms = clock_mono_ms() + 1000;
+    struct bench_sandbox s;
+    (void)state;
+
+    config.memory_bytes = 256 << 20;
+    config.seed = &ends;
+    while (clock_mono_ms() < until_ms) {
+        bench_sandbox_make(&bench, &s, &config);
+        assert_int_equal(s.status, 0);
+        if (s.seed_out >= 0) {
+            run_seed(&s);
+            assert_int_equal(hear(&s).type, INIT_STARTED);
+            assert_int_equal(hear(&s).type, INIT_EXITED);
+        }
+        end(&s);
+    }
+}
+
+/* One that is being made is as good as one that is to be started, and nearer to its end:
+ * the function waits for that. */
+static void is_given_before_it_is_up(void **state)
+{
+    struct warden_seed seed = seed_of("python3", "import time\ntime.sleep(2)\n" PROGRAM);
+    struct sandbox_config config = sandbox_bench_config();
+    uint64_t began_ms = clock_mono_ms();
     struct bench_sandbox s;
     (void)state;
 
     config.memory_bytes = 256 << 20;
     config.seed = &seed;
-    assert_false(make_seeded(&s, &config, 1000));
-    config.seed = &ends;
-    assert_false(make_seeded(&s, &config, 1000));
+    assert_true(make_seeded(&s, &config, WAIT_MS));
+    assert_true(clock_mono_ms() < began_ms + 2000);
+    run_seed(&s);
+    assert_int_equal(hear(&s).type, INIT_STARTED);
+    assert_int_equal(hear(&s).type, INIT_EXITED);
+    assert_true(clock_mono_ms() >= began_ms + 2000);
+    assert_non_null(strstr(read_all(s.seed_out), "['TO=function'] yes"));
+    end(&s);
+    assert_true(bench.exit.cpu_us < 1000000);
 }
 
 /* The package's own program of that name goes before the base's: it is started then. */
@@ -251,6 +311,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_not_for_the_small, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(is_for_its_own_kind, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(need_not_start, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(may_end_by_itself, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(is_given_before_it_is_up, open_bench,
+                                        close_bench),
         cmocka_unit_test_setup_teardown(the_package_goes_first, open_bench, close_bench),
     };
 

@@ -4,14 +4,10 @@
 // It speaks Lambda's Runtime API (docs/runtimes.md). What only some functions need (ES
 // modules, response streams, requests at once) is loaded when they do.
 
-if (process.argv[2] === '--seed') {
-  process.argv.length = 2;
-  require('./seed.js').wait();
-}
-
 const { Connection } = require('./api.js');
 const { newContext } = require('./context.js');
 const errors = require('./errors.js');
+const { load } = require('./load.js');
 const log = require('./log.js');
 
 const env = process.env;
@@ -19,14 +15,11 @@ const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const EXIT_REJECTION = 128; // as Lambda's runtime client has them
 const EXIT_EXCEPTION = 129;
 
-const address = env.AWS_LAMBDA_RUNTIME_API;
-const limit = Number(env.AWS_LAMBDA_MAX_CONCURRENCY) || 1;
+let limit = 1; // calls at once
 const running = new Set(); // calls
 let initialising = true;
 let waiting = 0; // workers that wait for an event
 let workers = 0;
-
-env.AWS_EXECUTION_ENV ??= `AWS_Lambda_nodejs${process.versions.node.split('.')[0]}.x`;
 
 globalThis.awslambda = {
   /** Marks a handler (event, responseStream, context) whose reply streams. */
@@ -50,7 +43,8 @@ function fatal(error, label, status) {
   log.error(label, error);
   const body = errors.toDocument(error);
   const told = initialising
-    ? [new Connection(address).request('POST', 'init/error', errors.headers(error), body)]
+    ? [new Connection(env.AWS_LAMBDA_RUNTIME_API)
+      .request('POST', 'init/error', errors.headers(error), body)]
     : [...running].map((call) => call.fail(error, { silent: true }));
 
   initialising = false;
@@ -225,8 +219,11 @@ function run(call, handler, headers, body) {
 // --- workers: each has a connection, and asks for one event after the other -------------------
 
 class Worker {
-  constructor(handler) {
+  /** gone(why): there are no more events. */
+  constructor(handler, address, gone) {
     this.handler = handler;
+    this.address = address;
+    this.gone = gone;
     this.connection = new Connection(address);
     workers++;
   }
@@ -236,24 +233,27 @@ class Worker {
     this.connection.ref();
     this.connection.request('GET', 'invocation/next').then(
       (reply) => this.take(reply),
-      (error) => {
-        process.stderr.write(`mayfly: the Runtime API is gone: ${error.message}\n`);
-        process.exit(1);
-      });
+      (error) => this.end(`the Runtime API is gone: ${error.message}`));
+  }
+
+  end(why) {
+    waiting--;
+    workers--;
+    this.gone(why);
   }
 
   take({ status, headers, body }) {
-    waiting--;
     if (status !== 200) {
-      process.stderr.write(`mayfly: the platform answered ${status}: ${body}\n`);
-      process.exit(1);
+      this.end(`the platform answered ${status}: ${body}`);
+      return;
     }
+    waiting--;
     const call = new Call(this, headers);
 
     running.add(call);
     if (limit > 1) {
       if (waiting === 0 && workers < limit) {
-        new Worker(this.handler).next();
+        new Worker(this.handler, this.address, this.gone).next();
       }
       log.within(call.id, () => run(call, this.handler, headers, body));
       return;
@@ -273,9 +273,26 @@ class Worker {
 
 // --- the start ------------------------------------------------------------------------------
 
+/** Calls nobody's handler, for seed.js. */
+function rehearse(address) {
+  return new Promise((resolve) => {
+    new Worker(async () => 'ok', address, resolve).next();
+  });
+}
+
+function die(why) {
+  process.stderr.write(`mayfly: ${why}\n`);
+  process.exit(1);
+}
+
 async function main() {
-  log.patchConsole(limit > 1);
-  const { load } = require('./load.js');
+  if (process.argv[2] === '--seed') {
+    process.argv.length = 2;
+    await require('./seed.js').wait(rehearse);
+  }
+  env.AWS_EXECUTION_ENV ??= `AWS_Lambda_nodejs${process.versions.node.split('.')[0]}.x`;
+  limit = Number(env.AWS_LAMBDA_MAX_CONCURRENCY) || 1;
+  log.begin(limit > 1);
   let handler = load('/var/task', env._HANDLER);
 
   if (typeof handler !== 'function') {
@@ -283,7 +300,7 @@ async function main() {
   }
   await new Promise(setImmediate); // what its loading left unhandled is told by then
   initialising = false;
-  new Worker(handler).next();
+  new Worker(handler, env.AWS_LAMBDA_RUNTIME_API, die).next();
 }
 
 main().catch((error) => {

@@ -12,8 +12,7 @@ const METHODS = {
   fatal: 'FATAL',
 };
 
-const asJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toLowerCase() === 'json';
-const least = LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase() ?? '');
+let asJson, least;
 let current; // the request's id
 let storage; // … of each, when there are many at once
 
@@ -58,7 +57,11 @@ function put(level, message, error, id = storage?.getStore() ?? current) {
   }
 }
 
-function patchConsole(concurrent) {
+/** The environment is the function's, and there is no call. */
+function begin(concurrent) {
+  current = undefined;
+  asJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toLowerCase() === 'json';
+  least = LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase() ?? '');
   if (concurrent) {
     storage = new (require('node:async_hooks').AsyncLocalStorage)();
   }
@@ -71,4 +74,4 @@ function error(label, value, id) {
   put('ERROR', label, value ?? null, id);
 }
 
-module.exports = { error, patchConsole, setRequestId, within };
+module.exports = { begin, error, setRequestId, within };

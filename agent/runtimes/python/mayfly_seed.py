@@ -1,6 +1,10 @@
 """Waits for the function, with what takes long done: the interpreter is up, and what most
-functions import is there. Nothing here knows which function it will be."""
+functions import is there. Nothing here knows which function it will be.
+
+On _LINK it says "r" when it is up and "d" when it does no more than wait. The function may come at
+any time, also before that: what is not imported by then is left."""
 import os
+import select
 import sys
 
 _LINK = 3
@@ -10,9 +14,23 @@ _USUAL = ("json", "re", "datetime", "decimal", "base64", "hashlib", "logging", "
           "socket", "typing", "enum", "dataclasses", "tempfile", "subprocess")
 
 
+def _say(word):
+    try:
+        os.write(_LINK, word)
+    except OSError:
+        pass  # the function has come, and nobody listens any more
+
+
+def _has_come():
+    """Whether the function has, or nobody will come any more."""
+    return bool(select.select([_LINK], [], [], 0)[0])
+
+
 def _load():
     before = set(sys.modules)
     for name in _USUAL:
+        if _has_come():
+            break
         try:
             __import__(name)
         except Exception:
@@ -52,8 +70,9 @@ def _forget(loaded, folders):
 
 
 def wait(folders):
+    _say(b"r")
     loaded = _load()
-    os.write(_LINK, b"r")
+    _say(b"d")
     _take_environment()
     os.close(_LINK)
     os.chdir(folders[0])

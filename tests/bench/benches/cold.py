@@ -9,6 +9,7 @@ from .world import GATEWAY, NGINX, run
 
 COLUMNS = [("p50_us", "p50 µs", "{:,.0f}"), ("p99_us", "p99 µs", "{:,.0f}"),
            ("mean_us", "mean µs", "{:,.0f}")]
+PAUSE_MS = 250  # between calls, and between starts of what they are compared with
 HYBRID = "/sys/fs/cgroup/unified"  # crun 1.8 refuses a hybrid one; without it, it sees v1
 
 
@@ -34,9 +35,9 @@ def _bundle(world):
     return bundle
 
 
-def _calls(world, path, count):
+def _calls(world, path, count, pause_ms=0):
     # One at a time, so that none waits for another's start.
-    return world.load(GATEWAY, path, 1, seconds=600, requests=count, phases=True)
+    return world.load(GATEWAY, path, 1, seconds=600, requests=count, pause_ms=pause_ms, phases=True)
 
 
 def _phases(result, system):
@@ -109,20 +110,30 @@ def cold_throughput(world):
 
 
 def _cold_runtime(world, name, title, files, options, peer, budget, what):
+    """With pauses (a cold start is rare by nature) there is an interpreter that waits for each
+    call. Without any they are used up sooner than they are made: the first calls find those that
+    are kept, and all later ones share the processors with the making of the next."""
     result = Result(name, title)
     result.columns = COLUMNS
     folder = world.new_folder("function")
     for file, text in files.items():
         (folder / file).write_text(text)
-    n = 10 if world.options.quick else 40
+    quick = world.options.quick
+    rare, many = (5, 20) if quick else (20, 100)
     world.mayfly.deploy(folder, name, *options, "--no-reuse", "--memory", "256")
-    _calls(world, f"/fn/{name}/", n)
+    _calls(world, f"/fn/{name}/", 10)
+    with_pauses = f"{PAUSE_MS} ms between"
     result.interleave({
-        "mayfly": lambda: _calls(world, f"/fn/{name}/", n),
-        what: _spawned(world, "whole", n // 2, peer),
+        f"mayfly, {with_pauses}": lambda: _calls(world, f"/fn/{name}/", rare, PAUSE_MS),
+        f"{what}, {with_pauses}": _spawned(world, "whole", rare, peer, pause_ms=PAUSE_MS),
+        "mayfly, without a pause": lambda: _calls(world, f"/fn/{name}/", many),
+        f"{what}, without a pause": _spawned(world, "whole", rare, peer),
     }, world.options.rounds)
-    result.wanted = [Ratio(f"p50 of {what} alone", "mayfly", what, "p50_us", at_most=budget)]
-    _phases(result, "mayfly")
+    result.wanted = [
+        Ratio(f"p50 of {what} alone, {how}", f"mayfly, {how}", f"{what}, {how}", "p50_us",
+              at_most=budget) for how in (with_pauses, "without a pause")]
+    for how in (with_pauses, "without a pause"):
+        _phases(result, f"mayfly, {how}")
     return result
 
 

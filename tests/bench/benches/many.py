@@ -1,5 +1,6 @@
 """Many: idle instances on a host, functions that nobody calls, and how costs grow."""
 
+import pathlib
 import statistics
 import time
 
@@ -85,7 +86,43 @@ def _idle_instances(world, result, n):
     _put(result, "agent, warden and init, KiB an idle instance", agent + warden + now["init"] / KIB)
     _put(result, "agent and warden at rest, % of a processor",
          100 * _share([mayfly.agent, mayfly.warden()], 3))
+    _freezer(result, mayfly, n)
     _thaw(world, result, mayfly)
+
+
+def _freezers(cgroup):
+    """(file, words that freeze and thaw, file and words that say it is done) of each instance."""
+    v1 = pathlib.Path("/sys/fs/cgroup/freezer") / cgroup
+    v2 = pathlib.Path("/sys/fs/cgroup") / cgroup
+    for group in (v1 if v1.exists() else v2).glob("[1-9]*"):
+        if v1.exists():
+            file = group / "freezer.state"
+            yield file, ("FROZEN", "THAWED"), file, ("FROZEN", "THAWED")
+        else:
+            yield (group / "cgroup.freeze", ("1", "0"), group / "cgroup.events",
+                   ("frozen 1", "frozen 0"))
+
+
+def _timed(file, word, state, done):
+    began = time.monotonic_ns()
+    file.write_text(word)
+    while done not in state.read_text():
+        pass
+    return (time.monotonic_ns() - began) / 1000
+
+
+def _freezer(result, mayfly, n):
+    """The kernel's part, with the agent's own file, on instances that the agent has frozen: they
+    are frozen again afterwards."""
+    thaws, freezes = [], []
+    frozen = [f for f in _freezers(mayfly.cgroup) if f[3][0] in f[2].read_text()]
+    for file, words, state, done in frozen[:: max(1, len(frozen) // 200)]:
+        thaws.append(_timed(file, words[1], state, done[1]))
+        freezes.append(_timed(file, words[0], state, done[0]))
+    for name, times in (("thaw", thaws), ("freeze", freezes)):
+        _put(result, f"the kernel's {name} of one among {n:,}, p50 µs", statistics.median(times))
+        _put(result, f"the kernel's {name} of one among {n:,}, p99 µs",
+             sorted(times)[len(times) * 99 // 100])
 
 
 def _thaw(world, result, mayfly):
@@ -106,7 +143,7 @@ def _idle_functions(world, result, n):
     rate = mayfly.deploy_many(world.helper("hello"), [f"f{i}" for i in range(n)],
                               {"runtime": "exec", "handler": "bootstrap", "memory_mib": 16,
                                "idle_ms": 1})
-    wait_for("the last instance to go", lambda: not mayfly.inits(), 300, 0.5)
+    wait_for("the last instance to go", lambda: not mayfly.instances(), 300, 0.5)
     _put(result, "deploys until they serve, a second", rate)
     _put(result, "agent, KiB a function that is not called",
          (machine.memory(mayfly.agent)["private"] - agent) / n / KIB)

@@ -372,8 +372,8 @@ http {{
                 "--seconds", seconds, "--warmup", warmup]
         args += ["--requests", requests] if requests else []
         args += ["--body", body] if body else []
-        args += ["--phases"] if phases else []
         args += ["--pause", pause_ms] if pause_ms else []
+        args += ["--phases"] if phases else []
         result = json.loads(run(args, timeout=timeout, preexec_fn=(
             lambda: os.sched_setaffinity(0, cpus)) if cpus else None))
         if result["failed"]:
@@ -391,10 +391,10 @@ http {{
         return {"rate": sum(f["rate"] for f in found),
                 "mean_us": sum(f["whole"]["mean_us"] for f in found) / at_once}
 
-    def spawn(self, count, command, sandbox=None, cwd=None, hidden=None, cpus=None):
+    def spawn(self, count, command, sandbox=None, cwd=None, hidden=None, cpus=None, pause_ms=0):
         """bench_spawn; `hidden` is not mounted for the command."""
-        args = [self.helper("spawn"), count, *(["--sandbox", sandbox] if sandbox else []), "--",
-                *command]
+        args = [self.helper("spawn"), count, *(["--sandbox", sandbox] if sandbox else []),
+                *(["--pause", pause_ms] if pause_ms else []), "--", *command]
         if hidden:
             args = ["unshare", "-m", "sh", "-c", f'umount {hidden} 2>/dev/null; exec "$@"', "sh", *args]
         return json.loads(run(args, cwd=cwd, timeout=600, preexec_fn=(

@@ -1,8 +1,9 @@
 /* What it takes to start a program, again and again: to its first byte, and to its end.
  *
- *   bench_spawn COUNT [--seconds S] [--sandbox ROOT] -- PROGRAM [ARG…]
+ *   bench_spawn COUNT [--seconds S] [--pause MS] [--sandbox ROOT] -- PROGRAM [ARG…]
  *
- * --seconds ends it before COUNT. An argument "{}" becomes a name that no other run has.
+ * --seconds ends it before COUNT, --pause is before each but the first. An argument "{}"
+ * becomes a name that no other run has.
  * --sandbox is the floor under every sandbox: clone3 with PID, mount, UTS and IPC
  * namespaces, an overlay over the folder ROOT with its upper layer on a tmpfs,
  * pivot_root, exec: no cgroup, no seccomp, no network namespace, no user. Prints one line
@@ -119,6 +120,7 @@ static void run_one(char **argv, const char *root)
 struct order {
     unsigned count;
     uint64_t end_ns;
+    unsigned pause_ms;
     const char *root;
     char **argv;
 };
@@ -128,6 +130,7 @@ static bool order_parse(struct order *o, int argc, char **argv)
 {
     static const struct option options[] = {{"sandbox", required_argument, NULL, 'r'},
                                             {"seconds", required_argument, NULL, 's'},
+                                            {"pause", required_argument, NULL, 'p'},
                                             {0}};
     int c;
 
@@ -139,12 +142,21 @@ static bool order_parse(struct order *o, int argc, char **argv)
             o->root = optarg;
         } else if (c == 's') {
             o->end_ns = now_ns() + (uint64_t)(atof(optarg) * 1e9);
+        } else if (c == 'p') {
+            o->pause_ms = (unsigned)atoi(optarg);
         } else {
             return false;
         }
     }
     o->argv = argv + optind;
     return o->count > 0 && optind < argc && strcmp(argv[optind - 1], "--") == 0;
+}
+
+static void pause_for(unsigned ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+    (void)nanosleep(&t, NULL);
 }
 
 int main(int argc, char **argv)
@@ -156,8 +168,10 @@ int main(int argc, char **argv)
     unsigned n = 0;
 
     if (!order_parse(&o, argc, argv)) {
-        (void)fprintf(stderr, "usage: bench_spawn COUNT [--seconds S] [--sandbox ROOT] "
-                              "-- PROGRAM [ARG...]\n");
+        (void)fprintf(
+            stderr,
+            "usage: bench_spawn COUNT [--seconds S] [--pause MS] [--sandbox ROOT] "
+            "-- PROGRAM [ARG...]\n");
         return 2;
     }
     for (char **arg = o.argv; *arg != NULL; arg++) {
@@ -166,6 +180,7 @@ int main(int argc, char **argv)
     (void)mkdir(SCRATCH, 0700);
     began = now_ns();
     for (; n < o.count && now_ns() < o.end_ns; n++) {
+        pause_for(n > 0 ? o.pause_ms : 0);
         (void)snprintf(number, sizeof(number), "bench-%d-%u", (int)getpid(), n);
         run_one(o.argv, o.root);
     }
