@@ -1,7 +1,10 @@
 /* What the parts of the API share: the server, a request's life, replies.
  *
- *   api.c        the server, its start and end      request.c   a request, from head to
- * close routes.c     which handler has which path       reply.c     JSON and errors
+ *   api.c        the server, its start and end
+ *   request.c    a request, from head to close
+ *   routes.c     which handler has which path
+ *   reply.c      JSON and errors
+ *   lists.c      lists, in pages
  *   system.c, namespaces.c, functions.c, layers.c, nodes.c, packages.c, logs.c, events.c:
  *   the handlers */
 #ifndef CONTROLLER_API_API_PRIVATE_H
@@ -86,6 +89,12 @@ void api_request_release(struct api_request *r);
 /* Takes json over. NULL: out of memory. */
 void api_reply_json(struct api_request *r, int status, json_t *json);
 void api_reply_items(struct api_request *r, json_t *array); /* {"items": array} */
+/* A page of what lister lists, as limit and after of the query want it (lists.c).
+ * namespace_: "-" for all, NULL where there is none. */
+#define API_LIST_NAME_MAX 128 /* of an item */
+typedef int api_lister(const struct controller_core *c, const char *namespace_,
+                       const struct core_list *list);
+void api_reply_list(struct api_request *r, const char *namespace_, api_lister *lister);
 /* With an ETag of its revision. */
 void api_reply_function(struct api_request *r, int status, json_t *json);
 void api_reply_empty(struct api_request *r, int status);

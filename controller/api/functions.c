@@ -22,7 +22,7 @@ void api_list_functions(struct api_request *r)
     json_t *all;
 
     if (strcmp(ns, "-") == 0) {
-        api_reply_items(r, controller_core_functions(r->api->core, NULL));
+        api_reply_list(r, ns, controller_core_functions);
         return;
     }
     if (!api_namespace_param(r, &ns)) {
@@ -38,7 +38,7 @@ void api_list_functions(struct api_request *r)
         return;
     }
     json_decref(all);
-    api_reply_items(r, controller_core_functions(r->api->core, ns));
+    api_reply_list(r, ns, controller_core_functions);
 }
 
 static void reply_function(struct api_request *r, int status)

@@ -43,7 +43,7 @@ void api_list_keys(struct api_request *r)
     const char *ns;
 
     if (known_namespace(r, &ns)) {
-        api_reply_items(r, controller_core_access_keys(r->api->core, ns));
+        api_reply_list(r, ns, controller_core_access_keys);
     }
 }
 

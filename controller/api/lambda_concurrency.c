@@ -55,20 +55,11 @@ static json_int_t taken_by(const json_t *function)
                             : provisioned_sum(function, NULL);
 }
 
-static json_int_t taken_by_others(const struct lambda *l)
+static json_int_t taken_by_others(const struct lambda *l, const json_t *function)
 {
-    json_t *all = controller_core_functions(l->r->api->core, l->namespace_), *f;
-    json_int_t sum = 0;
-    size_t i;
+    struct core_account a = controller_core_account(l->r->api->core, l->namespace_);
 
-    json_array_foreach(all, i, f)
-    {
-        if (strcmp(json_string_value(json_object_get(f, "name")), l->native) != 0) {
-            sum += taken_by(f);
-        }
-    }
-    json_decref(all);
-    return sum;
+    return (json_int_t)a.calls - taken_by(function);
 }
 
 static json_t *get_based(struct lambda *l)
@@ -96,7 +87,7 @@ static bool check_reserved(struct lambda *l, const json_t *f, int64_t n)
     json_int_t slots =
         integer_of(json_object_get(lambda_latest(f), "spec"), "concurrency");
 
-    if (n + taken_by_others(l) > ACCOUNT_MAX - UNRESERVED_MIN) {
+    if (n + taken_by_others(l, f) > ACCOUNT_MAX - UNRESERVED_MIN) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, BELOW_MINIMUM, UNRESERVED_MIN);
         return false;
     }
@@ -324,7 +315,7 @@ static bool check_provisioned(struct lambda *l, const json_t *f, json_int_t n)
                     ACCOUNT_MAX);
         return false;
     }
-    if (reserved == NULL && sum + taken_by_others(l) > ACCOUNT_MAX - UNRESERVED_MIN) {
+    if (reserved == NULL && sum + taken_by_others(l, f) > ACCOUNT_MAX - UNRESERVED_MIN) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, BELOW_MINIMUM, UNRESERVED_MIN);
         return false;
     }
@@ -445,50 +436,16 @@ void lambda_delete_provisioned(struct lambda *l)
 /* --- the account ----------------------------------------------------------------------
  */
 
-static json_int_t code_bytes(const struct lambda *l, const json_t *functions)
-{
-    json_t *layers = controller_core_layers(l->r->api->core, l->namespace_);
-    const json_t *f, *layer, *v;
-    json_int_t bytes = 0;
-    size_t i, j;
-
-    json_array_foreach(functions, i, f)
-    {
-        const json_t *published[LAMBDA_PUBLISHED_MAX];
-        size_t n = lambda_list_published(f, published);
-
-        bytes += integer_of(json_object_get(lambda_latest(f), "package"), "bytes");
-        for (j = 0; j < n; j++) {
-            bytes += integer_of(json_object_get(published[j], "package"), "bytes");
-        }
-    }
-    json_array_foreach(layers, i, layer)
-    {
-        json_array_foreach(json_object_get(layer, "versions"), j, v)
-        {
-            bytes += integer_of(json_object_get(v, "package"), "bytes");
-        }
-    }
-    json_decref(layers);
-    return bytes;
-}
-
 void lambda_account_settings(struct lambda *l)
 {
-    json_t *all = controller_core_functions(l->r->api->core, l->namespace_), *f;
-    json_int_t taken = 0;
-    size_t i;
+    struct core_account a = controller_core_account(l->r->api->core, l->namespace_);
 
-    json_array_foreach(all, i, f)
-    {
-        taken += taken_by(f);
-    }
     lambda_reply(l, json_pack("{s:{s:I, s:i, s:i, s:i, s:I}, s:{s:I, s:I}}",
                               "AccountLimit", "TotalCodeSize", (json_int_t)80530636800,
                               "CodeSizeUnzipped", LAMBDA_UNZIPPED_MAX, "CodeSizeZipped",
                               LAMBDA_ZIP_MAX, "ConcurrentExecutions", ACCOUNT_MAX,
-                              "UnreservedConcurrentExecutions", ACCOUNT_MAX - taken,
-                              "AccountUsage", "TotalCodeSize", code_bytes(l, all),
-                              "FunctionCount", (json_int_t)json_array_size(all)));
-    json_decref(all);
+                              "UnreservedConcurrentExecutions",
+                              ACCOUNT_MAX - (json_int_t)a.calls, "AccountUsage",
+                              "TotalCodeSize", (json_int_t)a.package_bytes,
+                              "FunctionCount", (json_int_t)a.functions));
 }

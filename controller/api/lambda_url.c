@@ -21,6 +21,14 @@ static const json_t *url_of(const struct lambda *l, const json_t *function)
     return lambda_attribute(function, "url", l->ref.qualifier);
 }
 
+static bool take_gateway(void *data, const char *gateway)
+{
+    const char **ret = data;
+
+    *ret = gateway;
+    return false;
+}
+
 /* Where callers reach a gateway: the host that was asked, when a gateway passed the
  * request on; else any node's. */
 static json_t *address(const struct lambda *l, const char *id)
@@ -28,25 +36,14 @@ static json_t *address(const struct lambda *l, const char *id)
     struct http_headers h = http_exchange_headers(l->r->x);
     const struct http_header *via = http_headers_find(h, "X-Mayfly-Via");
     const struct http_header *host = http_headers_find(h, "Host");
-    json_t *nodes, *url = NULL;
-    const char *gateway = NULL;
+    const char *gateway = "localhost:8080";
 
     if (via != NULL && host != NULL) {
         return json_sprintf("http://%.*s/url/%s/", (int)host->value.len, host->value.at,
                             id);
     }
-    nodes = controller_core_nodes(l->r->api->core);
-    for (size_t i = 0; gateway == NULL && i < json_array_size(nodes); i++) {
-        const json_t *node = json_array_get(nodes, i);
-
-        if (strcmp(json_string_value(json_object_get(node, "state")), "ready") == 0) {
-            gateway = json_string_value(json_object_get(node, "gateway"));
-        }
-    }
-    url = json_sprintf("http://%s/url/%s/", gateway != NULL ? gateway : "localhost:8080",
-                       id);
-    json_decref(nodes);
-    return url;
+    controller_core_gateways(l->r->api->core, take_gateway, &gateway);
+    return json_sprintf("http://%s/url/%s/", gateway, id);
 }
 
 static json_t *view(const struct lambda *l, const json_t *kept, const char *qualifier,

@@ -11,10 +11,8 @@ void api_list_layers(struct api_request *r)
 {
     const char *ns = r->match.params[0];
 
-    if (strcmp(ns, "-") == 0) {
-        api_reply_items(r, controller_core_layers(r->api->core, NULL));
-    } else if (api_namespace_param(r, &ns)) {
-        api_reply_items(r, controller_core_layers(r->api->core, ns));
+    if (strcmp(ns, "-") == 0 || api_namespace_param(r, &ns)) {
+        api_reply_list(r, ns, controller_core_layers);
     }
 }
 

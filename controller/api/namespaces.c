@@ -31,9 +31,15 @@ bool api_function_params(struct api_request *r, const char **ret_ns,
     return check_name(r, "namespace", *ret_ns) && check_name(r, "name", *ret_name);
 }
 
+static int list_all(const struct controller_core *c, const char *namespace_,
+                    const struct core_list *list)
+{
+    return controller_core_namespaces(c, list);
+}
+
 void api_list_namespaces(struct api_request *r)
 {
-    api_reply_items(r, controller_core_namespaces(r->api->core));
+    api_reply_list(r, NULL, list_all);
 }
 
 static void reply_namespace(struct api_request *r, int status, const char *name)

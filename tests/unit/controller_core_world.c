@@ -797,6 +797,31 @@ int64_t world_number(struct world *w, const char *name, const char *path)
     return n;
 }
 
+static bool collect(void *data, const char *namespace_, const char *name, json_t *item)
+{
+    json_t **all = data;
+
+    return json_array_append_new(*all, item) == 0;
+}
+
+struct core_list world_collect(json_t **ret)
+{
+    *ret = json_array();
+    return (struct core_list){.limit = SIZE_MAX, .each = collect, .data = ret};
+}
+
+json_t *world_functions(const struct world *w, const char *namespace_)
+{
+    json_t *all;
+    struct core_list list = world_collect(&all);
+
+    if (controller_core_functions(w->core, namespace_, &list) != 0) {
+        json_decref(all);
+        return NULL;
+    }
+    return all;
+}
+
 static uint64_t sum(struct world *w, const char *name, uint64_t version, const char *what,
                     size_t *ret_n)
 {
