@@ -17,7 +17,7 @@ ALL = "/v1/namespaces/-/functions"
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
     """f0000 to f1199 in default, made in any order, and two functions of another namespace."""
-    controller = Controller(tmp_path_factory.mktemp("lists"), store__engine="memory")
+    controller = Controller(tmp_path_factory.mktemp("lists"), store__engine="memory", lambda__auth="off")
     controller.start()
     package = controller.upload(b"#!/bin/sh\necho hi\n")
     controller.call("PUT", "/v1/namespaces/team", expect=201)
