@@ -30,15 +30,14 @@ const json_t *lambda_reserved(const json_t *function)
 /* Of all the function's names but this one (NULL: of all). */
 static json_int_t provisioned_sum(const json_t *function, const char *but)
 {
-    const json_t *attributes = json_object_get(function, "attributes"), *value;
-    const char *key;
     json_int_t sum = 0;
+    const json_t *value;
+    const char *qualifier;
+    void *at = NULL;
 
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, value)
-    {
-        const char *qualifier = lambda_attribute_qualifier(key, CORE_PROVISIONED);
-
-        if (qualifier != NULL && (but == NULL || strcmp(qualifier, but) != 0)) {
+    while ((qualifier = lambda_attribute_next(function, CORE_PROVISIONED, &at, &value)) !=
+           NULL) {
+        if (but == NULL || strcmp(qualifier, but) != 0) {
             sum += integer_of(value, "calls");
         }
     }
@@ -60,16 +59,6 @@ static json_int_t taken_by_others(const struct lambda *l, const json_t *function
     struct core_account a = controller_core_account(l->r->api->core, l->namespace_);
 
     return (json_int_t)a.calls - taken_by(function);
-}
-
-static json_t *get_based(struct lambda *l)
-{
-    json_t *f = lambda_get_latest(l);
-
-    if (f != NULL) {
-        l->if_revision = (uint64_t)integer_of(f, "revision");
-    }
-    return f;
 }
 
 /* --- reserved ----------------------------------------------------------------------- */
@@ -122,7 +111,7 @@ void lambda_put_concurrency(struct lambda *l)
         lambda_check_add(&c, "null", "reservedConcurrentExecutions",
                          "Member must not be null");
     }
-    if (!lambda_checks_end(&c, l) || (f = get_based(l)) == NULL) {
+    if (!lambda_checks_end(&c, l) || (f = lambda_base(l, lambda_get_latest(l))) == NULL) {
         return;
     }
     l->again = lambda_put_concurrency;
@@ -147,7 +136,7 @@ void lambda_get_concurrency(struct lambda *l)
 
 void lambda_delete_concurrency(struct lambda *l)
 {
-    json_t *f = get_based(l);
+    json_t *f = lambda_base(l, lambda_get_latest(l));
 
     l->again = lambda_delete_concurrency;
     if (f != NULL && lambda_reserved(f) == NULL) {
@@ -253,8 +242,7 @@ static json_t *get_named(struct lambda *l, const char *unpublished)
     }
     f = controller_core_function(l->r->api->core, l->namespace_, l->native);
     if (f != NULL && lambda_meant(f, q) != NULL) {
-        l->if_revision = (uint64_t)integer_of(f, "revision");
-        return f;
+        return lambda_base(l, f);
     }
     lambda_own_arn(l, q, arn);
     lambda_fail(l, LAMBDA_E_NOT_FOUND, "%s: %s",
@@ -328,15 +316,6 @@ static bool check_provisioned(struct lambda *l, const json_t *f, json_int_t n)
     return check_overlap(l, f);
 }
 
-static void change_provisioned(struct lambda *l, json_t *value,
-                               void (*changed)(struct lambda *l))
-{
-    char name[CORE_ATTRIBUTE_MAX + 1];
-
-    lambda_change_attribute(
-        l, lambda_attribute_of(CORE_PROVISIONED, l->ref.qualifier, name), value, changed);
-}
-
 static void reply_provisioned(struct lambda *l)
 {
     json_t *f = get_named(l, "The function resource provided must be an alias or a "
@@ -374,45 +353,34 @@ void lambda_put_provisioned(struct lambda *l)
     l->again = lambda_put_provisioned;
     if (check_provisioned(l, f, n)) {
         lambda_now(now);
-        change_provisioned(
-            l, json_pack("{s:I, s:s}", "calls", (json_int_t)n, "modified", now),
+        lambda_change_qualified(
+            l, CORE_PROVISIONED,
+            json_pack("{s:I, s:s}", "calls", (json_int_t)n, "modified", now),
             reply_provisioned);
     }
     json_decref(f);
 }
 
-static void list_provisioned(struct lambda *l)
+static json_t *listed(const struct lambda *l, const json_t *f, const char *qualifier,
+                      const json_t *kept)
 {
-    json_t *f = lambda_get_latest(l), *list;
-    const json_t *attributes = json_object_get(f, "attributes"), *kept;
-    const char *key;
+    char arn[LAMBDA_ARN_SIZE];
+    json_t *one;
 
-    if (f == NULL) {
-        return;
+    if (lambda_meant(f, qualifier) == NULL) {
+        return NULL;
     }
-    list = json_array();
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, kept)
-    {
-        const char *q = lambda_attribute_qualifier(key, CORE_PROVISIONED);
-        char arn[LAMBDA_ARN_SIZE];
-        json_t *one;
-
-        if (q != NULL && lambda_meant(f, q) != NULL) {
-            lambda_own_arn(l, q, arn);
-            one = provisioned_view(l, f, q, kept);
-            (void)json_object_set_new(one, "FunctionArn", json_string(arn));
-            (void)json_array_append_new(list, one);
-        }
-    }
-    json_decref(f);
-    lambda_reply_page(l, "ProvisionedConcurrencyConfigs", list, "FunctionArn",
-                      LAMBDA_BY_TEXT, 50);
+    lambda_own_arn(l, qualifier, arn);
+    one = provisioned_view(l, f, qualifier, kept);
+    (void)json_object_set_new(one, "FunctionArn", json_string(arn));
+    return one;
 }
 
 void lambda_get_provisioned(struct lambda *l)
 {
     if (lambda_query(l, "List") != NULL) {
-        list_provisioned(l);
+        lambda_reply_attributes(l, CORE_PROVISIONED, "ProvisionedConcurrencyConfigs",
+                                listed);
     } else {
         reply_provisioned(l);
     }
@@ -428,7 +396,7 @@ void lambda_delete_provisioned(struct lambda *l)
         lambda_fail(l, LAMBDA_E_NO_PROVISIONED,
                     "No Provisioned Concurrency Config found for this function");
     } else if (f != NULL) {
-        change_provisioned(l, NULL, lambda_reply_empty);
+        lambda_change_qualified(l, CORE_PROVISIONED, NULL, lambda_reply_empty);
     }
     json_decref(f);
 }

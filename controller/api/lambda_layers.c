@@ -39,14 +39,7 @@ static bool read_layer(struct lambda *l, const char *text, uint64_t *ret_version
     if (!lambda_account_check(l)) {
         return false;
     }
-    if (lambda_name_to_native(l->native, l->ref.name) < 0) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
-                    "The layer name %s is too long here: capitals, '_' and '-' count "
-                    "twice in names that have any of the first two.",
-                    l->ref.name);
-        return false;
-    }
-    return true;
+    return lambda_native_read(l, "layer");
 }
 
 bool lambda_layer_read(struct lambda *l, uint64_t *ret_version)

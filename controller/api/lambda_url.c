@@ -6,6 +6,7 @@
 #include "common/random.h"
 #include "controller/api/lambda_private.h"
 
+#define URL    "url" /* the attribute */
 #define ID_LEN 32
 
 static const char *const auth_types[] = {"NONE", "AWS_IAM", NULL};
@@ -18,7 +19,7 @@ static const char *const invoke_modes[] = {"BUFFERED", "RESPONSE_STREAM", NULL};
 /* A function has one URL, and each of its aliases may have one. */
 static const json_t *url_of(const struct lambda *l, const json_t *function)
 {
-    return lambda_attribute(function, "url", l->ref.qualifier);
+    return lambda_attribute(function, URL, l->ref.qualifier);
 }
 
 static bool take_gateway(void *data, const char *gateway)
@@ -153,7 +154,7 @@ static json_t *get_named(struct lambda *l)
         (void)lambda_checks_end(&c, l);
         return NULL;
     }
-    return lambda_get(l);
+    return lambda_base(l, lambda_get(l));
 }
 
 static void merge(json_t *kept, const json_t *body)
@@ -182,15 +183,13 @@ static size_t bytes_of(const json_t *value)
 /* With value in the place of the URL that the qualifier names. */
 static size_t bytes_with(const struct lambda *l, const json_t *f, const json_t *value)
 {
-    const json_t *attributes = json_object_get(f, "attributes"), *one;
     size_t sum = bytes_of(value);
-    const char *key;
+    const json_t *one;
+    const char *qualifier;
+    void *at = NULL;
 
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, one)
-    {
-        const char *qualifier = lambda_attribute_qualifier(key, "url");
-
-        if (qualifier != NULL && strcmp(qualifier, l->ref.qualifier) != 0) {
+    while ((qualifier = lambda_attribute_next(f, URL, &at, &one)) != NULL) {
+        if (strcmp(qualifier, l->ref.qualifier) != 0) {
             sum += bytes_of(one);
         }
     }
@@ -200,8 +199,6 @@ static size_t bytes_with(const struct lambda *l, const json_t *f, const json_t *
 static void change(struct lambda *l, const json_t *f, json_t *value,
                    void (*changed)(struct lambda *l))
 {
-    char name[CORE_ATTRIBUTE_MAX + 1];
-
     if (value != NULL && bytes_with(l, f, value) > URLS_BYTES_MAX) {
         json_decref(value);
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
@@ -210,9 +207,7 @@ static void change(struct lambda *l, const json_t *f, json_t *value,
                     URLS_BYTES_MAX);
         return;
     }
-    l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
-    lambda_change_attribute(l, lambda_attribute_of("url", l->ref.qualifier, name), value,
-                            changed);
+    lambda_change_qualified(l, URL, value, changed);
 }
 
 static void created(struct lambda *l)
@@ -317,24 +312,13 @@ void lambda_delete_url(struct lambda *l)
     json_decref(f);
 }
 
+static json_t *listed(const struct lambda *l, const json_t *f, const char *qualifier,
+                      const json_t *kept)
+{
+    return view(l, kept, qualifier, false);
+}
+
 void lambda_list_urls(struct lambda *l)
 {
-    json_t *f = lambda_get_latest(l), *list;
-    const json_t *attributes = json_object_get(f, "attributes"), *one;
-    const char *key;
-
-    if (f == NULL) {
-        return;
-    }
-    list = json_array();
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, one)
-    {
-        const char *qualifier = lambda_attribute_qualifier(key, "url");
-
-        if (qualifier != NULL) {
-            (void)json_array_append_new(list, view(l, one, qualifier, false));
-        }
-    }
-    json_decref(f);
-    lambda_reply_page(l, "FunctionUrlConfigs", list, "FunctionArn", LAMBDA_BY_TEXT, 50);
+    lambda_reply_attributes(l, URL, "FunctionUrlConfigs", listed);
 }
