@@ -5,27 +5,6 @@
 
 #include "common/spec.h"
 
-static const char *const policy_names[SPEC_PLACEMENT_COUNT] = {
-    [SPEC_PLACEMENT_DEFAULT] = "default",
-    [SPEC_PLACEMENT_BINPACK] = "binpack",
-    [SPEC_PLACEMENT_SPREAD] = "spread",
-};
-
-const char *spec_placement_name(enum spec_placement p)
-{
-    return policy_names[p];
-}
-
-int spec_placement_parse(const char *name)
-{
-    for (int i = 0; i < SPEC_PLACEMENT_COUNT; i++) {
-        if (strcmp(policy_names[i], name) == 0) {
-            return i;
-        }
-    }
-    return -EINVAL;
-}
-
 void spec_constraints_free(struct constraint *constraints, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -1,7 +1,10 @@
 /* What the parts of the API share: the server, a request's life, replies.
  *
- *   api.c        the server, its start and end      request.c   a request, from head to
- * close routes.c     which handler has which path       reply.c     JSON and errors
+ *   api.c        the server, its start and end
+ *   request.c    a request, from head to close
+ *   routes.c     which handler has which path
+ *   reply.c      JSON and errors
+ *   lists.c      lists, in pages
  *   system.c, namespaces.c, functions.c, layers.c, nodes.c, packages.c, logs.c, events.c:
  *   the handlers */
 #ifndef CONTROLLER_API_API_PRIVATE_H
@@ -86,6 +89,12 @@ void api_request_release(struct api_request *r);
 /* Takes json over. NULL: out of memory. */
 void api_reply_json(struct api_request *r, int status, json_t *json);
 void api_reply_items(struct api_request *r, json_t *array); /* {"items": array} */
+/* A page of what lister lists, as limit and after of the query want it (lists.c).
+ * namespace_: "-" for all, NULL where there is none. */
+#define API_LIST_NAME_MAX 128 /* of an item */
+typedef int api_lister(const struct controller_core *c, const char *namespace_,
+                       const struct core_list *list);
+void api_reply_list(struct api_request *r, const char *namespace_, api_lister *lister);
 /* With an ETag of its revision. */
 void api_reply_function(struct api_request *r, int status, json_t *json);
 void api_reply_empty(struct api_request *r, int status);
@@ -93,6 +102,11 @@ void api_reply_text(struct api_request *r, int status, const char *type, const c
                     size_t len);
 /* Begins a reply whose body is written later. */
 int api_reply_begin(struct api_request *r, int status, const char *type, uint64_t len);
+
+/* Writes what gather() appends until it has no more (1), or the client must take some
+ * before it gets more (0); -errno: the reply is to be broken off. */
+int api_write_gathered(struct api_request *r, int (*gather)(void *data, struct buf *out),
+                       void *data);
 
 struct api_error {
     enum cause cause;
@@ -106,6 +120,9 @@ void api_fail(struct api_request *r, const struct api_error *e, const char *fmt,
     __attribute__((format(printf, 3, 4)));
 /* bad_request; or internal if err says -ENOMEM. */
 void api_refuse(struct api_request *r, const char *field, const struct error *err);
+/* The same for an error whose text begins with a key of the object `inside`. */
+void api_refuse_inside(struct api_request *r, const char *inside,
+                       const struct error *err);
 void api_fail_core(struct api_request *r, const struct core_reply *reply);
 /* The core has deleted something, or not: 204 or why. */
 void api_core_gone(void *data, const struct core_reply *reply);
@@ -114,10 +131,16 @@ void api_core_gone(void *data, const struct core_reply *reply);
 bool api_namespace_param(struct api_request *r, const char **ret);
 bool api_function_params(struct api_request *r, const char **ret_ns,
                          const char **ret_name);
+/* The same, and there is such a namespace. */
+bool api_known_namespace(struct api_request *r, const char **ret);
 bool api_if_match(struct api_request *r, uint64_t *ret); /* the revision in it, or 0 */
 
 /* The body's "package", which must be stored; false: refused. */
 bool api_read_package(struct api_request *r, struct package_ref *ret);
+/* Keeps a package that is stored until the core has answered and knows of it (unpin), or
+ * the client goes. Takes r->state and r->ops. False: answered. */
+bool api_pin(struct api_request *r, const char *digest);
+void api_unpin(struct api_request *r);
 
 /* --- the server ------------------------------------------------------------------------
  */

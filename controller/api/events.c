@@ -30,8 +30,9 @@ static int append(struct buf *out, json_t *json)
 }
 
 /* Up to WRITE_BYTES of lines. */
-static int gather(struct event_stream *s, struct buf *out)
+static int gather(void *data, struct buf *out)
 {
+    struct event_stream *s = data;
     const struct controller_core *core = s->request->api->core;
     json_t *event;
     int rc = 0;
@@ -50,23 +51,13 @@ static int gather(struct event_stream *s, struct buf *out)
 static void pump(struct event_stream *s)
 {
     struct http_exchange *x = s->request->x;
-    struct buf out = {0};
-    int rc = 0;
+    int rc = api_write_gathered(s->request, gather, s);
 
-    while (rc == 0 && http_exchange_pending(x) < HTTP_HIGH_WATER) {
-        out.len = 0;
-        rc = gather(s, &out);
-        if (rc < 0 || out.len == 0) {
-            break;
-        }
-        rc = http_exchange_write(x, out.data, out.len);
-    }
     if (rc < 0) {
         http_exchange_abort(x);
-    } else if (!s->follow && out.len == 0) {
+    } else if (!s->follow && rc == 1) {
         (void)http_exchange_end(x, (struct http_headers){NULL, 0});
     }
-    buf_free(&out);
 }
 
 /* --- the request's life ----------------------------------------------------------- */

@@ -19,26 +19,10 @@ static void no_function(struct api_request *r)
 void api_list_functions(struct api_request *r)
 {
     const char *ns = r->match.params[0];
-    json_t *all;
 
-    if (strcmp(ns, "-") == 0) {
-        api_reply_items(r, controller_core_functions(r->api->core, NULL));
-        return;
+    if (strcmp(ns, "-") == 0 || api_known_namespace(r, &ns)) {
+        api_reply_list(r, ns, controller_core_functions);
     }
-    if (!api_namespace_param(r, &ns)) {
-        return;
-    }
-    all = controller_core_namespace(r->api->core, ns);
-    if (all == NULL) {
-        api_fail(
-            r,
-            &(struct api_error){.cause = CAUSE_NOT_FOUND,
-                                .fix = "see `mayfly namespaces` for those there are"},
-            "there is no namespace %s", ns);
-        return;
-    }
-    json_decref(all);
-    api_reply_items(r, controller_core_functions(r->api->core, ns));
 }
 
 static void reply_function(struct api_request *r, int status)
@@ -94,19 +78,6 @@ bool api_if_match(struct api_request *r, uint64_t *ret)
     return true;
 }
 
-/* common/spec.h's errors begin with the key that is at fault. */
-static void refuse_spec(struct api_request *r, const char *inside,
-                        const struct error *err)
-{
-    char field[INPUT_FIELD_MAX];
-    size_t len = strcspn(err->text, " :");
-    const char *prefix = strncmp(err->text, inside, strlen(inside)) == 0 ? "" : inside;
-
-    (void)snprintf(field, sizeof(field), "%s%s%.*s", prefix, *prefix != '\0' ? "." : "",
-                   (int)(len < 70 ? len : 70), err->text);
-    api_refuse(r, field, err);
-}
-
 static bool read_spec(struct api_request *r, struct function_spec *ret)
 {
     const json_t *json = json_object_get(r->json, "spec");
@@ -122,45 +93,7 @@ static bool read_spec(struct api_request *r, struct function_spec *ret)
     if (function_spec_from_json(ret, json, &err) < 0 ||
         function_spec_validate(ret, &err) < 0) {
         function_spec_free(ret);
-        refuse_spec(r, "spec", &err);
-        return false;
-    }
-    return true;
-}
-
-bool api_read_package(struct api_request *r, struct package_ref *ret)
-{
-    static const char *const known[] = {"digest", "format", "file_name", "bytes", NULL};
-    const json_t *json = json_object_get(r->json, "package");
-    const struct package_store *packages = r->api->packages;
-    struct api_error missing = {.cause = CAUSE_PACKAGE_INVALID,
-                                .fix = "upload it with PUT /v1/packages/{digest} first"};
-    char field[INPUT_FIELD_MAX] = "package";
-    struct error err;
-
-    if (json == NULL) {
-        (void)error_set(&err, -EINVAL, "package is missing; give its digest and format");
-        api_refuse(r, field, &err);
-        return false;
-    }
-    if (json_is_object(json) &&
-        input_json_keys(json, known, "package.", field, &err) < 0) {
-        api_refuse(r, field, &err);
-        return false;
-    }
-    if (package_ref_from_json(ret, json, &err) < 0) {
-        refuse_spec(r, "package", &err);
-        return false;
-    }
-    if (!package_store_find(packages, ret->digest, &ret->bytes)) {
-        missing.field = "package.digest";
-        api_fail(r, &missing, "package.digest: %s is not stored", ret->digest);
-        return false;
-    }
-    if (!package_store_has(packages, ret->digest, ret->format)) {
-        missing.field = "package.format";
-        api_fail(r, &missing, "package.format: %s was not uploaded as %s", ret->digest,
-                 spec_format_name(ret->format));
+        api_refuse_inside(r, "spec", &err);
         return false;
     }
     return true;
@@ -174,36 +107,18 @@ static bool read_rollout(struct api_request *r, struct rollout_plan *ret)
 
     ret->n_steps = 0;
     if (json != NULL && rollout_plan_from_json(ret, json, &err) < 0) {
-        refuse_spec(r, "rollout", &err);
+        api_refuse_inside(r, "rollout", &err);
         return false;
     }
     return true;
 }
-
-/* The package is pinned until the core has answered: from then on the core knows it. */
-struct put {
-    char digest[SPEC_DIGEST_LEN + 1];
-};
-
-static void put_over(struct api_request *r)
-{
-    struct put *p = r->state;
-
-    if (p != NULL) {
-        package_store_unpin(r->api->packages, p->digest);
-        free(p);
-        r->state = NULL;
-    }
-}
-
-static const struct api_request_ops put_ops = {.on_gone = put_over};
 
 static void function_put(void *data, const struct core_reply *reply)
 {
     struct api_request *r = data;
 
     r->asked_core = false;
-    put_over(r);
+    api_unpin(r);
     if (reply->cause != CAUSE_NONE) {
         api_fail_core(r, reply);
     } else {
@@ -221,7 +136,6 @@ void api_put_function(struct api_request *r)
     struct error err;
     const char *ns, *name;
     uint64_t revision;
-    struct put *p;
 
     if (!api_function_params(r, &ns, &name) || !api_if_match(r, &revision)) {
         return;
@@ -234,16 +148,10 @@ void api_put_function(struct api_request *r)
         !read_spec(r, &spec)) {
         return;
     }
-    p = calloc(1, sizeof(*p));
-    if (p == NULL) {
+    if (!api_pin(r, package.digest)) {
         function_spec_free(&spec);
-        api_fail(r, &(struct api_error){.cause = CAUSE_INTERNAL}, "out of memory");
         return;
     }
-    memcpy(p->digest, package.digest, sizeof(p->digest));
-    package_store_pin(r->api->packages, p->digest);
-    r->state = p;
-    r->ops = &put_ops;
     r->asked_core = true;
     if (plan.n_steps > 0) {
         controller_core_roll_out(r->api->core, ns, name, &spec, &package, &plan, revision,

@@ -18,32 +18,12 @@ static void random_text(char *ret, size_t len, const char *signs, size_t n_signs
     ret[len] = '\0';
 }
 
-static bool known_namespace(struct api_request *r, const char **ret)
-{
-    json_t *ns;
-
-    if (!api_namespace_param(r, ret)) {
-        return false;
-    }
-    ns = controller_core_namespace(r->api->core, *ret);
-    if (ns == NULL) {
-        api_fail(
-            r,
-            &(struct api_error){.cause = CAUSE_NOT_FOUND,
-                                .fix = "see `mayfly namespaces` for those there are"},
-            "there is no namespace %s", *ret);
-        return false;
-    }
-    json_decref(ns);
-    return true;
-}
-
 void api_list_keys(struct api_request *r)
 {
     const char *ns;
 
-    if (known_namespace(r, &ns)) {
-        api_reply_items(r, controller_core_access_keys(r->api->core, ns));
+    if (api_known_namespace(r, &ns)) {
+        api_reply_list(r, ns, controller_core_access_keys);
     }
 }
 
@@ -126,7 +106,7 @@ void api_create_key(struct api_request *r)
     struct new_key *k;
     const char *ns;
 
-    if (!known_namespace(r, &ns)) {
+    if (!api_known_namespace(r, &ns)) {
         return;
     }
     k = calloc(1, sizeof(*k));
@@ -146,7 +126,7 @@ void api_delete_key(struct api_request *r)
 {
     const char *ns;
 
-    if (known_namespace(r, &ns)) {
+    if (api_known_namespace(r, &ns)) {
         r->asked_core = true;
         controller_core_delete_key(r->api->core, ns, r->match.params[1], api_core_gone,
                                    r);

@@ -181,6 +181,18 @@ bool lambda_account_check(struct lambda *l)
     return false;
 }
 
+bool lambda_native_read(struct lambda *l, const char *what)
+{
+    if (lambda_name_to_native(l->native, l->ref.name) == 0) {
+        return true;
+    }
+    lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
+                "The %s name %s is too long here: capitals, '_' and '-' count twice in "
+                "names that have any of the first two.",
+                what, l->ref.name);
+    return false;
+}
+
 static bool read_function(struct lambda *l)
 {
     bool tags = l->path.op == LAMBDA_ListTags || l->path.op == LAMBDA_TagResource ||

@@ -293,22 +293,12 @@ static void updated(struct lambda *l)
     reply_alias(l, l->path.params[1]);
 }
 
-static json_t *get_based(struct lambda *l)
-{
-    json_t *f = lambda_get_latest(l);
-
-    if (f != NULL) {
-        l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
-    }
-    return f;
-}
-
 void lambda_create_alias(struct lambda *l)
 {
     struct wanted w = {.n = 0};
     json_t *f;
 
-    if (!read_wanted(l, &w, true) || (f = get_based(l)) == NULL) {
+    if (!read_wanted(l, &w, true) || (f = lambda_base(l, lambda_get_latest(l))) == NULL) {
         return;
     }
     l->changed = created;
@@ -326,17 +316,11 @@ void lambda_create_alias(struct lambda *l)
 
 static bool check_revision(struct lambda *l, const json_t *alias)
 {
-    const char *want = json_string_value(json_object_get(l->json, "RevisionId"));
     char now[40];
 
     revision_of(now, alias);
-    if (want == NULL || *want == '\0' || strcmp(want, now) == 0) {
-        return true;
-    }
-    lambda_fail(l, LAMBDA_E_PRECONDITION,
-                "The Revision Id provided does not match the latest Revision Id. Call "
-                "the GetFunction/GetAlias API to retrieve the latest Revision Id");
-    return false;
+    return lambda_revision_check(
+        l, json_string_value(json_object_get(l->json, "RevisionId")), now);
 }
 
 void lambda_update_alias(struct lambda *l)
@@ -345,7 +329,8 @@ void lambda_update_alias(struct lambda *l)
     const json_t *alias;
     json_t *f;
 
-    if (!read_wanted(l, &w, false) || (f = get_based(l)) == NULL) {
+    if (!read_wanted(l, &w, false) ||
+        (f = lambda_base(l, lambda_get_latest(l))) == NULL) {
         return;
     }
     l->changed = updated;
@@ -371,7 +356,7 @@ void lambda_get_alias(struct lambda *l)
 
 void lambda_delete_alias(struct lambda *l)
 {
-    json_t *f = get_based(l);
+    json_t *f = lambda_base(l, lambda_get_latest(l));
 
     if (f == NULL) {
         return;

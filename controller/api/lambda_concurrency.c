@@ -30,15 +30,14 @@ const json_t *lambda_reserved(const json_t *function)
 /* Of all the function's names but this one (NULL: of all). */
 static json_int_t provisioned_sum(const json_t *function, const char *but)
 {
-    const json_t *attributes = json_object_get(function, "attributes"), *value;
-    const char *key;
     json_int_t sum = 0;
+    const json_t *value;
+    const char *qualifier;
+    void *at = NULL;
 
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, value)
-    {
-        const char *qualifier = lambda_attribute_qualifier(key, CORE_PROVISIONED);
-
-        if (qualifier != NULL && (but == NULL || strcmp(qualifier, but) != 0)) {
+    while ((qualifier = lambda_attribute_next(function, CORE_PROVISIONED, &at, &value)) !=
+           NULL) {
+        if (but == NULL || strcmp(qualifier, but) != 0) {
             sum += integer_of(value, "calls");
         }
     }
@@ -55,30 +54,11 @@ static json_int_t taken_by(const json_t *function)
                             : provisioned_sum(function, NULL);
 }
 
-static json_int_t taken_by_others(const struct lambda *l)
+static json_int_t taken_by_others(const struct lambda *l, const json_t *function)
 {
-    json_t *all = controller_core_functions(l->r->api->core, l->namespace_), *f;
-    json_int_t sum = 0;
-    size_t i;
+    struct core_account a = controller_core_account(l->r->api->core, l->namespace_);
 
-    json_array_foreach(all, i, f)
-    {
-        if (strcmp(json_string_value(json_object_get(f, "name")), l->native) != 0) {
-            sum += taken_by(f);
-        }
-    }
-    json_decref(all);
-    return sum;
-}
-
-static json_t *get_based(struct lambda *l)
-{
-    json_t *f = lambda_get_latest(l);
-
-    if (f != NULL) {
-        l->if_revision = (uint64_t)integer_of(f, "revision");
-    }
-    return f;
+    return (json_int_t)a.calls - taken_by(function);
 }
 
 /* --- reserved ----------------------------------------------------------------------- */
@@ -96,7 +76,7 @@ static bool check_reserved(struct lambda *l, const json_t *f, int64_t n)
     json_int_t slots =
         integer_of(json_object_get(lambda_latest(f), "spec"), "concurrency");
 
-    if (n + taken_by_others(l) > ACCOUNT_MAX - UNRESERVED_MIN) {
+    if (n + taken_by_others(l, f) > ACCOUNT_MAX - UNRESERVED_MIN) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, BELOW_MINIMUM, UNRESERVED_MIN);
         return false;
     }
@@ -131,7 +111,7 @@ void lambda_put_concurrency(struct lambda *l)
         lambda_check_add(&c, "null", "reservedConcurrentExecutions",
                          "Member must not be null");
     }
-    if (!lambda_checks_end(&c, l) || (f = get_based(l)) == NULL) {
+    if (!lambda_checks_end(&c, l) || (f = lambda_base(l, lambda_get_latest(l))) == NULL) {
         return;
     }
     l->again = lambda_put_concurrency;
@@ -156,7 +136,7 @@ void lambda_get_concurrency(struct lambda *l)
 
 void lambda_delete_concurrency(struct lambda *l)
 {
-    json_t *f = get_based(l);
+    json_t *f = lambda_base(l, lambda_get_latest(l));
 
     l->again = lambda_delete_concurrency;
     if (f != NULL && lambda_reserved(f) == NULL) {
@@ -262,8 +242,7 @@ static json_t *get_named(struct lambda *l, const char *unpublished)
     }
     f = controller_core_function(l->r->api->core, l->namespace_, l->native);
     if (f != NULL && lambda_meant(f, q) != NULL) {
-        l->if_revision = (uint64_t)integer_of(f, "revision");
-        return f;
+        return lambda_base(l, f);
     }
     lambda_own_arn(l, q, arn);
     lambda_fail(l, LAMBDA_E_NOT_FOUND, "%s: %s",
@@ -324,7 +303,7 @@ static bool check_provisioned(struct lambda *l, const json_t *f, json_int_t n)
                     ACCOUNT_MAX);
         return false;
     }
-    if (reserved == NULL && sum + taken_by_others(l) > ACCOUNT_MAX - UNRESERVED_MIN) {
+    if (reserved == NULL && sum + taken_by_others(l, f) > ACCOUNT_MAX - UNRESERVED_MIN) {
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER, BELOW_MINIMUM, UNRESERVED_MIN);
         return false;
     }
@@ -335,15 +314,6 @@ static bool check_provisioned(struct lambda *l, const json_t *f, json_int_t n)
         return false;
     }
     return check_overlap(l, f);
-}
-
-static void change_provisioned(struct lambda *l, json_t *value,
-                               void (*changed)(struct lambda *l))
-{
-    char name[CORE_ATTRIBUTE_MAX + 1];
-
-    lambda_change_attribute(
-        l, lambda_attribute_of(CORE_PROVISIONED, l->ref.qualifier, name), value, changed);
 }
 
 static void reply_provisioned(struct lambda *l)
@@ -383,45 +353,34 @@ void lambda_put_provisioned(struct lambda *l)
     l->again = lambda_put_provisioned;
     if (check_provisioned(l, f, n)) {
         lambda_now(now);
-        change_provisioned(
-            l, json_pack("{s:I, s:s}", "calls", (json_int_t)n, "modified", now),
+        lambda_change_qualified(
+            l, CORE_PROVISIONED,
+            json_pack("{s:I, s:s}", "calls", (json_int_t)n, "modified", now),
             reply_provisioned);
     }
     json_decref(f);
 }
 
-static void list_provisioned(struct lambda *l)
+static json_t *listed(const struct lambda *l, const json_t *f, const char *qualifier,
+                      const json_t *kept)
 {
-    json_t *f = lambda_get_latest(l), *list;
-    const json_t *attributes = json_object_get(f, "attributes"), *kept;
-    const char *key;
+    char arn[LAMBDA_ARN_SIZE];
+    json_t *one;
 
-    if (f == NULL) {
-        return;
+    if (lambda_meant(f, qualifier) == NULL) {
+        return NULL;
     }
-    list = json_array();
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, kept)
-    {
-        const char *q = lambda_attribute_qualifier(key, CORE_PROVISIONED);
-        char arn[LAMBDA_ARN_SIZE];
-        json_t *one;
-
-        if (q != NULL && lambda_meant(f, q) != NULL) {
-            lambda_own_arn(l, q, arn);
-            one = provisioned_view(l, f, q, kept);
-            (void)json_object_set_new(one, "FunctionArn", json_string(arn));
-            (void)json_array_append_new(list, one);
-        }
-    }
-    json_decref(f);
-    lambda_reply_page(l, "ProvisionedConcurrencyConfigs", list, "FunctionArn",
-                      LAMBDA_BY_TEXT, 50);
+    lambda_own_arn(l, qualifier, arn);
+    one = provisioned_view(l, f, qualifier, kept);
+    (void)json_object_set_new(one, "FunctionArn", json_string(arn));
+    return one;
 }
 
 void lambda_get_provisioned(struct lambda *l)
 {
     if (lambda_query(l, "List") != NULL) {
-        list_provisioned(l);
+        lambda_reply_attributes(l, CORE_PROVISIONED, "ProvisionedConcurrencyConfigs",
+                                listed);
     } else {
         reply_provisioned(l);
     }
@@ -437,7 +396,7 @@ void lambda_delete_provisioned(struct lambda *l)
         lambda_fail(l, LAMBDA_E_NO_PROVISIONED,
                     "No Provisioned Concurrency Config found for this function");
     } else if (f != NULL) {
-        change_provisioned(l, NULL, lambda_reply_empty);
+        lambda_change_qualified(l, CORE_PROVISIONED, NULL, lambda_reply_empty);
     }
     json_decref(f);
 }
@@ -445,50 +404,16 @@ void lambda_delete_provisioned(struct lambda *l)
 /* --- the account ----------------------------------------------------------------------
  */
 
-static json_int_t code_bytes(const struct lambda *l, const json_t *functions)
-{
-    json_t *layers = controller_core_layers(l->r->api->core, l->namespace_);
-    const json_t *f, *layer, *v;
-    json_int_t bytes = 0;
-    size_t i, j;
-
-    json_array_foreach(functions, i, f)
-    {
-        const json_t *published[LAMBDA_PUBLISHED_MAX];
-        size_t n = lambda_list_published(f, published);
-
-        bytes += integer_of(json_object_get(lambda_latest(f), "package"), "bytes");
-        for (j = 0; j < n; j++) {
-            bytes += integer_of(json_object_get(published[j], "package"), "bytes");
-        }
-    }
-    json_array_foreach(layers, i, layer)
-    {
-        json_array_foreach(json_object_get(layer, "versions"), j, v)
-        {
-            bytes += integer_of(json_object_get(v, "package"), "bytes");
-        }
-    }
-    json_decref(layers);
-    return bytes;
-}
-
 void lambda_account_settings(struct lambda *l)
 {
-    json_t *all = controller_core_functions(l->r->api->core, l->namespace_), *f;
-    json_int_t taken = 0;
-    size_t i;
+    struct core_account a = controller_core_account(l->r->api->core, l->namespace_);
 
-    json_array_foreach(all, i, f)
-    {
-        taken += taken_by(f);
-    }
     lambda_reply(l, json_pack("{s:{s:I, s:i, s:i, s:i, s:I}, s:{s:I, s:I}}",
                               "AccountLimit", "TotalCodeSize", (json_int_t)80530636800,
                               "CodeSizeUnzipped", LAMBDA_UNZIPPED_MAX, "CodeSizeZipped",
                               LAMBDA_ZIP_MAX, "ConcurrentExecutions", ACCOUNT_MAX,
-                              "UnreservedConcurrentExecutions", ACCOUNT_MAX - taken,
-                              "AccountUsage", "TotalCodeSize", code_bytes(l, all),
-                              "FunctionCount", (json_int_t)json_array_size(all)));
-    json_decref(all);
+                              "UnreservedConcurrentExecutions",
+                              ACCOUNT_MAX - (json_int_t)a.calls, "AccountUsage",
+                              "TotalCodeSize", (json_int_t)a.package_bytes,
+                              "FunctionCount", (json_int_t)a.functions));
 }

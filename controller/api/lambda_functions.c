@@ -25,47 +25,6 @@ void lambda_was_changed(void *data, const struct core_reply *reply)
     }
 }
 
-void lambda_change_attribute(struct lambda *l, const char *name, json_t *value,
-                             void (*changed)(struct lambda *l))
-{
-    json_decref(l->value);
-    l->value = value;
-    l->changed = changed;
-    (void)snprintf(l->attribute, sizeof(l->attribute), "%s", name);
-    l->r->asked_core = true;
-    controller_core_set_attribute(l->r->api->core, l->namespace_, l->native, l->attribute,
-                                  l->value, l->if_revision, lambda_was_changed, l->r);
-}
-
-const char *lambda_attribute_of(const char *what, const char *qualifier,
-                                char ret[CORE_ATTRIBUTE_MAX + 1])
-{
-    bool latest = lambda_is_latest(qualifier);
-
-    (void)snprintf(ret, CORE_ATTRIBUTE_MAX + 1, "%s%s%s", what, latest ? "" : ":",
-                   latest ? "" : qualifier);
-    return ret;
-}
-
-const char *lambda_attribute_qualifier(const char *name, const char *what)
-{
-    size_t len = strlen(what);
-
-    if (strncmp(name, what, len) != 0) {
-        return NULL;
-    }
-    return name[len] == ':' ? name + len + 1 : name[len] == '\0' ? name + len : NULL;
-}
-
-const json_t *lambda_attribute(const json_t *function, const char *what,
-                               const char *qualifier)
-{
-    char name[CORE_ATTRIBUTE_MAX + 1];
-
-    return json_object_get(json_object_get(function, "attributes"),
-                           lambda_attribute_of(what, qualifier, name));
-}
-
 static bool wants_publish(const struct lambda *l)
 {
     return (l->path.op == LAMBDA_CreateFunction ||
@@ -202,14 +161,7 @@ static bool read_name(struct lambda *l)
     if (!lambda_account_check(l)) {
         return false;
     }
-    if (lambda_name_to_native(l->native, l->ref.name) < 0) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
-                    "The function name %s is too long here: capitals, '_' and '-' count "
-                    "twice in names that have any of the first two.",
-                    l->ref.name);
-        return false;
-    }
-    return true;
+    return lambda_native_read(l, "function");
 }
 
 void lambda_create_function(struct lambda *l)
@@ -313,10 +265,9 @@ json_t *lambda_get_settled(struct lambda *l)
         f = NULL;
     }
     if (f != NULL) {
-        l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
         l->changed = reply_changed;
     }
-    return f;
+    return lambda_base(l, f);
 }
 
 void lambda_update_configuration(struct lambda *l)

@@ -39,14 +39,7 @@ static bool read_layer(struct lambda *l, const char *text, uint64_t *ret_version
     if (!lambda_account_check(l)) {
         return false;
     }
-    if (lambda_name_to_native(l->native, l->ref.name) < 0) {
-        lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
-                    "The layer name %s is too long here: capitals, '_' and '-' count "
-                    "twice in names that have any of the first two.",
-                    l->ref.name);
-        return false;
-    }
-    return true;
+    return lambda_native_read(l, "layer");
 }
 
 bool lambda_layer_read(struct lambda *l, uint64_t *ret_version)
@@ -188,35 +181,44 @@ static void get_by_arn(struct lambda *l)
     }
 }
 
+struct listing {
+    struct lambda *l;
+    json_t *layers;
+};
+
+static bool list_one(void *data, const char *namespace_, const char *native,
+                     json_t *layer)
+{
+    const struct listing *to = data;
+    const struct lambda *l = to->l;
+    const json_t *newest = newest_match(l, layer);
+    char name[LAMBDA_NAME_MAX + 1], arn[LAMBDA_ARN_SIZE];
+
+    if (newest != NULL) {
+        lambda_name_from_native(name, native);
+        lambda_layer_arn(arn, l->region, l->r->api->options.lambda_account, name, 0);
+        (void)json_array_append_new(
+            to->layers, json_pack("{s:s, s:s, s:o}", "LayerName", name, "LayerArn", arn,
+                                  "LatestMatchingVersion", item(l, native, newest)));
+    }
+    json_decref(layer);
+    return true;
+}
+
 void lambda_list_layers(struct lambda *l)
 {
     const char *find = lambda_query(l, "find");
-    const json_t *layer;
-    json_t *all, *list;
-    size_t i;
+    struct listing to = {l, NULL};
 
     if (find != NULL && strcmp(find, "LayerVersion") == 0) {
         get_by_arn(l);
         return;
     }
-    all = controller_core_layers(l->r->api->core, l->namespace_);
-    list = json_array();
-    json_array_foreach(all, i, layer)
-    {
-        const char *native = json_string_value(json_object_get(layer, "name"));
-        const json_t *newest = newest_match(l, layer);
-        char name[LAMBDA_NAME_MAX + 1], arn[LAMBDA_ARN_SIZE];
-
-        if (newest != NULL) {
-            lambda_name_from_native(name, native);
-            lambda_layer_arn(arn, l->region, l->r->api->options.lambda_account, name, 0);
-            (void)json_array_append_new(
-                list, json_pack("{s:s, s:s, s:o}", "LayerName", name, "LayerArn", arn,
-                                "LatestMatchingVersion", item(l, native, newest)));
-        }
-    }
-    json_decref(all);
-    lambda_reply_page(l, "Layers", list, "LayerName", LAMBDA_BY_TEXT, 50);
+    to.layers = json_array();
+    (void)controller_core_layers(
+        l->r->api->core, l->namespace_,
+        &(struct core_list){.limit = SIZE_MAX, .each = list_one, .data = &to});
+    lambda_reply_page(l, "Layers", to.layers, "LayerName", LAMBDA_BY_TEXT, 50);
 }
 
 void lambda_list_layer_versions(struct lambda *l)

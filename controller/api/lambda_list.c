@@ -97,13 +97,6 @@ static const char *name_of(const json_t *function)
     return json_string_value(json_object_get(function, "name"));
 }
 
-static int by_name(const void *left, const void *right)
-{
-    const json_t *const *a = left, *const *b = right;
-
-    return strcmp(name_of(*a), name_of(*b));
-}
-
 /* A page under way. Marker: "name", or with FunctionVersion=ALL "name:2"; "name:0" stands
  * for $LATEST. */
 struct page {
@@ -149,9 +142,6 @@ static bool emit_function(struct page *p, const json_t *function)
     const json_t *published[LAMBDA_PUBLISHED_MAX];
     size_t n;
 
-    if (strcmp(name_of(function), p->after) < 0) {
-        return true;
-    }
     if (!emit(p, function, lambda_latest(function), 0)) {
         return false;
     }
@@ -170,20 +160,30 @@ static bool emit_function(struct page *p, const json_t *function)
     return true;
 }
 
-static void emit_all(struct page *p, json_t *functions)
+static bool each(void *data, const char *namespace_, const char *name, json_t *function)
 {
-    size_t n = json_array_size(functions);
-    json_t **sorted = calloc(n + 1, sizeof(*sorted));
+    bool goes_on = emit_function(data, function);
 
-    for (size_t i = 0; sorted != NULL && i < n; i++) {
-        sorted[i] = json_array_get(functions, i);
+    json_decref(function);
+    return goes_on;
+}
+
+/* One more than the page takes is asked for: it tells that there is more. */
+static void emit_all(struct page *p)
+{
+    const struct controller_core *core = p->l->r->api->core;
+    struct core_list list = {.after = p->after[0] != '\0' ? p->after : NULL,
+                             .after_namespace = p->l->namespace_,
+                             .limit = (size_t)p->max + 1,
+                             .each = each,
+                             .data = p};
+    json_t *begun =
+        p->all ? controller_core_function(core, p->l->namespace_, p->after) : NULL;
+
+    if (begun == NULL || emit_function(p, begun)) {
+        (void)controller_core_functions(core, p->l->namespace_, &list);
     }
-    if (sorted != NULL) {
-        qsort(sorted, n, sizeof(sorted[0]), by_name);
-    }
-    for (size_t i = 0; sorted != NULL && i < n && emit_function(p, sorted[i]); i++) {
-    }
-    free(sorted);
+    json_decref(begun);
 }
 
 static bool read_query(struct page *p)
@@ -218,15 +218,13 @@ static bool read_query(struct page *p)
 void lambda_list_functions(struct lambda *l)
 {
     struct page p = {.l = l, .items = json_array()};
-    json_t *all, *out;
+    json_t *out;
 
     if (!read_query(&p)) {
         json_decref(p.items);
         return;
     }
-    all = controller_core_functions(l->r->api->core, l->namespace_);
-    emit_all(&p, all);
-    json_decref(all);
+    emit_all(&p);
     out = json_pack("{s:o}", "Functions", p.items);
     if (p.more) {
         (void)json_object_set_new(out, "NextMarker", json_string(p.last));

@@ -144,20 +144,15 @@ static json_t *get_based(struct lambda *l)
         json_decref(f);
         f = NULL;
     }
-    if (f != NULL) {
-        l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
-    }
-    return f;
+    return lambda_base(l, f);
 }
 
 static void change(struct lambda *l, json_t *list, void (*changed)(struct lambda *l))
 {
     json_t *value = json_array_size(list) > 0 ? json_incref(list) : NULL;
-    char name[CORE_ATTRIBUTE_MAX + 1];
 
     json_decref(list);
-    lambda_change_attribute(l, lambda_attribute_of("policy", l->ref.qualifier, name),
-                            value, changed);
+    lambda_change_qualified(l, "policy", value, changed);
 }
 
 static void added(struct lambda *l)

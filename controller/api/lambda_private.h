@@ -127,6 +127,8 @@ void lambda_reply_page(struct lambda *l, const char *member, json_t *items,
 json_t *lambda_get(struct lambda *l);
 /* The same of operations that know no qualifier but $LATEST. */
 json_t *lambda_get_latest(struct lambda *l);
+/* l->native from l->ref. what: "function", "layer". False: answered. */
+bool lambda_native_read(struct lambda *l, const char *what);
 /* Whether what was named is of the cluster's account; false: answered. */
 bool lambda_account_check(struct lambda *l);
 /* A version's configuration, from its native view. The qualifier by which it was asked
@@ -153,6 +155,8 @@ uint64_t lambda_hash(const char *text, uint64_t h);
 void lambda_code_sha256(char ret[48], const char *digest); /* as CodeSha256 has it */
 void lambda_revision_id(char ret[40], uint64_t revision);
 int lambda_revision_parse(const char *text, uint64_t *ret);
+/* What the caller wants (or NULL, "") is the revision that there is. False: answered. */
+bool lambda_revision_check(struct lambda *l, const char *want, const char *now);
 /* The revision that the caller wants (RevisionId of body or query) is this one's? False:
  * answered. */
 bool lambda_precondition(struct lambda *l, const json_t *function);
@@ -195,22 +199,39 @@ void lambda_code_drop(struct lambda *l);
  */
 void lambda_relay_begin(struct api_request *r);
 
+/* --- what is kept with a function (lambda_attributes.c) --------------------------------
+ */
+/* What is kept with an alias or a published version has "<what>:<qualifier>" as its name,
+ * and goes with it. */
+const char *lambda_attribute_of(const char *what, const char *qualifier,
+                                char ret[CORE_ATTRIBUTE_MAX + 1]);
+const json_t *lambda_attribute(const json_t *function, const char *what,
+                               const char *qualifier); /* or NULL */
+/* Each qualifier that something of that kind is kept with ("": the function itself), and
+ * its value. *at begins as NULL. NULL: there are no more. */
+const char *lambda_attribute_next(const json_t *function, const char *what, void **at,
+                                  const json_t **ret_value);
+/* Replies with a page of what is kept of that kind, by FunctionArn; view NULL: not that
+ * one. */
+void lambda_reply_attributes(struct lambda *l, const char *what, const char *member,
+                             json_t *(*view)(const struct lambda *l,
+                                             const json_t *function,
+                                             const char *qualifier, const json_t *value));
+/* Sets one of the function's attributes; takes value over; NULL removes it. */
+void lambda_change_attribute(struct lambda *l, const char *name, json_t *value,
+                             void (*changed)(struct lambda *l));
+/* The same of the one that is kept with the path's qualifier. */
+void lambda_change_qualified(struct lambda *l, const char *what, json_t *value,
+                             void (*changed)(struct lambda *l));
+
 /* --- changes --------------------------------------------------------------------------
  */
 /* The core has done what it was asked, or not: then changed(), which replies, or the
  * error. When the function was changed meanwhile, again(). For l->r. */
 void lambda_was_changed(void *data, const struct core_reply *reply);
-/* Sets one of the function's attributes; takes value over; NULL removes it. */
-void lambda_change_attribute(struct lambda *l, const char *name, json_t *value,
-                             void (*changed)(struct lambda *l));
-/* What is kept with an alias or a published version has "<what>:<qualifier>" as its name,
- * and goes with it. */
-const char *lambda_attribute_of(const char *what, const char *qualifier,
-                                char ret[CORE_ATTRIBUTE_MAX + 1]);
-/* The qualifier in an attribute's name, "" if it has none; NULL: it is another's. */
-const char *lambda_attribute_qualifier(const char *name, const char *what);
-const json_t *lambda_attribute(const json_t *function, const char *what,
-                               const char *qualifier);
+/* What follows is based on this function (or NULL), which is returned: when others have
+ * changed it by then, l->again(). */
+json_t *lambda_base(struct lambda *l, json_t *function);
 /* l->spec and l->package become the next version, and a published one if the body says
  * Publish; then changed(). */
 void lambda_put(struct lambda *l);

@@ -207,36 +207,32 @@ static const struct api_request_ops relay_ops = {
 
 /* --- which node ------------------------------------------------------------------- */
 
-/* Any that is ready, another one each time: "192.0.2.1:8080", an address and a port. */
-static bool pick(const struct api *a, char host[64], uint16_t *ret_port)
+struct choice {
+    char host[64];
+    uint16_t port;
+    uint64_t n; /* it is one of so many, each as likely */
+};
+
+/* "192.0.2.1:8080", an address and a port. */
+static bool consider(void *data, const char *gateway)
 {
-    json_t *nodes = controller_core_nodes(a->core);
-    size_t n = json_array_size(nodes), first = n > 0 ? random_u64() % n : 0;
-    bool found = false;
+    struct choice *c = data;
+    const char *colon = strrchr(gateway, ':');
+    size_t len = colon != NULL ? (size_t)(colon - gateway) : 0;
+    uint64_t port;
 
-    for (size_t i = 0; !found && i < n; i++) {
-        const json_t *node = json_array_get(nodes, (first + i) % n);
-        const char *gateway = json_string_value(json_object_get(node, "gateway"));
-        const char *state = json_string_value(json_object_get(node, "state"));
-        const char *colon = gateway != NULL ? strrchr(gateway, ':') : NULL;
-        size_t len = colon != NULL ? (size_t)(colon - gateway) : 0;
-        uint64_t port;
-
-        if (state == NULL || strcmp(state, "ready") != 0 || len == 0 || len >= 64 ||
-            input_u64(colon + 1, 1, UINT16_MAX, &port) < 0) {
-            continue;
-        }
-        if (gateway[0] == '[' && len > 2) { /* IPv6 */
-            gateway++;
-            len -= 2;
-        }
-        memcpy(host, gateway, len);
-        host[len] = '\0';
-        *ret_port = (uint16_t)port;
-        found = true;
+    if (len == 0 || len >= sizeof(c->host) ||
+        input_u64(colon + 1, 1, UINT16_MAX, &port) < 0 || random_u64() % ++c->n != 0) {
+        return true;
     }
-    json_decref(nodes);
-    return found;
+    if (gateway[0] == '[' && len > 2) { /* IPv6 */
+        gateway++;
+        len -= 2;
+    }
+    memcpy(c->host, gateway, len);
+    c->host[len] = '\0';
+    c->port = (uint16_t)port;
+    return true;
 }
 
 static int start(struct lambda_relay *p)
@@ -254,7 +250,7 @@ void lambda_relay_begin(struct api_request *r)
 {
     struct lambda_relay *p = calloc(1, sizeof(*p));
     struct http_client_options o = {.connect_timeout_ms = CONNECT_MS, .no_repeat = true};
-    char host[64];
+    struct choice node = {.n = 0};
 
     if (p == NULL) {
         http_exchange_abort(r->x);
@@ -262,12 +258,14 @@ void lambda_relay_begin(struct api_request *r)
     }
     p->r = r;
     p->ended = http_exchange_content_length(r->x) == 0;
-    if (!pick(r->api, host, &o.port)) {
+    controller_core_gateways(r->api->core, consider, &node);
+    if (node.n == 0) {
         unavailable(p);
         free(p);
         return;
     }
-    o.host = host;
+    o.host = node.host;
+    o.port = node.port;
     if (http_client_open(&p->client, r->api->loop, &o) < 0) {
         unavailable(p); /* the address is a name, perhaps */
         free(p);

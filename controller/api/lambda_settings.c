@@ -8,22 +8,6 @@
 
 #define TAGS_MAX 50
 
-static const json_t *attribute(const json_t *function, const char *name)
-{
-    return json_object_get(json_object_get(function, "attributes"), name);
-}
-
-/* The function as it is, and what a change of it is based on. NULL: answered. */
-static json_t *get_based(struct lambda *l)
-{
-    json_t *f = lambda_get(l);
-
-    if (f != NULL) {
-        l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
-    }
-    return f;
-}
-
 /* --- tags ------------------------------------------------------------------------- */
 
 void lambda_list_tags(struct lambda *l)
@@ -31,7 +15,7 @@ void lambda_list_tags(struct lambda *l)
     json_t *f = lambda_get_latest(l);
 
     if (f != NULL) {
-        const json_t *tags = attribute(f, "tags");
+        const json_t *tags = lambda_attribute(f, "tags", "");
 
         lambda_reply(l, json_pack("{s:o}", "Tags",
                                   tags != NULL ? json_deep_copy(tags) : json_object()));
@@ -65,10 +49,10 @@ void lambda_tag(struct lambda *l)
     const json_t *more = json_object_get(l->json, "Tags"), *now;
     json_t *f, *tags;
 
-    if (!check_tags(l, more) || (f = get_based(l)) == NULL) {
+    if (!check_tags(l, more) || (f = lambda_base(l, lambda_get(l))) == NULL) {
         return;
     }
-    now = attribute(f, "tags");
+    now = lambda_attribute(f, "tags", "");
     tags = now != NULL ? json_deep_copy(now) : json_object();
     (void)json_object_update(tags, (json_t *)(uintptr_t)more);
     l->again = lambda_tag;
@@ -95,11 +79,11 @@ void lambda_untag(struct lambda *l)
         (void)lambda_checks_end(&c, l);
         return;
     }
-    f = get_based(l);
+    f = lambda_base(l, lambda_get(l));
     if (f == NULL) {
         return;
     }
-    now = attribute(f, "tags");
+    now = lambda_attribute(f, "tags", "");
     tags = now != NULL ? json_deep_copy(now) : json_object();
     for (size_t i = 0; i < l->n_query; i++) {
         if (strcmp(l->query[i].name, "tagKeys") == 0) {
@@ -169,15 +153,6 @@ static bool check_event(struct lambda *l)
     return lambda_checks_end(&c, l);
 }
 
-static void change_event(struct lambda *l, json_t *value,
-                         void (*changed)(struct lambda *l))
-{
-    char name[CORE_ATTRIBUTE_MAX + 1];
-
-    lambda_change_attribute(l, lambda_attribute_of(EVENT_INVOKE, l->ref.qualifier, name),
-                            value, changed);
-}
-
 static void put_event(struct lambda *l, bool update)
 {
     static const char *const keys[] = {"MaximumRetryAttempts", "MaximumEventAgeInSeconds",
@@ -185,7 +160,7 @@ static void put_event(struct lambda *l, bool update)
     const json_t *before;
     json_t *f, *one;
 
-    if (!check_event(l) || (f = get_based(l)) == NULL) {
+    if (!check_event(l) || (f = lambda_base(l, lambda_get(l))) == NULL) {
         return;
     }
     before = event_of(l, f);
@@ -206,7 +181,7 @@ static void put_event(struct lambda *l, bool update)
     }
     (void)json_object_set_new(one, "LastModified",
                               json_real((double)clock_wall_ms() / 1000.0));
-    change_event(l, one, event_put);
+    lambda_change_qualified(l, EVENT_INVOKE, one, event_put);
     json_decref(f);
 }
 
@@ -235,39 +210,26 @@ void lambda_get_event_invoke(struct lambda *l)
     json_decref(f);
 }
 
+static json_t *listed(const struct lambda *l, const json_t *f, const char *qualifier,
+                      const json_t *kept)
+{
+    return event_view(l, kept, *qualifier != '\0' ? qualifier : LAMBDA_LATEST);
+}
+
 void lambda_list_event_invoke(struct lambda *l)
 {
-    json_t *f = lambda_get_latest(l), *list;
-    const json_t *attributes = json_object_get(f, "attributes"), *one;
-    const char *key;
-
-    if (f == NULL) {
-        return;
-    }
-    list = json_array();
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, one)
-    {
-        const char *qualifier = lambda_attribute_qualifier(key, EVENT_INVOKE);
-
-        if (qualifier != NULL) {
-            (void)json_array_append_new(
-                list, event_view(l, one, *qualifier != '\0' ? qualifier : LAMBDA_LATEST));
-        }
-    }
-    json_decref(f);
-    lambda_reply_page(l, "FunctionEventInvokeConfigs", list, "FunctionArn",
-                      LAMBDA_BY_TEXT, 50);
+    lambda_reply_attributes(l, EVENT_INVOKE, "FunctionEventInvokeConfigs", listed);
 }
 
 void lambda_delete_event_invoke(struct lambda *l)
 {
-    json_t *f = get_based(l);
+    json_t *f = lambda_base(l, lambda_get(l));
 
     l->again = lambda_delete_event_invoke;
     if (f != NULL && event_of(l, f) == NULL) {
         event_missing(l);
     } else if (f != NULL) {
-        change_event(l, NULL, lambda_reply_empty);
+        lambda_change_qualified(l, EVENT_INVOKE, NULL, lambda_reply_empty);
     }
     json_decref(f);
 }

@@ -6,6 +6,7 @@
 #include "common/random.h"
 #include "controller/api/lambda_private.h"
 
+#define URL    "url" /* the attribute */
 #define ID_LEN 32
 
 static const char *const auth_types[] = {"NONE", "AWS_IAM", NULL};
@@ -18,7 +19,15 @@ static const char *const invoke_modes[] = {"BUFFERED", "RESPONSE_STREAM", NULL};
 /* A function has one URL, and each of its aliases may have one. */
 static const json_t *url_of(const struct lambda *l, const json_t *function)
 {
-    return lambda_attribute(function, "url", l->ref.qualifier);
+    return lambda_attribute(function, URL, l->ref.qualifier);
+}
+
+static bool take_gateway(void *data, const char *gateway)
+{
+    const char **ret = data;
+
+    *ret = gateway;
+    return false;
 }
 
 /* Where callers reach a gateway: the host that was asked, when a gateway passed the
@@ -28,25 +37,14 @@ static json_t *address(const struct lambda *l, const char *id)
     struct http_headers h = http_exchange_headers(l->r->x);
     const struct http_header *via = http_headers_find(h, "X-Mayfly-Via");
     const struct http_header *host = http_headers_find(h, "Host");
-    json_t *nodes, *url = NULL;
-    const char *gateway = NULL;
+    const char *gateway = "localhost:8080";
 
     if (via != NULL && host != NULL) {
         return json_sprintf("http://%.*s/url/%s/", (int)host->value.len, host->value.at,
                             id);
     }
-    nodes = controller_core_nodes(l->r->api->core);
-    for (size_t i = 0; gateway == NULL && i < json_array_size(nodes); i++) {
-        const json_t *node = json_array_get(nodes, i);
-
-        if (strcmp(json_string_value(json_object_get(node, "state")), "ready") == 0) {
-            gateway = json_string_value(json_object_get(node, "gateway"));
-        }
-    }
-    url = json_sprintf("http://%s/url/%s/", gateway != NULL ? gateway : "localhost:8080",
-                       id);
-    json_decref(nodes);
-    return url;
+    controller_core_gateways(l->r->api->core, take_gateway, &gateway);
+    return json_sprintf("http://%s/url/%s/", gateway, id);
 }
 
 static json_t *view(const struct lambda *l, const json_t *kept, const char *qualifier,
@@ -156,7 +154,7 @@ static json_t *get_named(struct lambda *l)
         (void)lambda_checks_end(&c, l);
         return NULL;
     }
-    return lambda_get(l);
+    return lambda_base(l, lambda_get(l));
 }
 
 static void merge(json_t *kept, const json_t *body)
@@ -185,15 +183,13 @@ static size_t bytes_of(const json_t *value)
 /* With value in the place of the URL that the qualifier names. */
 static size_t bytes_with(const struct lambda *l, const json_t *f, const json_t *value)
 {
-    const json_t *attributes = json_object_get(f, "attributes"), *one;
     size_t sum = bytes_of(value);
-    const char *key;
+    const json_t *one;
+    const char *qualifier;
+    void *at = NULL;
 
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, one)
-    {
-        const char *qualifier = lambda_attribute_qualifier(key, "url");
-
-        if (qualifier != NULL && strcmp(qualifier, l->ref.qualifier) != 0) {
+    while ((qualifier = lambda_attribute_next(f, URL, &at, &one)) != NULL) {
+        if (strcmp(qualifier, l->ref.qualifier) != 0) {
             sum += bytes_of(one);
         }
     }
@@ -203,8 +199,6 @@ static size_t bytes_with(const struct lambda *l, const json_t *f, const json_t *
 static void change(struct lambda *l, const json_t *f, json_t *value,
                    void (*changed)(struct lambda *l))
 {
-    char name[CORE_ATTRIBUTE_MAX + 1];
-
     if (value != NULL && bytes_with(l, f, value) > URLS_BYTES_MAX) {
         json_decref(value);
         lambda_fail(l, LAMBDA_E_INVALID_PARAMETER,
@@ -213,9 +207,7 @@ static void change(struct lambda *l, const json_t *f, json_t *value,
                     URLS_BYTES_MAX);
         return;
     }
-    l->if_revision = (uint64_t)json_integer_value(json_object_get(f, "revision"));
-    lambda_change_attribute(l, lambda_attribute_of("url", l->ref.qualifier, name), value,
-                            changed);
+    lambda_change_qualified(l, URL, value, changed);
 }
 
 static void created(struct lambda *l)
@@ -320,24 +312,13 @@ void lambda_delete_url(struct lambda *l)
     json_decref(f);
 }
 
+static json_t *listed(const struct lambda *l, const json_t *f, const char *qualifier,
+                      const json_t *kept)
+{
+    return view(l, kept, qualifier, false);
+}
+
 void lambda_list_urls(struct lambda *l)
 {
-    json_t *f = lambda_get_latest(l), *list;
-    const json_t *attributes = json_object_get(f, "attributes"), *one;
-    const char *key;
-
-    if (f == NULL) {
-        return;
-    }
-    list = json_array();
-    json_object_foreach((json_t *)(uintptr_t)attributes, key, one)
-    {
-        const char *qualifier = lambda_attribute_qualifier(key, "url");
-
-        if (qualifier != NULL) {
-            (void)json_array_append_new(list, view(l, one, qualifier, false));
-        }
-    }
-    json_decref(f);
-    lambda_reply_page(l, "FunctionUrlConfigs", list, "FunctionArn", LAMBDA_BY_TEXT, 50);
+    lambda_reply_attributes(l, URL, "FunctionUrlConfigs", listed);
 }

@@ -189,6 +189,17 @@ json_t *lambda_annotations(const json_t *version)
     return json_object_get(json_object_get(version, "spec"), "annotations");
 }
 
+bool lambda_revision_check(struct lambda *l, const char *want, const char *now)
+{
+    if (want == NULL || *want == '\0' || strcmp(want, now) == 0) {
+        return true;
+    }
+    lambda_fail(l, LAMBDA_E_PRECONDITION,
+                "The Revision Id provided does not match the latest Revision Id. Call "
+                "the GetFunction/GetAlias API to retrieve the latest Revision Id");
+    return false;
+}
+
 bool lambda_precondition(struct lambda *l, const json_t *function)
 {
     const char *want = json_string_value(json_object_get(l->json, "RevisionId"));
@@ -197,13 +208,7 @@ bool lambda_precondition(struct lambda *l, const json_t *function)
     want = want != NULL ? want : lambda_query(l, "RevisionId");
     lambda_revision_id(
         now, (uint64_t)json_integer_value(json_object_get(function, "revision")));
-    if (want == NULL || *want == '\0' || strcmp(want, now) == 0) {
-        return true;
-    }
-    lambda_fail(l, LAMBDA_E_PRECONDITION,
-                "The Revision Id provided does not match the latest Revision Id. Call "
-                "the GetFunction/GetAlias API to retrieve the latest Revision Id");
-    return false;
+    return lambda_revision_check(l, want, now);
 }
 
 /* SHA-256 in base64, as CodeSha256 has it. */

@@ -11,10 +11,8 @@ void api_list_layers(struct api_request *r)
 {
     const char *ns = r->match.params[0];
 
-    if (strcmp(ns, "-") == 0) {
-        api_reply_items(r, controller_core_layers(r->api->core, NULL));
-    } else if (api_namespace_param(r, &ns)) {
-        api_reply_items(r, controller_core_layers(r->api->core, ns));
+    if (strcmp(ns, "-") == 0 || api_namespace_param(r, &ns)) {
+        api_reply_list(r, ns, controller_core_layers);
     }
 }
 
@@ -78,30 +76,12 @@ void api_delete_layer_version(struct api_request *r)
     }
 }
 
-/* The package is pinned until the core has answered: from then on the core knows it. */
-struct publish {
-    char digest[SPEC_DIGEST_LEN + 1];
-};
-
-static void publish_over(struct api_request *r)
-{
-    struct publish *p = r->state;
-
-    if (p != NULL) {
-        package_store_unpin(r->api->packages, p->digest);
-        free(p);
-        r->state = NULL;
-    }
-}
-
-static const struct api_request_ops publish_ops = {.on_gone = publish_over};
-
 static void published(void *data, const struct core_reply *reply)
 {
     struct api_request *r = data;
 
     r->asked_core = false;
-    publish_over(r);
+    api_unpin(r);
     if (reply->cause != CAUSE_NONE) {
         api_fail_core(r, reply);
     } else {
@@ -137,7 +117,6 @@ void api_publish_layer(struct api_request *r)
     struct package_ref package;
     struct error err;
     const char *ns, *name, *description;
-    struct publish *p;
 
     if (!api_function_params(r, &ns, &name)) {
         return;
@@ -149,15 +128,9 @@ void api_publish_layer(struct api_request *r)
     if (!api_read_package(r, &package) || !read_description(r, &description)) {
         return;
     }
-    p = calloc(1, sizeof(*p));
-    if (p == NULL) {
-        api_fail(r, &(struct api_error){.cause = CAUSE_INTERNAL}, "out of memory");
+    if (!api_pin(r, package.digest)) {
         return;
     }
-    memcpy(p->digest, package.digest, sizeof(p->digest));
-    package_store_pin(r->api->packages, p->digest);
-    r->state = p;
-    r->ops = &publish_ops;
     r->asked_core = true;
     controller_core_publish_layer(r->api->core, ns, name, &package, description, NULL,
                                   published, r);

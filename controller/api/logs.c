@@ -63,8 +63,9 @@ static int append_line(struct buf *out, const struct api_log_line *line, const c
 }
 
 /* Up to WRITE_BYTES of lines. */
-static int gather(struct log_stream *s, struct buf *out)
+static int gather(void *data, struct buf *out)
 {
+    struct log_stream *s = data;
     const struct api_log_line *line;
     const char *node;
     int rc = 0;
@@ -92,18 +93,8 @@ static void arm(struct log_stream *s)
 static void pump(struct log_stream *s)
 {
     struct http_exchange *x = s->request->x;
-    struct buf out = {0};
-    int rc = 0;
+    int rc = api_write_gathered(s->request, gather, s);
 
-    while (rc == 0 && http_exchange_pending(x) < HTTP_HIGH_WATER) {
-        out.len = 0;
-        rc = gather(s, &out);
-        if (rc < 0 || out.len == 0) {
-            break;
-        }
-        rc = http_exchange_write(x, out.data, out.len);
-    }
-    buf_free(&out);
     if (rc < 0) {
         http_exchange_abort(x);
     } else if (!s->query.follow && log_merge_is_over(s->merge)) {

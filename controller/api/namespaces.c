@@ -17,10 +17,34 @@ static bool check_name(struct api_request *r, const char *field, const char *nam
     return false;
 }
 
+static void no_namespace(struct api_request *r, const char *name)
+{
+    api_fail(r,
+             &(struct api_error){.cause = CAUSE_NOT_FOUND,
+                                 .fix = "see `mayfly namespaces` for those there are"},
+             "there is no namespace %s", name);
+}
+
 bool api_namespace_param(struct api_request *r, const char **ret)
 {
     *ret = r->match.params[0];
     return check_name(r, "namespace", *ret);
+}
+
+bool api_known_namespace(struct api_request *r, const char **ret)
+{
+    json_t *ns;
+
+    if (!api_namespace_param(r, ret)) {
+        return false;
+    }
+    ns = controller_core_namespace(r->api->core, *ret);
+    if (ns == NULL) {
+        no_namespace(r, *ret);
+        return false;
+    }
+    json_decref(ns);
+    return true;
 }
 
 bool api_function_params(struct api_request *r, const char **ret_ns,
@@ -31,9 +55,15 @@ bool api_function_params(struct api_request *r, const char **ret_ns,
     return check_name(r, "namespace", *ret_ns) && check_name(r, "name", *ret_name);
 }
 
+static int list_all(const struct controller_core *c, const char *namespace_,
+                    const struct core_list *list)
+{
+    return controller_core_namespaces(c, list);
+}
+
 void api_list_namespaces(struct api_request *r)
 {
-    api_reply_items(r, controller_core_namespaces(r->api->core));
+    api_reply_list(r, NULL, list_all);
 }
 
 static void reply_namespace(struct api_request *r, int status, const char *name)
@@ -43,11 +73,7 @@ static void reply_namespace(struct api_request *r, int status, const char *name)
     if (json != NULL) {
         api_reply_json(r, status, json);
     } else {
-        api_fail(
-            r,
-            &(struct api_error){.cause = CAUSE_NOT_FOUND,
-                                .fix = "see `mayfly namespaces` for those there are"},
-            "there is no namespace %s", name);
+        no_namespace(r, name);
     }
 }
 

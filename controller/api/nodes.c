@@ -4,9 +4,15 @@
 
 #include "controller/api/api_private.h"
 
+static int list_all(const struct controller_core *c, const char *namespace_,
+                    const struct core_list *list)
+{
+    return controller_core_nodes(c, list);
+}
+
 void api_list_nodes(struct api_request *r)
 {
-    api_reply_items(r, controller_core_nodes(r->api->core));
+    api_reply_list(r, NULL, list_all);
 }
 
 static void reply_node(struct api_request *r)

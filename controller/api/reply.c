@@ -126,6 +126,23 @@ void api_reply_function(struct api_request *r, int status, json_t *json)
     }
 }
 
+int api_write_gathered(struct api_request *r, int (*gather)(void *data, struct buf *out),
+                       void *data)
+{
+    struct buf out = {0};
+    int rc = 0;
+
+    while (rc == 0 && http_exchange_pending(r->x) < HTTP_HIGH_WATER) {
+        out.len = 0;
+        rc = gather(data, &out);
+        if (rc == 0) {
+            rc = out.len > 0 ? http_exchange_write(r->x, out.data, out.len) : 1;
+        }
+    }
+    buf_free(&out);
+    return rc;
+}
+
 /* --- errors ------------------------------------------------------------------- */
 
 static json_t *error_body(const struct api_request *r, const struct api_error *e,

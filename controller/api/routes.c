@@ -12,6 +12,7 @@ static const char *const package_query[] = {"format", "file_name", NULL};
 static const char *const version_query[] = {"wait_ms", NULL};
 static const char *const events_query[] = {"follow",   "tail", "after", "namespace",
                                            "function", "node", NULL};
+static const char *const list_query[] = {"limit", "after", NULL};
 static const char *const logs_query[] = {"follow", "tail", "version", NULL};
 
 /* clang-format off */
@@ -24,11 +25,11 @@ static const struct route routes[] = {
     ROUTE("GET",    "/metrics", api_get_metrics, .always = true),
     ROUTE("GET",    "/v1/version", api_get_version, .always = true),
     ROUTE("GET",    "/v1/status", api_get_status, .always = true),
-    ROUTE("GET",    "/v1/namespaces", api_list_namespaces),
+    ROUTE("GET",    "/v1/namespaces", api_list_namespaces, .query = list_query),
     ROUTE("GET",    "/v1/namespaces/{namespace}", api_get_namespace),
     ROUTE("PUT",    "/v1/namespaces/{namespace}", api_put_namespace, .body = BODY_JSON_OR_EMPTY),
     ROUTE("DELETE", "/v1/namespaces/{namespace}", api_delete_namespace),
-    ROUTE("GET",    "/v1/namespaces/{namespace}/functions", api_list_functions),
+    ROUTE("GET",    "/v1/namespaces/{namespace}/functions", api_list_functions, .query = list_query),
     ROUTE("GET",    FUNCTION, api_get_function),
     ROUTE("GET",    FUNCTION "/explain", api_explain_function),
     ROUTE("PUT",    FUNCTION, api_put_function, .body = BODY_JSON),
@@ -44,17 +45,17 @@ static const struct route routes[] = {
     ROUTE("POST",   FUNCTION "/rollback", api_rollback, .body = BODY_JSON_OR_EMPTY),
     ROUTE("GET",    FUNCTION "/logs", api_get_logs, .query = logs_query),
     ROUTE("GET",    "/v1/events", api_get_events, .query = events_query),
-    ROUTE("GET",    LAYERS, api_list_layers),
+    ROUTE("GET",    LAYERS, api_list_layers, .query = list_query),
     ROUTE("GET",    LAYERS "/{name}", api_get_layer),
     ROUTE("POST",   LAYERS "/{name}/versions", api_publish_layer, .body = BODY_JSON),
     ROUTE("GET",    LAYERS "/{name}/versions/{version}", api_get_layer_version),
     ROUTE("DELETE", LAYERS "/{name}/versions/{version}", api_delete_layer_version),
-    ROUTE("GET",    "/v1/namespaces/{namespace}/keys", api_list_keys),
+    ROUTE("GET",    "/v1/namespaces/{namespace}/keys", api_list_keys, .query = list_query),
     ROUTE("POST",   "/v1/namespaces/{namespace}/keys", api_create_key, .body = BODY_JSON_OR_EMPTY),
     ROUTE("DELETE", "/v1/namespaces/{namespace}/keys/{id}", api_delete_key),
     ROUTE("GET",    "/v1/packages/{digest}", api_get_package),
     ROUTE("PUT",    "/v1/packages/{digest}", api_put_package, .query = package_query, .body = BODY_STREAM),
-    ROUTE("GET",    "/v1/nodes", api_list_nodes),
+    ROUTE("GET",    "/v1/nodes", api_list_nodes, .query = list_query),
     ROUTE("GET",    "/v1/nodes/{node}", api_get_node),
     ROUTE("PATCH",  "/v1/nodes/{node}", api_patch_node, .body = BODY_JSON),
 };

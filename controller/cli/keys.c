@@ -7,6 +7,7 @@
 #include "common/spec.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/http.h"
+#include "controller/cli/listing.h"
 #include "controller/cli/print.h"
 #include "controller/cli/rest.h"
 #include "controller/cli/table.h"
@@ -30,15 +31,10 @@ static void row(struct table *t, const json_t *key)
 
 static int list(struct cli *c)
 {
-    json_t *json = NULL;
-    int rc = rest_call(c, "list access keys", "GET", NULL, &json,
-                       "/v1/namespaces/%s/keys", c->ns);
-
-    if (rc == EXIT_CODE_OK) {
-        rc = print_list(c, json, columns, N_OF(columns), row, "no access keys");
-    }
-    json_decref(json);
-    return rc;
+    return listing_print(c,
+                         &(struct listing){"list access keys", columns, N_OF(columns),
+                                           row, "no access keys", 0},
+                         "/v1/namespaces/%s/keys", c->ns);
 }
 
 /* As AWS's own tools and libraries take it from the environment or from a profile. */

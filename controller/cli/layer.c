@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/spec_layers.h"
 #include "controller/cli/cli.h"
+#include "controller/cli/listing.h"
 #include "controller/cli/print.h"
 #include "controller/cli/rest.h"
 #include "controller/cli/source.h"
@@ -71,8 +72,8 @@ static int list(struct cli *c)
 {
     json_t *json = NULL;
     json_t *flat;
-    int rc = rest_call(c, "list layers", "GET", NULL, &json, "/v1/namespaces/%s/layers",
-                       args_has(c->args, "all") ? "-" : c->ns);
+    int rc = listing_get(c, "list layers", 0, &json, "/v1/namespaces/%s/layers",
+                         args_has(c->args, "all") ? "-" : c->ns);
 
     if (rc == EXIT_CODE_OK) {
         flat = flatten(json);

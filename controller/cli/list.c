@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/spec.h"
 #include "controller/cli/cli.h"
+#include "controller/cli/listing.h"
 #include "controller/cli/print.h"
 #include "controller/cli/rest.h"
 #include "controller/cli/term.h"
@@ -61,17 +62,17 @@ static void function_row(struct table *t, const json_t *f)
 
 int verb_list(struct cli *c)
 {
-    const char *ns = args_has(c->args, "all") ? "-" : c->ns;
-    json_t *json;
-    int rc = rest_call(c, "list functions", "GET", NULL, &json,
-                       "/v1/namespaces/%s/functions", ns);
+    struct listing l = {"list functions",
+                        function_columns,
+                        N_OF(function_columns),
+                        function_row,
+                        "no functions yet; next: mayfly deploy PATH",
+                        0};
+    int rc = cli_number(c, "limit", UINT32_MAX, &l.limit);
 
-    if (rc == EXIT_CODE_OK) {
-        rc = print_list(c, json, function_columns, N_OF(function_columns), function_row,
-                        "no functions yet; next: mayfly deploy PATH");
-    }
-    json_decref(json);
-    return rc;
+    return rc != EXIT_CODE_OK ? rc
+                              : listing_print(c, &l, "/v1/namespaces/%s/functions",
+                                              args_has(c->args, "all") ? "-" : c->ns);
 }
 
 /* --- nodes -------------------------------------------------------------------- */
@@ -123,15 +124,11 @@ static void node_row(struct table *t, const json_t *n)
 
 int verb_nodes(struct cli *c)
 {
-    json_t *json;
-    int rc = rest_call(c, "list nodes", "GET", NULL, &json, "/v1/nodes");
-
-    if (rc == EXIT_CODE_OK) {
-        rc = print_list(c, json, node_columns, N_OF(node_columns), node_row,
-                        "no nodes yet; start mayfly-agent on a host");
-    }
-    json_decref(json);
-    return rc;
+    return listing_print(
+        c,
+        &(struct listing){"list nodes", node_columns, N_OF(node_columns), node_row,
+                          "no nodes yet; start mayfly-agent on a host", 0},
+        "/v1/nodes");
 }
 
 /* --- namespaces --------------------------------------------------------------- */
@@ -178,8 +175,6 @@ static int change_namespace(struct cli *c, const char *action, const char *name)
 int verb_namespaces(struct cli *c)
 {
     const struct args *a = c->args;
-    json_t *json;
-    int rc;
 
     if (a->n_operands > 0) {
         if (!args_is_choice("create|delete", a->operands[0])) {
@@ -192,13 +187,11 @@ int verb_namespaces(struct cli *c)
         }
         return change_namespace(c, a->operands[0], a->operands[1]);
     }
-    rc = rest_call(c, "list namespaces", "GET", NULL, &json, "/v1/namespaces");
-    if (rc == EXIT_CODE_OK) {
-        rc = print_list(c, json, namespace_columns, N_OF(namespace_columns),
-                        namespace_row, "no namespaces");
-    }
-    json_decref(json);
-    return rc;
+    return listing_print(c,
+                         &(struct listing){"list namespaces", namespace_columns,
+                                           N_OF(namespace_columns), namespace_row,
+                                           "no namespaces", 0},
+                         "/v1/namespaces");
 }
 
 /* --- delete ------------------------------------------------------------------- */

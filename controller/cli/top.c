@@ -6,8 +6,8 @@
 
 #include "common/clock.h"
 #include "controller/cli/cli.h"
+#include "controller/cli/listing.h"
 #include "controller/cli/print.h"
-#include "controller/cli/rest.h"
 #include "controller/cli/term.h"
 
 #define N_OF(array)      (sizeof(array) / sizeof((array)[0]))
@@ -44,12 +44,12 @@ static void look_free(struct look *l)
 
 static int look(struct cli *c, struct look *ret)
 {
-    int rc =
-        rest_call(c, "show functions", "GET", NULL, &ret->functions,
-                  "/v1/namespaces/%s/functions", args_has(c->args, "all") ? "-" : c->ns);
+    int rc = listing_get(c, "show functions", 0, &ret->functions,
+                         "/v1/namespaces/%s/functions",
+                         args_has(c->args, "all") ? "-" : c->ns);
 
     if (rc == EXIT_CODE_OK) {
-        rc = rest_call(c, "show nodes", "GET", NULL, &ret->nodes, "/v1/nodes");
+        rc = listing_get(c, "show nodes", 0, &ret->nodes, "/v1/nodes");
     }
     ret->at_ms = clock_mono_ms();
     return rc;

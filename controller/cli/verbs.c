@@ -80,6 +80,7 @@ static const struct option invoke_options[] = {
 
 static const struct option list_options[] = {
     {"all", 'A', NULL, "functions of all namespaces", NULL},
+    {"limit", 0, "N", "the first N by their names (default: all)", NULL},
 };
 
 static const struct option logs_options[] = {
@@ -283,7 +284,8 @@ static const struct verb verbs[] = {
      .operands = "",
      .shared = VERB_NAMESPACE | VERB_OUTPUT | VERB_URL,
      .summary = "list functions",
-     .text = "Functions with their state, serving version, instances and calls.",
+     .text = "Functions by their names, with state, serving version, instances and "
+             "calls.",
      .examples = EXAMPLES(
          "mayfly list", "functions of the namespace", "mayfly list -A -o wide",
          "of all namespaces, with more columns", "mayfly list -o name", "names only"),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller/core/keys.h"
+#include "controller/core/page.h"
 
 int access_keys_init(struct controller_core *c)
 {
@@ -201,31 +202,30 @@ void access_keys_keep(struct controller_core *c,
 
 /* --- reading ---------------------------------------------------------------------- */
 
-struct wanted {
-    const char *namespace_;
-    json_t *all;
-};
-
-static void view_one(struct controller_core *c, struct access_key *k, const void *data)
+static json_t *listed(const struct controller_core *c, const void *item)
 {
-    const struct wanted *w = data;
+    const struct access_key *k = item;
 
-    if (strcmp(k->namespace_, w->namespace_) == 0) {
-        (void)json_array_append_new(w->all, json_pack("{s:s, s:s, s:s}", "access_key_id",
-                                                      k->id, "namespace", k->namespace_,
-                                                      "created_at", k->created_at));
-    }
+    return json_pack("{s:s, s:s, s:s}", "access_key_id", k->id, "namespace",
+                     k->namespace_, "created_at", k->created_at);
 }
 
-json_t *controller_core_access_keys(const struct controller_core *c,
-                                    const char *namespace_)
+int controller_core_access_keys(const struct controller_core *c, const char *namespace_,
+                                const struct core_list *list)
 {
-    const struct wanted w = {namespace_, json_array()};
+    struct page p;
 
-    if (w.all != NULL) {
-        each((struct controller_core *)(uintptr_t)c, view_one, &w);
+    page_init(&p, list);
+    for (size_t i = 0; i < c->access_keys.n_buckets; i++) {
+        for (struct keymap_entry *e = c->access_keys.buckets[i]; e != NULL; e = e->next) {
+            const struct access_key *k = container_of(e, struct access_key, entry);
+
+            if (strcmp(k->namespace_, namespace_) == 0) {
+                page_offer(&p, k->namespace_, k->id, k);
+            }
+        }
     }
-    return w.all;
+    return page_show(&p, c, listed);
 }
 
 bool controller_core_access_key(const struct controller_core *c, const char *id,

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static bool read_calls(const json_t *json, uint32_t *ret)
 {
@@ -59,6 +60,26 @@ uint32_t concurrency_provisioned(const struct record *r, uint64_t number)
     }
     for (size_t i = 0; i < r->n_aliases; i++) {
         sum += share_of(&r->aliases[i], number, under(r, r->aliases[i].name));
+    }
+    return sum;
+}
+
+uint64_t concurrency_taken(const struct record *r)
+{
+    static const char prefix[] = CORE_PROVISIONED ":";
+    const char *key;
+    const json_t *value;
+    uint64_t sum = 0;
+    uint32_t calls;
+
+    if (concurrency_reserved(r, &calls)) {
+        return calls;
+    }
+    json_object_foreach(r->attributes, key, value)
+    {
+        if (strncmp(key, prefix, sizeof(prefix) - 1) == 0 && read_calls(value, &calls)) {
+            sum += calls;
+        }
     }
     return sum;
 }

@@ -22,6 +22,8 @@
 bool concurrency_reserved(const struct record *r, uint32_t *ret_calls);
 /* Calls at once of this version that instances are kept ready for. */
 uint32_t concurrency_provisioned(const struct record *r, uint64_t number);
+/* Calls that are kept for it: what is reserved, which contains what is provisioned. */
+uint64_t concurrency_taken(const struct record *r);
 /* Instances that so many calls take; 0 for 0. */
 uint32_t concurrency_instances(const struct function_spec *spec, uint32_t calls);
 

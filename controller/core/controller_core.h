@@ -307,11 +307,7 @@ void controller_core_tick(struct controller_core *c);
 /* --- reading: the shapes that docs/openapi.yaml describes. NULL: not there (or, rarely,
  * out of memory). The caller's to json_decref().
  * --------------------------------------------- */
-json_t *controller_core_namespaces(const struct controller_core *c); /* array */
 json_t *controller_core_namespace(const struct controller_core *c, const char *name);
-/* namespace_ NULL: of all. */
-json_t *controller_core_functions(const struct controller_core *c,
-                                  const char *namespace_);
 json_t *controller_core_function(const struct controller_core *c, const char *namespace_,
                                  const char *name);
 json_t *controller_core_version(const struct controller_core *c, const char *namespace_,
@@ -322,8 +318,6 @@ json_t *controller_core_aliases(const struct controller_core *c, const char *nam
                                 const char *name); /* array */
 json_t *controller_core_alias(const struct controller_core *c, const char *namespace_,
                               const char *name, const char *alias);
-/* namespace_ NULL: of all. Those that have a version. */
-json_t *controller_core_layers(const struct controller_core *c, const char *namespace_);
 json_t *controller_core_layer(const struct controller_core *c, const char *namespace_,
                               const char *name);
 /* number 0: the newest. */
@@ -333,8 +327,34 @@ json_t *controller_core_layer_version(const struct controller_core *c,
 /* Why it has so many instances, there, and what its calls met. */
 json_t *controller_core_explain(const struct controller_core *c, const char *namespace_,
                                 const char *name);
-json_t *controller_core_nodes(const struct controller_core *c); /* array */
 json_t *controller_core_node(const struct controller_core *c, const char *name);
+
+/* --- lists: by name, in pages, one view after the other --------------------------------
+ */
+struct core_list {
+    const char *after; /* the name of the last one on the page before; NULL: none was */
+    const char *after_namespace; /* where after is; NULL for namespaces and nodes */
+    size_t limit;                /* of one page */
+    /* Takes item over. False: it wants no more. */
+    bool (*each)(void *data, const char *namespace_, const char *name, json_t *item);
+    void *data;
+};
+
+/* 0; 1: more come after what each() was given; -ENOMEM. namespace_ NULL: of all. */
+int controller_core_functions(const struct controller_core *c, const char *namespace_,
+                              const struct core_list *list);
+/* Those that have a version. */
+int controller_core_layers(const struct controller_core *c, const char *namespace_,
+                           const struct core_list *list);
+int controller_core_namespaces(const struct controller_core *c,
+                               const struct core_list *list);
+int controller_core_nodes(const struct controller_core *c, const struct core_list *list);
+/* The gateways of nodes that are ready, until each() returns false. */
+void controller_core_gateways(const struct controller_core *c,
+                              bool (*each)(void *data, const char *gateway), void *data);
+/* Without their secrets; of one namespace. */
+int controller_core_access_keys(const struct controller_core *c, const char *namespace_,
+                                const struct core_list *list);
 
 /* --- events: what was decided and what happened to nodes, the newest JOURNAL_MAX -------
  */
@@ -379,12 +399,18 @@ json_t *controller_core_event_next(const struct controller_core *c,
 /* Whether events after this number are no longer kept. */
 bool controller_core_event_lost(const struct controller_core *c, uint64_t after);
 
-/* Without their secrets; of one namespace. */
-json_t *controller_core_access_keys(const struct controller_core *c,
-                                    const char *namespace_);
 /* False: there is none. *ret is valid until the next call of the core. */
 bool controller_core_access_key(const struct controller_core *c, const char *id,
                                 struct key_state *ret);
+
+/* What a namespace's functions take: calls at once that are reserved or, where none are,
+ * provisioned; bytes of packages of layers and of versions that are the latest, or
+ * published. */
+struct core_account {
+    uint64_t functions, calls, package_bytes;
+};
+struct core_account controller_core_account(const struct controller_core *c,
+                                            const char *namespace_);
 
 /* How far a version's instances are what they should be. False: there is no such version,
  * or none that may run. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controller/core/page.h"
 #include "controller/core/registry.h"
 
 #define DESCRIPTION_MAX 256
@@ -320,22 +321,27 @@ static json_t *view(const struct core_layer *l)
                      versions);
 }
 
-json_t *controller_core_layers(const struct controller_core *c, const char *namespace_)
+static json_t *listed(const struct controller_core *c, const void *item)
 {
-    json_t *list = json_array();
+    return view(item);
+}
 
+int controller_core_layers(const struct controller_core *c, const char *namespace_,
+                           const struct core_list *list)
+{
+    struct page p;
+
+    page_init(&p, list);
     LIST_FOREACH(it, &c->layer_list)
     {
         const struct core_layer *l = container_of(it, struct core_layer, link);
 
         if (l->n_versions > 0 &&
-            (namespace_ == NULL || strcmp(l->namespace_, namespace_) == 0) &&
-            json_array_append_new(list, view(l)) < 0) {
-            json_decref(list);
-            return NULL;
+            (namespace_ == NULL || strcmp(l->namespace_, namespace_) == 0)) {
+            page_offer(&p, l->namespace_, l->name, l);
         }
     }
-    return list;
+    return page_show(&p, c, listed);
 }
 
 json_t *controller_core_layer(const struct controller_core *c, const char *namespace_,

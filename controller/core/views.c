@@ -5,6 +5,7 @@
 #include "controller/core/core_private.h"
 #include "controller/core/node_order.h"
 #include "controller/core/nodes.h"
+#include "controller/core/page.h"
 #include "controller/core/registry.h"
 #include "controller/core/rollouts.h"
 #include "controller/core/targets.h"
@@ -41,19 +42,26 @@ json_t *controller_core_namespace(const struct controller_core *c, const char *n
     return ns != NULL && ns->present ? namespace_view(ns) : NULL;
 }
 
-json_t *controller_core_namespaces(const struct controller_core *c)
+static json_t *listed_namespace(const struct controller_core *c, const void *item)
 {
-    json_t *all = json_array();
+    return namespace_view(item);
+}
 
+int controller_core_namespaces(const struct controller_core *c,
+                               const struct core_list *list)
+{
+    struct page p;
+
+    page_init(&p, list);
     LIST_FOREACH(it, &c->namespaces)
     {
         const struct core_namespace *ns = container_of(it, struct core_namespace, link);
 
-        if (ns->present && (all = append(all, namespace_view(ns))) == NULL) {
-            return NULL;
+        if (ns->present) {
+            page_offer(&p, "", ns->name, ns);
         }
     }
-    return all;
+    return page_show(&p, c, listed_namespace);
 }
 
 /* --- versions --------------------------------------------------------------------- */
@@ -285,7 +293,12 @@ json_t *controller_core_function(const struct controller_core *c, const char *na
     return f != NULL && f->present ? function_view(f) : NULL;
 }
 
-static json_t *append_functions(json_t *all, const struct core_namespace *ns)
+static json_t *listed_function(const struct controller_core *c, const void *item)
+{
+    return function_view(item);
+}
+
+static void offer_functions(struct page *p, const struct core_namespace *ns)
 {
     LIST_FOREACH(it, &ns->functions)
     {
@@ -293,26 +306,29 @@ static json_t *append_functions(json_t *all, const struct core_namespace *ns)
             container_of(it, struct core_function, of_namespace);
 
         if (f->present) {
-            all = append(all, function_view(f));
+            page_offer(p, ns->name, f->name, f);
         }
     }
-    return all;
 }
 
-json_t *controller_core_functions(const struct controller_core *c, const char *namespace_)
+int controller_core_functions(const struct controller_core *c, const char *namespace_,
+                              const struct core_list *list)
 {
-    json_t *all = json_array();
+    const struct core_namespace *ns =
+        namespace_ != NULL ? registry_namespace(c, namespace_) : NULL;
+    struct page p;
 
-    if (namespace_ != NULL) {
-        const struct core_namespace *ns = registry_namespace(c, namespace_);
-
-        return ns != NULL ? append_functions(all, ns) : all;
+    page_init(&p, list);
+    if (ns != NULL) {
+        offer_functions(&p, ns);
     }
     LIST_FOREACH(it, &c->namespaces)
     {
-        all = append_functions(all, container_of(it, struct core_namespace, link));
+        if (namespace_ == NULL) {
+            offer_functions(&p, container_of(it, struct core_namespace, link));
+        }
     }
-    return all;
+    return page_show(&p, c, listed_function);
 }
 
 /* --- nodes ------------------------------------------------------------------------ */
@@ -405,19 +421,42 @@ json_t *controller_core_node(const struct controller_core *c, const char *name)
     return n != NULL ? node_view(c, n) : NULL;
 }
 
-json_t *controller_core_nodes(const struct controller_core *c)
+static json_t *listed_node(const struct controller_core *c, const void *item)
 {
-    json_t *all = json_array();
+    return node_view(c, item);
+}
 
+static void offer_nodes(struct page *p, const struct list *nodes)
+{
+    LIST_FOREACH(it, nodes)
+    {
+        const struct core_node *n = container_of(it, struct core_node, link);
+
+        page_offer(p, "", n->name, n);
+    }
+}
+
+int controller_core_nodes(const struct controller_core *c, const struct core_list *list)
+{
+    struct page p;
+
+    page_init(&p, list);
+    offer_nodes(&p, &c->nodes_ready);
+    offer_nodes(&p, &c->nodes_lost);
+    return page_show(&p, c, listed_node);
+}
+
+void controller_core_gateways(const struct controller_core *c,
+                              bool (*each)(void *data, const char *gateway), void *data)
+{
     LIST_FOREACH(it, &c->nodes_ready)
     {
-        all = append(all, node_view(c, container_of(it, struct core_node, link)));
+        const struct core_node *n = container_of(it, struct core_node, link);
+
+        if (strcmp(node_state(c, n), "ready") == 0 && !each(data, n->gateway)) {
+            return;
+        }
     }
-    LIST_FOREACH(it, &c->nodes_lost)
-    {
-        all = append(all, node_view(c, container_of(it, struct core_node, link)));
-    }
-    return all;
 }
 
 /* --- numbers ---------------------------------------------------------------------- */

@@ -29,6 +29,7 @@ static void makes_and_deletes(void **state)
     struct key_state k;
     struct answer a;
     json_t *all;
+    struct core_list list = world_collect(&all);
 
     put(w, "default", ID, &a);
     assert_int_equal(a.cause, CAUSE_NONE);
@@ -36,7 +37,7 @@ static void makes_and_deletes(void **state)
     assert_true(controller_core_access_key(w->core, ID, &k));
     assert_string_equal(k.secret, GOOD);
     assert_string_equal(k.namespace_, "default");
-    all = controller_core_access_keys(w->core, "default");
+    assert_int_equal(controller_core_access_keys(w->core, "default", &list), 0);
     assert_int_equal(json_array_size(all), 1);
     assert_null(json_object_get(json_array_get(all, 0), "secret"));
     json_decref(all);

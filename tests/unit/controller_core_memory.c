@@ -179,15 +179,31 @@ static void snapshot_is_taken(struct fixture *f)
     controller_core_snapshot(f->w.core, "n1");
 }
 
+static json_t *namespaces_of(const struct fixture *f)
+{
+    json_t *all;
+    struct core_list list = world_collect(&all);
+
+    return controller_core_namespaces(f->w.core, &list) == 0 ? all : NULL;
+}
+
+static json_t *nodes_of(const struct fixture *f)
+{
+    json_t *all;
+    struct core_list list = world_collect(&all);
+
+    return controller_core_nodes(f->w.core, &list) == 0 ? all : NULL;
+}
+
 static void views_are_read(struct fixture *f)
 {
-    json_t *all[] = {controller_core_functions(f->w.core, NULL),
-                     controller_core_functions(f->w.core, "default"),
+    json_t *all[] = {world_functions(&f->w, NULL),
+                     world_functions(&f->w, "default"),
                      controller_core_function(f->w.core, "default", "old"),
                      controller_core_version(f->w.core, "default", "next", 1),
-                     controller_core_namespaces(f->w.core),
+                     namespaces_of(f),
                      controller_core_namespace(f->w.core, "default"),
-                     controller_core_nodes(f->w.core),
+                     nodes_of(f),
                      controller_core_node(f->w.core, "n1")};
     size_t n_missing = 0;
 

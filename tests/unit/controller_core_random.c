@@ -358,7 +358,7 @@ static void rest(struct life *l)
     for (size_t i = 0; i < l->n_answers; i++) {
         CHECK(l->answers[i].n <= 1);
     }
-    all = controller_core_functions(l->w.core, NULL);
+    all = world_functions(&l->w, NULL);
     for (size_t i = 0; i < json_array_size(all); i++) {
         const char *name =
             json_string_value(json_object_get(json_array_get(all, i), "name"));

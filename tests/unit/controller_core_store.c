@@ -326,9 +326,9 @@ static void restart_knows_everything(void **state)
     (void)world_deploy_ready(&f->w, "one", 128, 3, 0);
     (void)world_deploy(&f->w, "one", 256, 0, 0);
     (void)world_deploy(&f->w, "two", 64, 0, 0);
-    before = controller_core_functions(f->w.core, NULL);
+    before = world_functions(&f->w, NULL);
     world_restart(&f->w);
-    after = controller_core_functions(f->w.core, NULL);
+    after = world_functions(&f->w, NULL);
     assert_int_equal(json_array_size(before), 2);
     assert_int_equal(json_array_size(after), 2);
     for (size_t i = 0; i < 2; i++) {

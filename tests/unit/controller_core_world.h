@@ -200,6 +200,10 @@ int64_t world_number(struct world *w, const char *name, const char *path);
         world_text(w, name, path, view_text_);     \
         assert_string_equal(view_text_, expected); \
     } while (0)
+/* A list that has no pages and appends to *ret, an array. */
+struct core_list world_collect(json_t **ret);
+/* Functions of a namespace, or (NULL) of all; NULL: out of memory. */
+json_t *world_functions(const struct world *w, const char *namespace_);
 /* Sum of max, and of warm, of a version's grants; count of them. */
 uint64_t world_sum_max(struct world *w, const char *name, uint64_t version);
 uint64_t world_sum_warm(struct world *w, const char *name, uint64_t version);
