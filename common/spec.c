@@ -365,8 +365,8 @@ static int number_set_text(struct function_spec *s, const struct number *n,
                               : strcmp(n->flag, "cpu") == 0 ? ", such as 500 or 0.5"
                                                             : "";
 
-        return error_set(err, -EINVAL, "%s is \"%.40s\"; give a number of %s%s", n->key,
-                         text, n->unit, example);
+        return error_set(err, -EINVAL, "%s is \"%.40s\"; give a whole number of %s%s",
+                         n->key, text, n->unit, example);
     }
     return number_store(s, n, value, err);
 }
