@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#define STARTS_PER_CPU   4
 #define INSTANCES_END_MS 10000 /* after the last call, when stopping */
 
 /* --- closing ---------------------------------------------------------------------------
@@ -336,12 +337,22 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
     return rc < 0 ? error_set(err, rc, "runtime: %s", uv_strerror(rc)) : 0;
 }
 
+/* Starts under way at once: enough to keep all processors busy while some of them wait
+ * for the disk, and few enough that each is ready in time. */
+static uint32_t starts_max(const struct agent *a)
+{
+    uint32_t n = a->config->cpu_millis * STARTS_PER_CPU / 1000;
+
+    return n > STARTS_PER_CPU ? n : STARTS_PER_CPU;
+}
+
 static int open_core(struct agent *a, struct error *err)
 {
     const struct agent_core_options options = {
         .node = a->config->node,
         .memory_bytes = a->config->memory_bytes,
         .freeze_after_ms = a->config->freeze_after_ms,
+        .starts_max = starts_max(a),
     };
     struct agent_io io = agent_io;
     int rc;

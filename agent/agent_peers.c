@@ -67,6 +67,9 @@ void agent_peers_set(struct agent *a, const struct node_state *n)
     struct peer_note *p = find(a, n->node);
     char *gateway;
 
+    if (p != NULL && !n->usable && a->gateway != NULL) {
+        gateway_doubt(a->gateway, p->gateway); /* it drains, or is lost */
+    }
     if (n->deleted) {
         if (p != NULL) {
             note_free(p);

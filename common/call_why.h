@@ -25,7 +25,8 @@
     X(PACKAGE, "package", "the package had not arrived at the node")                 \
     X(PAUSE, "pause", "a start had failed, and the next try was not due")            \
     X(GRANT, "grant", "the node may not start any, and no other node took it")       \
-    X(VERSION, "version", "no version was ready")
+    X(VERSION, "version", "no version was ready")                                    \
+    X(TURN, "turn", "other instances of the node were starting, and its own came after")
 
 #define X(NAME, name, text) COLD_##NAME,
 enum cold_reason { COLD_REASONS(X) COLD_REASONS_COUNT };

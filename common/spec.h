@@ -103,7 +103,7 @@ struct spec_layer {
       "most instances in the cluster; 0: no limit but capacity")                         \
     X(min_scale, "min_scale", "min-scale", 0, 10000, 0, "instances",                     \
       "instances kept ready")                                                            \
-    X(target, "target", "target", 0, 1000000, 0, "calls or calls/s",                     \
+    X(target, "target", "target", 0, 1000000, 0, "calls (/s)",                           \
       "load of an instance to aim for; 0: concurrency, or the cluster's default")        \
     X(target_utilization, "target_utilization", "target-utilization", 0, 100, 0, "%",    \
       "share of the target that is used; 0: the cluster's default, 70")                  \

@@ -116,8 +116,8 @@ int spec_number_set(struct function_spec *s, const struct spec_number *n,
                               : strcmp(n->flag, "cpu") == 0 ? ", such as 500 or 0.5"
                                                             : "";
 
-        return error_set(err, -EINVAL, "%s is \"%.40s\"; give a number of %s%s", n->key,
-                         text, n->unit, example);
+        return error_set(err, -EINVAL, "%s is \"%.40s\"; give a whole number of %s%s",
+                         n->key, text, n->unit, example);
     }
     return spec_number_store(s, n, value, err);
 }

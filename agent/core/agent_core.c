@@ -41,6 +41,12 @@ int agent_core_new(struct agent_core **ret, const struct agent_io *io,
     }
     a->seed = io->random(io->ctx);
     lists_init(a);
+    if (gate_open(a, options->starts_max) < 0) {
+        due_heap_free(&a->timers);
+        due_heap_free(&a->evictable);
+        free(a);
+        return -ENOMEM;
+    }
     *ret = a;
     return 0;
 }
@@ -76,6 +82,7 @@ struct agent_core *agent_core_free(struct agent_core *a)
     functions_free(&a->functions);
     functions_free(&a->tombstones);
     catalog_peers_free(a);
+    gate_close(a);
     CHECK(a->packages.n == 0 && a->n_timers == 0);
     name_map_free(&a->packages);
     name_map_free(&a->by_name);
@@ -96,13 +103,26 @@ void agent_enter(struct agent_core *a)
     a->now_ms = a->now_us / 1000;
 }
 
+/* What is free goes to who waits for it. An instance that was stopped before it began
+ * leaves room: once more then. */
+static void share_out(struct agent_core *a)
+{
+    do {
+        while (!list_empty(&a->gate.gone)) {
+            pool_gone(container_of(a->gate.gone.next, struct instance, gate));
+        }
+        pool_room_clear(a);
+        if (a->feed && !list_empty(&a->starved)) {
+            pool_feed(a);
+        }
+        a->feed = false;
+        gate_pump(a);
+    } while (!list_empty(&a->gate.gone));
+}
+
 void agent_leave(struct agent_core *a)
 {
-    pool_room_clear(a);
-    if (a->feed && !list_empty(&a->starved)) {
-        pool_feed(a);
-    }
-    a->feed = false;
+    share_out(a);
     while (!list_empty(&a->ended)) {
         catalog_version_reap(container_of(a->ended.next, struct version, ended));
     }
@@ -413,7 +433,7 @@ bool agent_core_check(const struct agent_core *a)
     }
     return due_heap_check(&a->timers) && due_heap_check(&a->evictable) &&
            s.functions == a->by_name.n &&
-           s.functions + s.versions + a->packages.n == a->n_timers &&
+           s.functions + s.versions + a->packages.n + 1 == a->n_timers &&
            s.memory == a->memory_bytes && s.stopping == a->memory_stopping_bytes &&
            s.claimed == a->memory_claimed_bytes &&
            s.evictable == a->memory_evictable_bytes && s.instances == a->n_instances &&

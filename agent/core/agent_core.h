@@ -72,6 +72,11 @@ struct instance {
     struct list all;
     enum stop_reason why;  /* DRAINING, STOPPING: told to io->instance_stop */
     enum cold_reason cold; /* why it was started */
+    struct list gate;      /* in the core's gate: waiting, open or gone */
+    bool begun;            /* io->instance_start was called */
+    bool open;             /* it counts as a start under way */
+    bool ahead;            /* of a call that is only expected: nothing else wants it */
+    uint64_t held_us;      /* it waited so long for its turn to begin */
 };
 
 /* --- hop ----------------------------------------------------------------------
@@ -181,6 +186,7 @@ struct agent_core_options {
     const char *node;
     uint64_t memory_bytes;  /* capacity: instances' limits never add up to more */
     uint32_t instances_max; /* default 10,000 */
+    uint32_t starts_max;    /* under way at once, but for slow ones; 0: no limit */
     uint32_t
         freeze_after_ms; /* an instance that is idle for so long is frozen; 0: never */
 };

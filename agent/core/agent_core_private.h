@@ -33,6 +33,7 @@
 #define CORE_INSTANCES_DEFAULT  10000
 #define CORE_START_PAUSE_MIN_MS 100 /* after a start that failed */
 #define CORE_START_PAUSE_MAX_MS 30000
+#define CORE_START_HOLD_MS      5000 /* a start under way counts for so long at most */
 #define CORE_FETCH_PAUSE_MIN_MS 5000 /* after a package that could not be had */
 #define CORE_FETCH_PAUSE_MAX_MS 300000
 #define CORE_LIVED_MS           10000 /* an instance that lived so long was no bad start */
@@ -182,6 +183,7 @@ struct version {
     struct list partial; /* BUSY with a free slot */
     uint32_t n[INSTANCE_STATES];
     uint32_t n_instances;
+    uint32_t n_open; /* starts under way, as far as the gate counts them */
 
     uint32_t least;       /* on all nodes, as the controller said */
     uint32_t grant_floor; /* of warm, our part of that: never evicted */
@@ -247,6 +249,15 @@ struct function {
     char names[];
 };
 
+/* pool_gate.c: starts that wait for their turn. */
+struct gate {
+    struct list waiting; /* not begun; longest first */
+    struct list open;    /* under way, by started_us */
+    struct list gone;    /* stopped before they began: agent_leave() frees them */
+    uint32_t n_open, max;
+    struct timer timer; /* while some wait: the first of `open` counts no more */
+};
+
 struct agent_core {
     struct agent_io io;
     char node[SPEC_NODE_MAX + 1];
@@ -281,6 +292,7 @@ struct agent_core {
     bool feed; /* room came free, or can be made: starved ones get a try */
     struct list waiting;
     struct list ended;
+    struct gate gate;
 
     uint32_t freeze_after_ms; /* 0: nothing is frozen */
     struct agent_core_counts counts;
@@ -395,6 +407,8 @@ enum obstacle pool_start(struct version *v, bool needed);
 /* Queued calls go to free slots; as many instances start as calls and `warm` want. */
 void pool_pump(struct version *v);
 uint64_t pool_starts_wanted(const struct version *v); /* claims included */
+/* The same, with those that start already. */
+uint64_t pool_starts_due(const struct version *v);
 void pool_stop(struct instance *in, enum stop_reason why);
 void pool_drain(struct version *v, enum stop_reason why); /* all of them */
 void pool_shrink(struct version *v);                      /* to the grant */
@@ -406,7 +420,19 @@ bool pool_invariant(const struct version *v);
 
 /* For the other parts of it. */
 void pool_move(struct instance *in, enum instance_state to);
-enum obstacle pool_start_now(struct version *v);
+enum obstacle pool_start_now(struct version *v, bool ahead);
+
+/* An instance that is gone, begun or not. */
+void pool_gone(struct instance *in);
+
+/* --- pool_gate.c -------------------------------------------------------------------- */
+/* 0 or -ENOMEM. starts_max 0: no limit. */
+int gate_open(struct agent_core *a, uint32_t starts_max);
+void gate_close(struct agent_core *a);
+void gate_enter(struct instance *in);     /* it is to start: at once, or in its turn */
+void gate_leave(struct instance *in);     /* it is STARTING no more; harmless again */
+void gate_turn_away(struct instance *in); /* it was stopped before it began */
+void gate_pump(struct agent_core *a);     /* whose turn is it? From agent_leave() */
 
 /* --- pool_slots.c ------------------------------------------------------------------- */
 struct instance *pool_free_instance(const struct version *v); /* or NULL */

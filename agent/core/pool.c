@@ -107,6 +107,9 @@ void pool_move(struct instance *in, enum instance_state to)
 
     CHECK(allowed[in->state][to]);
     list_remove(&in->warm);
+    if (in->state == INSTANCE_STARTING) {
+        gate_leave(in);
+    }
     v->n[in->state]--;
     v->n[to]++;
     in->state = to;
@@ -137,6 +140,7 @@ static struct instance *instance_new(struct version *v)
     in->started_us = a->now_us;
     in->cold = seen_why_start(v);
     list_init(&in->warm);
+    list_init(&in->gate);
     list_init(&in->calls);
     list_push_back(&v->instances, &in->link);
     list_push_back(&a->instances, &in->all);
@@ -171,6 +175,7 @@ void pool_instance_free(struct instance *in)
         v->heir->n_before--;
     }
     v->n[in->state]--;
+    gate_leave(in);
     list_remove(&in->warm);
     list_remove(&in->link);
     list_remove(&in->all);
@@ -184,7 +189,11 @@ void pool_stop(struct instance *in, enum stop_reason why)
 
     in->why = why;
     pool_move(in, INSTANCE_STOPPING);
-    a->io.instance_stop(a->io.ctx, in, why);
+    if (in->begun) {
+        a->io.instance_stop(a->io.ctx, in, why);
+    } else {
+        gate_turn_away(in);
+    }
 }
 
 /* --- starting ----------------------------------------------------------------------- */
@@ -196,7 +205,7 @@ static void pause(struct version *v)
     v->retry_ms = a->now_ms + backoff_next_ms(&v->backoff, a->io.random(a->io.ctx));
 }
 
-enum obstacle pool_start_now(struct version *v)
+enum obstacle pool_start_now(struct version *v, bool ahead)
 {
     struct agent_core *a = v->function->core;
     struct instance *in = instance_new(v);
@@ -209,7 +218,8 @@ enum obstacle pool_start_now(struct version *v)
     if (v->n_instances == 1 || v->n_instances == v->grant_max) {
         a->io.report_soon(a->io.ctx);
     }
-    a->io.instance_start(a->io.ctx, in);
+    in->ahead = ahead;
+    gate_enter(in);
     return OBSTACLE_NONE;
 }
 
@@ -241,7 +251,7 @@ enum obstacle pool_start(struct version *v, bool needed)
         return o;
     }
     if (pool_room_now(v)) {
-        return pool_start_now(v);
+        return pool_start_now(v, false);
     }
     o = needed && pool_claim(v) ? OBSTACLE_NONE : OBSTACLE_ROOM;
     if (list_empty(&v->starved)) {
@@ -250,9 +260,8 @@ enum obstacle pool_start(struct version *v, bool needed)
     return o;
 }
 
-/* Starts that there should be beyond those under way: one for each waiting call (or as
- * many as share an instance), and what `warm` lacks. */
-uint64_t pool_starts_wanted(const struct version *v)
+/* One for each waiting call (or as many as share an instance), and what `warm` lacks. */
+uint64_t pool_starts_due(const struct version *v)
 {
     const struct agent_core *a = v->function->core;
     uint32_t slots = pool_slots(v);
@@ -266,7 +275,14 @@ uint64_t pool_starts_wanted(const struct version *v)
     if (warm > up && warm - up > wanted) {
         wanted = warm - up;
     }
-    return wanted > v->n[INSTANCE_STARTING] ? wanted - v->n[INSTANCE_STARTING] : 0;
+    return wanted;
+}
+
+uint64_t pool_starts_wanted(const struct version *v)
+{
+    uint64_t due = pool_starts_due(v);
+
+    return due > v->n[INSTANCE_STARTING] ? due - v->n[INSTANCE_STARTING] : 0;
 }
 
 /* The next start would be for a call that waits, or for what should be there without any
@@ -299,7 +315,7 @@ static void settle_claims(struct version *v)
     }
     while (v->n_claims > 0 && pool_room_claimed(v)) {
         pool_unclaim(v);
-        if (pool_start_now(v) != OBSTACLE_NONE) {
+        if (pool_start_now(v, false) != OBSTACLE_NONE) {
             break;
         }
     }
@@ -478,12 +494,12 @@ void agent_core_instance_failed(struct agent_core *a, struct instance *in,
     agent_leave(a);
 }
 
-void agent_core_instance_gone(struct agent_core *a, struct instance *in)
+void pool_gone(struct instance *in)
 {
     struct version *v = in->version, *heir;
+    struct agent_core *a = v->function->core;
     bool had_calls;
 
-    agent_enter(a);
     CHECK(in->state == INSTANCE_STOPPING);
     had_calls = in->n_calls > 0;
     pool_instance_free(in);
@@ -502,5 +518,11 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in)
         pool_pump(heir); /* it could not start what stood in its place */
     }
     catalog_version_settle(v);
+}
+
+void agent_core_instance_gone(struct agent_core *a, struct instance *in)
+{
+    agent_enter(a);
+    pool_gone(in);
     agent_leave(a);
 }

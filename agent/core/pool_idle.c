@@ -177,7 +177,7 @@ static void prewarm(struct version *v)
     f->prewarmed = true;
     if (a->now_ms < f->plan.until_ms && pool_ready(v) + v->n[INSTANCE_STARTING] == 0 &&
         pool_obstacle(v) == OBSTACLE_NONE && pool_room_now(v) &&
-        pool_start_now(v) == OBSTACLE_NONE) {
+        pool_start_now(v, true) == OBSTACLE_NONE) {
         a->counts.prewarms++;
     }
 }

@@ -76,11 +76,20 @@ void seen_waits(const struct version *v, struct call *c)
     c->waits_for = covered && v->n[INSTANCE_STARTING] > 0 ? WAIT_START : why_waits(v);
 }
 
-/* A cold call's wait for its start is part of the cold start. */
+/* A cold call's wait for its start is part of the cold start, but not that for the start
+ * to begin. */
+static enum wait_reason why_waited(const struct instance *in, const struct call *c)
+{
+    if (c->cold && c->waits_for == WAIT_START) {
+        return in->held_us > 0 ? WAIT_TURN : WAIT_NONE;
+    }
+    return c->waits_for;
+}
+
 void seen_dispatched(struct version *v, const struct instance *in, const struct call *c)
 {
-    bool waited = c->waits_for != WAIT_NONE && !(c->cold && c->waits_for == WAIT_START);
-    struct seen *s = c->cold || waited ? want(v) : NULL;
+    enum wait_reason waited = why_waited(in, c);
+    struct seen *s = c->cold || waited != WAIT_NONE ? want(v) : NULL;
 
     if (s == NULL) {
         return;
@@ -93,10 +102,10 @@ void seen_dispatched(struct version *v, const struct instance *in, const struct 
             .waited_ms = ms_since(v, c->arrived_us),
         };
     }
-    if (waited) {
+    if (waited != WAIT_NONE) {
         s->wait = (struct call_wait){
             .at_ms = now_of(v),
-            .reason = c->waits_for,
+            .reason = waited,
             .waited_ms = ms_since(v, c->arrived_us),
         };
     }

@@ -106,6 +106,12 @@ void gateway_call_timeout(struct gateway *g, struct call *call)
                          version_spec(call->version)->timeout_ms);
         return;
     }
+    if (c->phase == PHASE_HOP && !c->replied) { /* its timeout is the other's to tell */
+        (void)call_drop_work(c);
+        call_fail_later(c, CAUSE_NODE_LOST,
+                        "%s has the call, and does not answer in its time", c->hop_node);
+        return;
+    }
     (void)call_drop_work(c);      /* the core stops the instance if it must be */
     if (c->phase == PHASE_OVER) { /* its caller has the reply */
         call_maybe_free(c);

@@ -209,6 +209,11 @@ uint16_t gateway_port(const struct gateway *g)
     return g->port;
 }
 
+void gateway_doubt(struct gateway *g, const char *gateway)
+{
+    peers_doubt(g->peers, gateway);
+}
+
 void gateway_informed(struct gateway *g)
 {
     g->informed = true;

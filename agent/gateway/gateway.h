@@ -52,6 +52,9 @@ void gateway_key(struct gateway *g, const struct key_state *k);
 void gateway_function_urls(struct gateway *g, const char *namespace_, const char *name,
                            const char *configs);
 void gateway_snapshot(struct gateway *g, bool end);
+/* Another agent is said to take no more calls: those that it has end with node_lost if
+ * its host does not answer any more. */
+void gateway_doubt(struct gateway *g, const char *gateway);
 /* Where a controller's REST is: "http://host:8090". */
 void gateway_controller(struct gateway *g, const char *url);
 

@@ -315,3 +315,15 @@ void peers_failed(struct peer_use *u)
         e->stale = true;
     }
 }
+
+void peers_doubt(struct peers *p, const char *gateway)
+{
+    LIST_FOREACH(it, &p->list)
+    {
+        struct peer *e = container_of(it, struct peer, link);
+
+        if (e->state == PEER_OPEN && strcmp(e->gateway, gateway) == 0) {
+            http_client_probe(&e->client);
+        }
+    }
+}

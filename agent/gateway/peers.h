@@ -29,6 +29,8 @@ void peers_close(struct peers *p, void (*on_closed)(void *data), void *data);
 void peers_use(struct peers *p, const char *gateway, struct peer_use *u);
 /* The peer could not be connected to: a host name is looked up again. */
 void peers_failed(struct peer_use *u);
+/* The controller takes this one's host for lost: is it? Its calls end if so. */
+void peers_doubt(struct peers *p, const char *gateway);
 /* Ends a use, whether it got ready or not; harmless on one that never began. */
 void peers_release(struct peer_use *u);
 

@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/http/client_heard.h"
 #include "common/http/client_private.h"
 
 #define SWEEP_MS 50
@@ -264,6 +265,21 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
 static void own_closed_cb(uv_handle_t *handle)
 {
     handle_closed(handle->data);
+}
+
+void http_client_probe(struct http_client *c)
+{
+    uv_os_fd_t fd;
+
+    LIST_FOREACH(it, &c->busy)
+    {
+        const struct client_conn *conn = container_of(it, struct client_conn, node);
+
+        if (conn->has_handle && c->options.unix_path == NULL &&
+            uv_fileno(&conn->io.handle, &fd) == 0) {
+            heard_probe(fd);
+        }
+    }
 }
 
 void http_client_close(struct http_client *c, void (*on_closed)(struct http_client *c))

@@ -97,6 +97,10 @@ int http_client_open(struct http_client *c, uv_loop_t *loop,
 void http_client_socket(struct http_client *c, void *request, int fd_or_error);
 void http_client_close(struct http_client *c, void (*on_closed)(struct http_client *c));
 
+/* The server's host is said to be gone: calls on it that wait for what it says end with
+ * an error within seconds, unless it answers. TCP alone. */
+void http_client_probe(struct http_client *c);
+
 /* Starts a request. Host is added from the options unless headers has one; framing
  * headers are added as in http_exchange_respond(). body_len 0 with a NULL body: no body.
  * When body is given it is the whole body and is copied; then http_call_write/end are not

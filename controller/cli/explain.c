@@ -22,6 +22,13 @@ static double real(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
+/* A load for people: "0.7", "17.2", "140"; never an exponent. */
+static const char *load_text(double n, char text[PRINT_SHORT])
+{
+    (void)snprintf(text, PRINT_SHORT, n < 1 ? "%.2f" : n < 100 ? "%.1f" : "%.0f", n);
+    return text;
+}
+
 /* "bin-packed, the package was already there". That it was kept is the rule, and said
  * only where nothing else is known. */
 static void print_because(const json_t *because)
@@ -45,21 +52,27 @@ static void print_because(const json_t *because)
 static void print_load(const json_t *version)
 {
     const json_t *load = json_object_get(version, "load");
+    char stable[PRINT_SHORT], target[PRINT_SHORT];
     bool rps;
 
+    if (strcmp(json_text(version, "role", ""), "recent") == 0) {
+        (void)printf("its calls go to another version");
+        return;
+    }
     if (!json_is_object(load)) {
         (void)printf("there is no load, and without it min-scale (%" PRId64 ") holds",
                      json_number(version, "min_scale"));
         return;
     }
     rps = strcmp(json_text(load, "metric", ""), "rps") == 0;
-    (void)printf("lately %.1f calls %s, an instance is meant for %.2g",
-                 real(load, "stable"), rps ? "began a second" : "ran or waited at once",
-                 real(load, "target"));
+    (void)printf("lately %s calls %s, an instance is meant for %s",
+                 load_text(real(load, "stable"), stable),
+                 rps ? "began a second" : "ran or waited at once",
+                 load_text(real(load, "target"), target));
     if (json_is_true(json_object_get(load, "panicking"))) {
-        (void)printf("; it is a burst: %.1f in the last seconds, and the count does not "
-                     "fall",
-                     real(load, "panic"));
+        (void)printf("; after a burst or a deploy the count does not fall for a window "
+                     "(%s in the last seconds)",
+                     load_text(real(load, "panic"), stable));
     }
 }
 
@@ -67,15 +80,17 @@ static void print_record(const json_t *r)
 {
     int64_t queued = json_number(r, "queued"), no_room = json_number(r, "no_room");
     const json_t *limits = json_object_get(r, "limited_by");
+    char value[PRINT_SHORT], target[PRINT_SHORT];
 
     (void)fputs("    ", stdout);
     print_time_of_day(json_text(r, "at", NULL));
     (void)printf("  from %" PRId64 " to %" PRId64 ": %s", json_number(r, "from"),
                  json_number(r, "to"), json_text(r, "text", "?"));
-    if (queued > 0) {
+    if (strcmp(json_text(r, "reason", ""), "queue") == 0) {
         (void)printf(" (%" PRId64 " waited)", queued);
     } else if (real(r, "target") > 0) {
-        (void)printf(" (%.2g, target %.2g)", real(r, "value"), real(r, "target"));
+        (void)printf(" (%s, target %s)", load_text(real(r, "value"), value),
+                     load_text(real(r, "target"), target));
     }
     if (no_room > 0) {
         (void)printf("; %" PRId64 " without a place", no_room);
@@ -242,8 +257,7 @@ static void print_calls(const json_t *e)
     }
 }
 
-/* -------------------------------------------------------------------------------------
- */
+/* ------------------------------------------------------------------------------------ */
 
 static void print_head(const json_t *e)
 {
@@ -261,6 +275,15 @@ static void print_head(const json_t *e)
                  json_text(e, "name", "?"), json_text(e, "state", "?"), n, plural(n),
                  wanted, json_number(in, "busy"), json_number(in, "idle"),
                  json_number(in, "frozen"), json_number(in, "starting"));
+}
+
+static void print_failure(const json_t *failure)
+{
+    if (json_is_object(failure)) {
+        (void)printf("\nversion %" PRId64 " (latest) cannot serve, %s: %s\n    %s\n",
+                     json_number(failure, "version"), json_text(failure, "cause", "?"),
+                     json_text(failure, "text", "?"), json_text(failure, "fix", ""));
+    }
 }
 
 int verb_explain(struct cli *c)
@@ -283,6 +306,7 @@ int verb_explain(struct cli *c)
         return rc;
     }
     print_head(json);
+    print_failure(json_object_get(json, "last_failure"));
     versions = json_object_get(json, "versions");
     for (size_t i = 0; i < json_array_size(versions); i++) {
         print_version(json_array_get(versions, i));

@@ -86,10 +86,10 @@ static int wait_empty(const struct cli *c, uint64_t limit_ms, json_t **node)
             return cli_fail(
                 c, EXIT_CODE_TIMED_OUT, NULL,
                 "mayfly nodes shows how it goes on; calls end by their time-outs",
-                "%s is not empty yet: %lld instances are left", c->args->operands[1],
+                "%s is not empty yet: instances left: %lld", c->args->operands[1],
                 (long long)json_number(*node, "instances"));
         }
-        progress_show(&p, "%s: %lld instances are left", c->args->operands[1],
+        progress_show(&p, "%s: instances left: %lld", c->args->operands[1],
                       (long long)json_number(*node, "instances"));
         term_pause_ms(POLL_MS);
         if (escaped != NULL &&

@@ -8,7 +8,7 @@
 #include "common/check.h"
 #include "controller/cli/term.h"
 
-#define GAP        3 /* blanks between columns */
+#define GAP        3 /* blanks between columns; less where it is narrow */
 #define SHRINK_MIN 8 /* a column is not cut below this */
 
 void table_init(struct table *t, const struct table_column *columns, size_t n_columns)
@@ -71,8 +71,10 @@ static bool shown(const struct table *t, size_t column, bool wide)
     return wide || !t->columns[column].wide;
 }
 
-/* Takes from the widest column that may be cut until the table fits or none is left. */
-static void shrink(const struct table *t, size_t *widths, size_t width, bool wide)
+/* Takes from the widest column that may be cut until the table fits (true) or none is
+ * left. */
+static bool shrink(const struct table *t, size_t *widths, size_t width, size_t gap,
+                   bool wide)
 {
     for (;;) {
         size_t total = 0, widest = t->n_columns;
@@ -81,20 +83,20 @@ static void shrink(const struct table *t, size_t *widths, size_t width, bool wid
             if (!shown(t, i, wide)) {
                 continue;
             }
-            total += widths[i] + (total > 0 ? GAP : 0);
+            total += widths[i] + (total > 0 ? gap : 0);
             if (t->columns[i].shrink && widths[i] > SHRINK_MIN &&
                 (widest == t->n_columns || widths[i] > widths[widest])) {
                 widest = i;
             }
         }
         if (width == 0 || total <= width || widest == t->n_columns) {
-            return;
+            return width == 0 || total <= width;
         }
         widths[widest]--;
     }
 }
 
-static void print_cell(FILE *out, const char *text, size_t width, bool right, bool last)
+static void print_cell(FILE *out, const char *text, size_t width, size_t gap, bool right)
 {
     size_t columns = term_text_width(text);
     bool cut = columns > width;
@@ -106,31 +108,35 @@ static void print_cell(FILE *out, const char *text, size_t width, bool right, bo
         (void)fprintf(out, "%*s", (int)pad, "");
     }
     (void)fprintf(out, "%.*s%s", (int)bytes, text, cut ? "…" : "");
-    if (!last) {
-        (void)fprintf(out, "%*s", (int)((right ? 0 : pad) + GAP), "");
+    if (gap > 0) {
+        (void)fprintf(out, "%*s", (int)((right ? 0 : pad) + gap), "");
     }
 }
 
 int table_print(const struct table *t, FILE *out, size_t width, bool wide, bool headers)
 {
-    size_t widths[TABLE_COLUMNS_MAX] = {0};
-    size_t last = 0;
+    size_t widths[TABLE_COLUMNS_MAX], natural[TABLE_COLUMNS_MAX] = {0};
+    size_t last = 0, gap = GAP;
 
     for (size_t i = 0; i < t->n_columns; i++) {
-        widths[i] = headers ? term_text_width(t->columns[i].title) : 1;
+        natural[i] = headers ? term_text_width(t->columns[i].title) : 1;
         for (size_t row = 0; row < t->n_rows; row++) {
             size_t w = term_text_width(cell_at(t, row, i));
 
-            widths[i] = w > widths[i] ? w : widths[i];
+            natural[i] = w > natural[i] ? w : natural[i];
         }
         last = shown(t, i, wide) ? i : last;
     }
-    shrink(t, widths, width, wide);
+    memcpy(widths, natural, sizeof(widths));
+    while (!shrink(t, widths, width, gap, wide) && gap > 1) {
+        memcpy(widths, natural, sizeof(widths));
+        gap--;
+    }
     for (size_t row = headers ? 0 : 1; row <= t->n_rows; row++) {
         for (size_t i = 0; i <= last; i++) {
             if (shown(t, i, wide)) {
                 print_cell(out, row == 0 ? t->columns[i].title : cell_at(t, row - 1, i),
-                           widths[i], t->columns[i].right, i == last);
+                           widths[i], i == last ? 0 : gap, t->columns[i].right);
             }
         }
         (void)fputc('\n', out);

@@ -313,6 +313,19 @@ static json_t *refusal_view(const struct insight_last *last)
                      cause_fix(last->refused.cause));
 }
 
+/* Why the latest version, which somebody has just deployed, cannot serve. */
+static json_t *failure_view(const struct record *r)
+{
+    const struct record_version *v =
+        r->n_versions > 0 ? &r->versions[r->n_versions - 1] : NULL;
+
+    return v == NULL || v->state != RECORD_FAILED
+               ? json_null()
+               : json_pack("{s:I, s:s, s:s, s:s}", "version", (json_int_t)v->number,
+                           "cause", cause_name(v->cause), "text", v->message, "fix",
+                           cause_fix(v->cause));
+}
+
 /* Of the version that calls meet; before any serves, of the latest one. */
 static json_t *keep_alive_view(const struct core_function *f)
 {
@@ -341,12 +354,13 @@ json_t *controller_core_explain(const struct controller_core *c, const char *nam
         versions = append(versions, version_view(c, t));
     }
     return json_pack(
-        "{s:s, s:s, s:s, s:I, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:s, s:I, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         "namespace", f->ns->name, "name", f->name, "state", core_state_of(f),
         "serving_version", (json_int_t)f->record.serving, "instances", "starting",
         number(f->totals.starting), "idle", number(f->totals.idle), "frozen",
         number(f->totals.frozen), "busy", number(f->totals.busy), "latency",
-        insight_latency_view(f), "versions", versions, "last_cold_start",
-        cold_view(f->insight.last), "last_wait", wait_view(f->insight.last),
-        "last_refusal", refusal_view(f->insight.last), "keep_alive", keep_alive_view(f));
+        insight_latency_view(f), "versions", versions, "last_failure",
+        failure_view(&f->record), "last_cold_start", cold_view(f->insight.last),
+        "last_wait", wait_view(f->insight.last), "last_refusal",
+        refusal_view(f->insight.last), "keep_alive", keep_alive_view(f));
 }

@@ -216,7 +216,7 @@ static uint32_t adopted(const struct core_target *t)
 static void follow_none(struct core_target *t)
 {
     rest(t);
-    scaling_set_desired(t, 0, SCALING_REST, NULL);
+    scaling_set_desired(t, 0, SCALING_REPLACED, NULL);
 }
 
 static void follow_calls(struct core_target *t)
@@ -301,7 +301,7 @@ void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
     if (news) {
         scaling_note(t, t->scaling.desired, SCALING_NO_ROOM, NULL);
         journal_function(t->f->core, EVENT_PLACED, t->f, t->number,
-                         "has no room for %u of the %u instances to keep ready",
+                         "finds no place for %u of the %u instances to keep ready",
                          t->scaling.no_room, warm);
     }
     if (warm < missing + least) {

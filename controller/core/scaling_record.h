@@ -17,6 +17,7 @@
     X(PANIC, "panic", "the panic window's average asks for so many")                \
     X(QUEUE, "queue", "calls wait for an instance")                                 \
     X(REST, "rest", "without load it has min-scale")                                \
+    X(REPLACED, "replaced", "its calls go to another version")                      \
     X(INITIAL, "initial_scale", "a new version takes over with initial-scale")      \
     X(INHERITED, "inherited", "a new version takes over with what the old one had") \
     X(ADOPTED, "adopted", "the nodes had so many when this controller began")       \

@@ -84,6 +84,34 @@ def test_no_place(dev, package):
     dev.mayfly("delete", "away")
 
 
+def test_cannot_serve(dev, package):
+    """A function whose version failed tells why, also while an older one serves."""
+    bad = package("bad", {"run.sh": "#!/nowhere/sh\n"})
+    assert dev.mayfly("deploy", bad, "--name", "sick", "--runtime", "http", "--handler", "run.sh",
+                      check=False).returncode == 9
+    failure = explain(dev, "sick")["last_failure"]
+    assert failure["version"] == 1 and failure["cause"] == "start_failed", failure
+    out = dev.mayfly("explain", "sick").stdout
+    assert f"version 1 (latest) cannot serve, start_failed: {failure['text']}" in out
+    dev.deploy(package("good", {"run.sh": SLEEPS}), "sick", "--runtime", "exec", "--handler",
+               "run.sh")
+    assert explain(dev, "sick")["last_failure"] is None
+    dev.mayfly("delete", "sick")
+
+
+def test_replaced(dev, package):
+    """A version whose calls go to another is not said to have what min-scale asks for."""
+    folder = package("twice", {"run.sh": SLEEPS})
+    for _ in range(2):
+        dev.deploy(folder, "twice", "--runtime", "exec",
+                   "--handler", "run.sh", "--min-scale", "1")
+    e = explain(dev, "twice", lambda e: len(e["versions"]) == 2)
+    recent = next(v for v in e["versions"] if v["role"] == "recent")
+    assert recent["because"][0]["reason"] == "replaced"
+    assert "0 wanted: its calls go to another version" in dev.mayfly("explain", "twice").stdout
+    dev.mayfly("delete", "twice")
+
+
 def test_top_shows_rate_and_latency(dev, package):
     """Calls between two looks are counted, and how long they took is told."""
     dev.deploy(package("busy", {"run.sh": SLEEPS}), "busy", "--runtime", "exec", "--handler",

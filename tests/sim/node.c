@@ -180,6 +180,7 @@ static void boot(void *data)
     struct agent_core_options options = {.node = n->name,
                                          .memory_bytes = n->memory_bytes,
                                          .instances_max = 1000,
+                                         .starts_max = n->index % 2 ? 3 : 0,
                                          .freeze_after_ms = 500};
 
     n->boots++;

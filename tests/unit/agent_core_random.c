@@ -114,6 +114,11 @@ static void check_instances(struct model *m)
         }
         assert_true(active <= max);
     }
+    LIST_FOREACH(it, &w->core->gate.waiting)
+    {
+        memory += pool_memory(container_of(it, struct instance, gate)->version);
+        n++;
+    }
     assert_true(n <= INSTANCES);
     assert_true(memory <= MEMORY_MIB * MIB);
     assert_int_equal(memory, agent_core_memory_reserved(w->core));
@@ -618,6 +623,7 @@ static void run(uint64_t seed)
     m->w = world_new(MEMORY_MIB, INSTANCES);
     m->w->random = seed;
     world_freeze_after(m->w, one_in(m, 4) ? 0 : 1 + below(m, 2000));
+    m->w->core->gate.max = one_in(m, 2) ? 0 : (uint32_t)(1 + below(m, 4));
     m->w->data = m;
     m->w->on_start = on_start;
     for (unsigned i = 0; i < STEPS; i++) {

@@ -80,6 +80,23 @@ static void cut_to_the_terminal(void **state)
     table_free(&t);
 }
 
+/* Where even that is not enough, columns stand closer. */
+static void closer_on_a_narrow_terminal(void **state)
+{
+    struct table t;
+
+    fill(&t);
+    ASSERT_PRINTS(&t, 15, false, true,
+                  "NAME      CALLS\n"
+                  "a-rathe…      7\n"
+                  "été           -\n");
+    ASSERT_PRINTS(&t, 14, false, true,
+                  "NAME     CALLS\n"
+                  "a-rathe…     7\n"
+                  "été          -\n");
+    table_free(&t);
+}
+
 /* Narrower than can be, it is printed as narrow as can be. */
 static void no_narrower_than_readable(void **state)
 {
@@ -98,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aligned),
         cmocka_unit_test(cut_to_the_terminal),
+        cmocka_unit_test(closer_on_a_narrow_terminal),
         cmocka_unit_test(no_narrower_than_readable),
     };
 

@@ -46,6 +46,29 @@ static void assert_said(json_t *e, const char *expected, const char *path)
     assert_string_equal(json_string_value(at), expected);
 }
 
+/* Why the latest version cannot serve is told until another one is deployed. */
+static void why_it_cannot_serve(void **state)
+{
+    struct fixture *f = *state;
+    struct world *w = &f->w;
+    json_t *e;
+
+    (void)world_join(w, "n1", 64);
+    (void)world_deploy(w, "hello", 128, 0, 0);
+    world_pass(w, 30 * SECOND); /* it has no place */
+    e = explain(w);
+    assert_said(e, "failed", "state");
+    assert_said(e, "no_capacity", "last_failure.cause");
+    assert_non_null(strstr(
+        json_string_value(json_object_get(json_object_get(e, "last_failure"), "text")),
+        "128 MiB"));
+    json_decref(e);
+    (void)world_deploy(w, "hello", 32, 0, 0);
+    e = explain(w);
+    assert_true(json_is_null(json_object_get(e, "last_failure")));
+    json_decref(e);
+}
+
 /* Percentiles are of the calls that ended in the last minute; without calls there are
  * none, and no memory is kept for them. */
 static void latency_of_the_last_minute(void **state)
@@ -172,6 +195,8 @@ static void where_and_how_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(why_it_cannot_serve, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(latency_of_the_last_minute, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(old_counts_do_not_count, fixture_setup,
