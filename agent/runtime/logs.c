@@ -18,8 +18,8 @@
 #include "common/spec.h"
 
 #define LOG_OUT_MAX    (64 * 1024)
-#define LOG_OUT_KEPT   (4 * 1024) /* of its memory, until the next lines */
-#define LOG_LINE_LEAST 64         /* what an empty line takes in the file, about */
+#define LOG_OUT_KEPT   512 /* of its memory, until the next lines */
+#define LOG_LINE_LEAST 64  /* what an empty line takes in the file, about */
 
 struct log_sink {
     struct list waiting; /* in logs.waiting while `out` is not empty */
