@@ -219,6 +219,10 @@ void agent_core_instance_ready(struct agent_core *a, struct instance *in);
 void agent_core_instance_failed(struct agent_core *a, struct instance *in,
                                 enum cause cause, const char *text);
 void agent_core_instance_gone(struct agent_core *a, struct instance *in); /* frees it */
+/* Its processes took so much more processor time since this was last said; before it is
+ * gone. Of `exec`, whose calls say what they took, it is not counted. */
+void agent_core_instance_cpu(struct agent_core *a, const struct instance *in,
+                             uint64_t cpu_us);
 
 /* Looks the function up and takes the call. namespace_ NULL: "default". Every call ends
  * by exactly one of: agent_core_call_done or _cancel (edge's), call_reject or
@@ -277,7 +281,14 @@ bool agent_core_is_empty(const struct agent_core *a); /* no instance left */
 /* What is lent in a load stands until the next call here. */
 void agent_core_loads(const struct agent_core *a,
                       void (*each)(void *data, const struct version_load *l), void *data);
+/* Those that are not as they were when this was last called; or all: if `whole`, or if
+ * one that was named then is no more, which nothing else can say. Returns whether it was
+ * all. What was seen of calls (last_cold and so on) is said once. Lent likewise. */
+bool agent_core_loads_changed(struct agent_core *a, bool whole,
+                              void (*each)(void *data, const struct version_load *l),
+                              void *data);
 uint64_t agent_core_memory_reserved(const struct agent_core *a);
+uint32_t agent_core_instances(const struct agent_core *a); /* but those that are ending */
 
 struct agent_core_counts { /* since its start */
     uint64_t freezes, thaws;

@@ -14,6 +14,7 @@
  *   router.c            calls: which way they go and how they end
  *   router_queue.c      calls that wait
  *   seen.c              how calls fared, for people
+ *   loads.c             what is said of versions to the controller
  *
  * A door (a function of agent_core.h) calls agent_enter() first, which takes the time
  * once, and agent_leave() last, which frees what has come to its end. In between nothing
@@ -140,6 +141,8 @@ struct usage {
     uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
     struct load_meter load; /* its level: calls that wait or run here */
     struct seen *seen;      /* NULL: nothing yet */
+    bool told;              /* in agent_core_loads_changed(), and as: */
+    struct version_load last;
 };
 
 struct alias {
@@ -284,6 +287,7 @@ struct agent_core {
 
     uint32_t freeze_after_ms; /* 0: nothing is frozen */
     struct agent_core_counts counts;
+    bool told_is_gone; /* a version that was told of */
 
     struct due_heap timers; /* keys may be too early, never too late */
     size_t n_timers;        /* that exist: there is room for as many */
