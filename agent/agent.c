@@ -323,6 +323,7 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
         .on_ready = agent_io_instance_ready,
         .on_failed = agent_io_instance_failed,
         .on_gone = agent_io_instance_gone,
+        .on_cpu = agent_io_instance_cpu,
         .data = a,
     };
     int rc = warden_client_new(&a->warden, &a->loop, warden_fd, &warden, err);

@@ -100,6 +100,7 @@ void agent_io_instance_ready(void *data, struct runtime_instance *in);
 void agent_io_instance_failed(void *data, struct runtime_instance *in, enum cause cause,
                               const char *text);
 void agent_io_instance_gone(void *data, struct runtime_instance *in);
+void agent_io_instance_cpu(void *data, struct runtime_instance *in, uint64_t cpu_us);
 void agent_io_package_ready(void *data, const char *digest);
 void agent_io_package_failed(void *data, const char *digest, enum cause cause,
                              const char *text);

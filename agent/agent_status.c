@@ -50,7 +50,7 @@ int agent_status_metrics(struct agent *a)
     s->link_up = single(a, METRIC_GAUGE, "mayfly_controller_connected",
                         "1 while the connection to a controller is up.");
     s->cpu = single(a, METRIC_COUNTER, "mayfly_cpu_seconds_total",
-                    "Processor time of sandboxes that have ended.");
+                    "Processor time of sandboxes, also of those that run.");
     s->freezes = single(a, METRIC_COUNTER, "mayfly_instance_freezes_total",
                         "Idle instances whose processes were made to stand still.");
     s->thaws = single(a, METRIC_COUNTER, "mayfly_instance_thaws_total",
