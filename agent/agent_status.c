@@ -13,7 +13,7 @@ struct agent_status_series {
     struct metric *memory_reserved;
     struct metric *link_up;
     struct metric *cpu;
-    struct metric *freezes, *thaws, *prewarms;
+    struct metric *freezes, *thaws, *prewarms, *patterns;
     struct metric *blanks, *blanks_made, *blanks_used, *blanks_missed, *blanks_seeded;
     struct warden_blanks blanks_counted;
     struct agent_core_counts counted;
@@ -57,6 +57,8 @@ int agent_status_metrics(struct agent *a)
                       "Frozen instances that a call took.");
     s->prewarms = single(a, METRIC_COUNTER, "mayfly_instance_prewarms_total",
                          "Instances that were started ahead of an expected call.");
+    s->patterns = single(a, METRIC_GAUGE, "mayfly_function_patterns",
+                         "Functions of which this node knows when calls come.");
     s->blanks = single(a, METRIC_GAUGE, "mayfly_blanks",
                        "Sandboxes that are made ahead and ready.");
     s->blanks_made = single(a, METRIC_COUNTER, "mayfly_blanks_made_total",
@@ -131,6 +133,7 @@ static void refresh(struct agent *a)
     count_blanks(a);
     count_idle(a->series, agent_core_counts(a->core));
     agent_core_loads(a->core, add_up, &sums);
+    metric_set(a->series->patterns, (double)agent_core_patterns(a->core));
     for (int i = 0; i < N_STATES; i++) {
         metric_set(a->series->instances[i], (double)sums.states[i]);
     }

@@ -11,8 +11,9 @@
 
 static void lists_init(struct agent_core *a)
 {
-    struct list *lists[] = {&a->functions, &a->tombstones, &a->all_peers, &a->instances,
-                            &a->starved,   &a->waiting,    &a->ended};
+    struct list *lists[] = {&a->functions,    &a->tombstones, &a->all_peers,
+                            &a->all_memories, &a->instances,  &a->starved,
+                            &a->waiting,      &a->ended};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         list_init(lists[i]);
@@ -76,6 +77,7 @@ struct agent_core *agent_core_free(struct agent_core *a)
     functions_free(&a->functions);
     functions_free(&a->tombstones);
     catalog_peers_free(a);
+    catalog_memories_free(a);
     CHECK(a->packages.n == 0 && a->n_timers == 0);
     name_map_free(&a->packages);
     name_map_free(&a->by_name);
@@ -92,6 +94,7 @@ void agent_enter(struct agent_core *a)
 {
     CHECK(!a->inside);
     a->inside = true;
+    a->told_stands = false;
     a->now_us = a->io.now_us(a->io.ctx);
     a->now_ms = a->now_us / 1000;
 }
@@ -211,6 +214,7 @@ void agent_core_instance_cpu(struct agent_core *a, const struct instance *in,
                              uint64_t cpu_us)
 {
     CHECK(!a->inside);
+    a->told_stands = false;
     if (in->version->spec.runtime != SPEC_RUNTIME_EXEC) {
         in->version->usage->cpu_us += cpu_us;
     }

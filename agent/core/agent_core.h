@@ -24,6 +24,7 @@
 #include "common/spec.h"
 
 struct agent_core;
+struct keepalive_memory; /* agent/core/keepalive.h */
 struct function;
 struct version;
 
@@ -292,9 +293,22 @@ uint32_t agent_core_instances(const struct agent_core *a); /* but those that are
 
 struct agent_core_counts { /* since its start */
     uint64_t freezes, thaws;
-    uint64_t prewarms; /* instances that were started ahead of an expected call */
+    uint64_t prewarms;   /* instances that were started ahead of an expected call */
+    uint64_t idle_times; /* that were learned from */
 };
 struct agent_core_counts agent_core_counts(const struct agent_core *a);
+
+/* --- what was learned of calls, kept for the agent's next life ---------------------- */
+/* All that is worth keeping; lent. */
+void agent_core_learned(struct agent_core *a,
+                        void (*each)(void *data, const char *namespace_, const char *name,
+                                     const struct keepalive_memory *learned),
+                        void *data);
+/* For the function when it comes, if it has not come yet. -EINVAL: such cannot have been
+ * learned, or it is too old. -ENOSPC, -ENOMEM. */
+int agent_core_recall(struct agent_core *a, const char *namespace_, const char *name,
+                      const struct keepalive_memory *learned);
+size_t agent_core_patterns(const struct agent_core *a); /* functions that have one */
 
 bool agent_core_has_alias(const struct agent_core *a, const char *namespace_,
                           const char *name, const char *alias);

@@ -66,6 +66,7 @@ static void walk(const struct agent_core *a,
 
 struct visitor {
     bool whole;
+    bool calls; /* there are some, which change what is said as time passes */
     void (*each)(void *data, const struct version_load *l);
     void *data;
 };
@@ -119,11 +120,12 @@ static void leave_out_told(struct version_load *l, const struct version_load *to
 
 static void visit_changed(const struct version *v, uint64_t now_us, void *data)
 {
-    const struct visitor *to = data;
+    struct visitor *to = data;
     struct usage *u = v->usage;
     struct version_load l, before = u->last;
 
     load(v, now_us, &l);
+    to->calls |= l.queued + l.in_flight > 0;
     if (!to->whole && u->told && same(&l, &before)) {
         return;
     }
@@ -141,7 +143,11 @@ bool agent_core_loads_changed(struct agent_core *a, bool whole,
 {
     struct visitor to = {.whole = whole || a->told_is_gone, .each = each, .data = data};
 
+    if (!to.whole && a->told_stands) {
+        return false;
+    }
     a->told_is_gone = false;
     walk(a, visit_changed, &to);
+    a->told_stands = !to.calls;
     return to.whole;
 }
