@@ -33,6 +33,7 @@ static void close_handles(void *data)
     uv_close((uv_handle_t *)&a->deadline, handle_closed);
     uv_close((uv_handle_t *)&a->beat, handle_closed);
     uv_close((uv_handle_t *)&a->suspended, handle_closed);
+    agent_learned_close(a);
     for (int i = 0; i < 2; i++) {
         uv_close((uv_handle_t *)&a->signals[i], handle_closed);
     }
@@ -324,6 +325,7 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
         .on_ready = agent_io_instance_ready,
         .on_failed = agent_io_instance_failed,
         .on_gone = agent_io_instance_gone,
+        .on_cpu = agent_io_instance_cpu,
         .data = a,
     };
     int rc = warden_client_new(&a->warden, &a->loop, warden_fd, &warden, err);
@@ -362,7 +364,12 @@ static int open_core(struct agent *a, struct error *err)
     rc = rc < 0 ? rc : agent_status_metrics(a);
     rc = rc < 0 ? rc : agent_reports_new(a);
     rc = rc < 0 ? rc : agent_core_new(&a->core, &io, &options);
-    return rc < 0 ? error_set(err, rc, "core: %s", uv_strerror(rc)) : 0;
+    rc = rc < 0 ? rc : agent_learned_open(a);
+    if (rc < 0) {
+        return error_set(err, rc, "core: %s", uv_strerror(rc));
+    }
+    agent_learned_load(a);
+    return 0;
 }
 
 static int open_network(struct agent *a, struct error *err)
@@ -414,6 +421,7 @@ static int open_parts(struct agent *a, int warden_fd, struct error *err)
 
 static void free_rest(struct agent *a)
 {
+    agent_learned_free(a);
     if (a->core != NULL) {
         a->core = agent_core_free(a->core);
     }

@@ -83,6 +83,7 @@ struct agent {
     struct list log_jobs;
     unsigned n_log_jobs;
     struct agent_reports *reports;
+    struct agent_learned *learned;
     struct agent_status_series *series;
     void **labels; /* of the hello; owned by agent_link.c */
 };
@@ -100,6 +101,7 @@ void agent_io_instance_ready(void *data, struct runtime_instance *in);
 void agent_io_instance_failed(void *data, struct runtime_instance *in, enum cause cause,
                               const char *text);
 void agent_io_instance_gone(void *data, struct runtime_instance *in);
+void agent_io_instance_cpu(void *data, struct runtime_instance *in, uint64_t cpu_us);
 void agent_io_package_ready(void *data, const char *digest);
 void agent_io_package_failed(void *data, const char *digest, enum cause cause,
                              const char *text);
@@ -116,6 +118,12 @@ void agent_peers_snapshot(struct agent *a, bool end);
 void agent_peers_unreachable(void *data, const char *node); /* only notes it */
 void agent_peers_turn(struct agent *a);
 void agent_peers_free(struct agent *a);
+
+/* --- agent_learned.c */
+int agent_learned_open(struct agent *a);
+void agent_learned_load(struct agent *a); /* into the core, which knows nothing yet */
+void agent_learned_close(struct agent *a);
+void agent_learned_free(struct agent *a); /* writes it, for the next life */
 
 /* --- agent_report.c */
 int agent_reports_new(struct agent *a);

@@ -128,6 +128,14 @@ void agent_io_instance_gone(void *data, struct runtime_instance *in)
     agent_core_instance_gone(a->core, runtime_instance_data(in));
 }
 
+void agent_io_instance_cpu(void *data, struct runtime_instance *in, uint64_t cpu_us)
+{
+    struct agent *a = data;
+
+    agent_status_cpu(a, cpu_us);
+    agent_core_instance_cpu(a->core, runtime_instance_data(in), cpu_us);
+}
+
 void agent_io_turn(struct agent *a)
 {
     struct list due = a->stillborn;
@@ -156,7 +164,6 @@ void agent_io_warden_exit(void *data, uint64_t id, const struct sandbox_exit *e)
 {
     struct agent *a = data;
 
-    agent_status_cpu(a, e->cpu_us);
     runtime_host_on_exit(a->runtime, id, e);
 }
 

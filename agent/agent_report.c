@@ -14,17 +14,10 @@
 #define SOON_MS  10 /* between two that cannot wait */
 #define TEXT_MAX 400
 
-struct load {
-    struct version_load load; /* its strings are those below */
-    char namespace_[SPEC_NAME_MAX + 1];
-    char name[SPEC_NAME_MAX + 1];
-};
-
 struct loads {
-    struct load *list; /* sorted once it is whole */
-    size_t n;
-    size_t capacity;
-    bool failed; /* out of memory: not whole */
+    struct version_load *list; /* what it points to is lent by the core */
+    size_t n, capacity;
+    bool failed; /* out of memory: not all that there is to say */
 };
 
 /* What was found out about a version, kept as long as it is wanted: a controller in a new
@@ -40,8 +33,7 @@ struct verdict {
 };
 
 struct agent_reports {
-    struct loads said; /* what the controller has */
-    bool full;         /* the next names everything */
+    bool full; /* the next names everything */
     bool soon;
     uint64_t sent_ms; /* uv_now */
     uint32_t every_ms;
@@ -54,11 +46,10 @@ struct agent_reports {
 static void collect(void *data, const struct version_load *l)
 {
     struct loads *v = data;
-    struct load *slot;
 
     if (v->n == v->capacity) {
         size_t capacity = v->capacity == 0 ? 32 : v->capacity * 2;
-        struct load *grown = reallocarray(v->list, capacity, sizeof(*grown));
+        struct version_load *grown = reallocarray(v->list, capacity, sizeof(*grown));
 
         if (grown == NULL) {
             v->failed = true;
@@ -67,50 +58,7 @@ static void collect(void *data, const struct version_load *l)
         v->list = grown;
         v->capacity = capacity;
     }
-    slot = &v->list[v->n++];
-    slot->load = *l;
-    (void)snprintf(slot->namespace_, sizeof(slot->namespace_), "%s", l->namespace_);
-    (void)snprintf(slot->name, sizeof(slot->name), "%s", l->name);
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct load *x = a, *y = b;
-    int order = strcmp(x->namespace_, y->namespace_);
-
-    order = order != 0 ? order : strcmp(x->name, y->name);
-    if (order == 0 && x->load.version != y->load.version) {
-        order = x->load.version < y->load.version ? -1 : 1;
-    }
-    return order;
-}
-
-static bool same(const struct version_load *a, const struct version_load *b)
-{
-    return a->starting == b->starting && a->idle == b->idle && a->frozen == b->frozen &&
-           a->busy == b->busy && a->queued == b->queued && a->in_flight == b->in_flight &&
-           a->invocations == b->invocations && a->cold_starts == b->cold_starts &&
-           a->errors == b->errors && a->gb_ms == b->gb_ms && a->cpu_us == b->cpu_us &&
-           a->load_us == b->load_us && a->begun == b->begun &&
-           a->grant_max == b->grant_max && a->grant_warm == b->grant_warm &&
-           a->grant_reserved == b->grant_reserved && a->stopping == b->stopping &&
-           a->revision == b->revision && a->last_cold.at_ms == b->last_cold.at_ms &&
-           a->last_wait.at_ms == b->last_wait.at_ms &&
-           a->last_refused.at_ms == b->last_refused.at_ms;
-}
-
-/* What the controller has been told of already is not said again. */
-static void drop_said(struct version_load *l, const struct version_load *said)
-{
-    if (l->last_cold.at_ms == said->last_cold.at_ms) {
-        l->last_cold.at_ms = 0;
-    }
-    if (l->last_wait.at_ms == said->last_wait.at_ms) {
-        l->last_wait.at_ms = 0;
-    }
-    if (l->last_refused.at_ms == said->last_refused.at_ms) {
-        l->last_refused.at_ms = 0;
-    }
+    v->list[v->n++] = *l;
 }
 
 /* The core knows no other clock than its own. */
@@ -124,32 +72,6 @@ static void to_wall(struct version_load *l, uint64_t offset_ms)
             *times[i] += offset_ms;
         }
     }
-}
-
-/* Puts what is new or changed into out, which has room for all of now. False: something
- * is there no more, which only a full report can say. */
-static bool difference(const struct loads *before, const struct loads *now,
-                       struct version_load *out, size_t *ret_n)
-{
-    size_t i = 0, n = 0;
-
-    for (size_t k = 0; k < now->n; k++) {
-        int order = i < before->n ? compare(&before->list[i], &now->list[k]) : 1;
-
-        if (order < 0) {
-            return false;
-        }
-        if (order > 0 || !same(&before->list[i].load, &now->list[k].load)) {
-            out[n] = now->list[k].load;
-            if (order == 0) {
-                drop_said(&out[n], &before->list[i].load);
-            }
-            n++;
-        }
-        i += order == 0;
-    }
-    *ret_n = n;
-    return i == before->n;
 }
 
 /* --- sending
@@ -171,86 +93,27 @@ static int send_report(struct agent *a, const struct node_report *r)
     return rc;
 }
 
-static uint32_t n_instances(const struct loads *v)
-{
-    uint32_t n = 0;
-
-    for (size_t i = 0; i < v->n; i++) {
-        const struct version_load *l = &v->list[i].load;
-
-        n += l->starting + l->idle + l->frozen + l->busy;
-    }
-    return n;
-}
-
-static int report(struct agent *a, const struct loads *now)
-{
-    struct agent_reports *r = a->reports;
-    struct version_load *out = calloc(now->n + 1, sizeof(*out));
-    struct node_report report = {
-        .full = r->full,
-        .memory_reserved_bytes = agent_core_memory_reserved(a->core),
-        .instances = n_instances(now),
-        .loads = out,
-    };
-    uint64_t offset_ms = clock_wall_ms() - clock_mono_ms(); /* wraps round, and back */
-    int rc = -1;
-
-    if (out == NULL || now->failed) {
-        free(out);
-        return rc;
-    }
-    if (!r->full && !difference(&r->said, now, out, &report.n_loads)) {
-        report.full = true;
-    }
-    if (report.full) {
-        report.n_loads = now->n;
-        for (size_t i = 0; i < now->n; i++) {
-            out[i] = now->list[i].load;
-        }
-    }
-    for (size_t i = 0; i < report.n_loads; i++) {
-        to_wall(&out[i], offset_ms);
-    }
-    rc = send_report(a, &report);
-    free(out);
-    return rc;
-}
-
-/* What the core lent for the report. */
-static void forget_lent(struct loads *v)
-{
-    for (size_t i = 0; i < v->n; i++) {
-        v->list[i].load.latency = NULL;
-        v->list[i].load.n_latency = 0;
-        v->list[i].load.last_refused.text = NULL;
-    }
-}
-
 static void say(struct agent *a)
 {
     struct agent_reports *r = a->reports;
+    uint64_t offset_ms = clock_wall_ms() - clock_mono_ms(); /* wraps round, and back */
     struct loads now = {0};
+    struct node_report report = {
+        .full = agent_core_loads_changed(a->core, r->full, collect, &now),
+        .memory_reserved_bytes = agent_core_memory_reserved(a->core),
+        .instances = agent_core_instances(a->core),
+        .loads = now.list,
+        .n_loads = now.n,
+    };
 
-    agent_core_loads(a->core, collect, &now);
-    if (now.n > 1) {
-        qsort(now.list, now.n, sizeof(*now.list), compare);
-    }
-    for (size_t i = 0; i < now.n; i++) { /* where they are now, to stay */
-        now.list[i].load.namespace_ = now.list[i].namespace_;
-        now.list[i].load.name = now.list[i].name;
+    for (size_t i = 0; i < now.n; i++) {
+        to_wall(&now.list[i], offset_ms);
     }
     r->soon = false;
     r->sent_ms = uv_now(&a->loop);
-    if (report(a, &now) == 0) {
-        free(r->said.list);
-        forget_lent(&now);
-        r->said = now;
-        r->full = false;
-    } else {
-        r->full = true; /* again at the next beat, whole */
-        free(now.list);
-    }
+    /* What could not be said is said at the next beat, with all else. */
+    r->full = now.failed || send_report(a, &report) < 0;
+    free(now.list);
 }
 
 static void beat_cb(uv_timer_t *timer)
@@ -419,7 +282,6 @@ void agent_reports_free(struct agent *a)
         {
             free(container_of(it, struct verdict, link));
         }
-        free(a->reports->said.list);
         free(a->reports);
         a->reports = NULL;
     }

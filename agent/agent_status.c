@@ -18,7 +18,7 @@ struct agent_status_series {
     struct metric *memory_reserved;
     struct metric *link_up;
     struct metric *cpu;
-    struct metric *freezes, *thaws, *prewarms;
+    struct metric *freezes, *thaws, *prewarms, *patterns;
     struct metric *blanks[N_KINDS], *blanks_memory[N_KINDS];
     struct metric *blanks_used[N_KINDS], *blanks_missed[N_KINDS];
     struct metric *blanks_made;
@@ -86,13 +86,15 @@ int agent_status_metrics(struct agent *a)
     s->link_up = single(a, METRIC_GAUGE, "mayfly_controller_connected",
                         "1 while the connection to a controller is up.");
     s->cpu = single(a, METRIC_COUNTER, "mayfly_cpu_seconds_total",
-                    "Processor time of sandboxes that have ended.");
+                    "Processor time of sandboxes, also of those that run.");
     s->freezes = single(a, METRIC_COUNTER, "mayfly_instance_freezes_total",
                         "Idle instances whose processes were made to stand still.");
     s->thaws = single(a, METRIC_COUNTER, "mayfly_instance_thaws_total",
                       "Frozen instances that a call took.");
     s->prewarms = single(a, METRIC_COUNTER, "mayfly_instance_prewarms_total",
                          "Instances that were started ahead of an expected call.");
+    s->patterns = single(a, METRIC_GAUGE, "mayfly_function_patterns",
+                         "Functions of which this node knows when calls come.");
     blanks_metrics(a);
     metric_set(single(a, METRIC_GAUGE, "mayfly_node_memory_capacity_bytes",
                       "Memory that this node has for instances."),
@@ -166,6 +168,7 @@ static void refresh(struct agent *a)
     count_blanks(a);
     count_idle(a->series, agent_core_counts(a->core));
     agent_core_loads(a->core, add_up, &sums);
+    metric_set(a->series->patterns, (double)agent_core_patterns(a->core));
     for (int i = 0; i < N_STATES; i++) {
         metric_set(a->series->instances[i], (double)sums.states[i]);
     }

@@ -106,6 +106,8 @@ int privileges_folders(const char *state_dir, const struct privileges_user *user
     rc = make_folder(dir, state_dir, "packages", 0755, user->uid, user->gid, err);
     rc = rc < 0 ? rc
                 : make_folder(dir, state_dir, "logs", 0750, user->uid, user->gid, err);
+    rc = rc < 0 ? rc
+                : make_folder(dir, state_dir, "learned", 0750, user->uid, user->gid, err);
     return rc < 0 ? rc : make_folder(dir, state_dir, "warden", 0755, 0, 0, err);
 }
 

@@ -16,8 +16,8 @@ struct privileges_user {
  * refused. -ENOENT, -EINVAL. */
 int privileges_user(struct privileges_user *ret, const char *user, struct error *err);
 
-/* Makes state_dir and in it the folders "packages" and "logs" of that user, and "warden"
- * of root. Follows no link that the user could have put there. */
+/* Makes state_dir and in it the folders "packages", "logs" and "learned" of that user,
+ * and "warden" of root. Follows no link that the user could have put there. */
 int privileges_folders(const char *state_dir, const struct privileges_user *user,
                        struct error *err);
 

@@ -11,8 +11,9 @@
 
 static void lists_init(struct agent_core *a)
 {
-    struct list *lists[] = {&a->functions, &a->tombstones, &a->all_peers, &a->instances,
-                            &a->starved,   &a->waiting,    &a->ended};
+    struct list *lists[] = {&a->functions,    &a->tombstones, &a->all_peers,
+                            &a->all_memories, &a->instances,  &a->starved,
+                            &a->waiting,      &a->ended};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         list_init(lists[i]);
@@ -83,6 +84,7 @@ struct agent_core *agent_core_free(struct agent_core *a)
     functions_free(&a->tombstones);
     catalog_peers_free(a);
     gate_close(a);
+    catalog_memories_free(a);
     CHECK(a->packages.n == 0 && a->n_timers == 0);
     name_map_free(&a->packages);
     name_map_free(&a->by_name);
@@ -99,6 +101,7 @@ void agent_enter(struct agent_core *a)
 {
     CHECK(!a->inside);
     a->inside = true;
+    a->told_stands = false;
     a->now_us = a->io.now_us(a->io.ctx);
     a->now_ms = a->now_us / 1000;
 }
@@ -227,72 +230,24 @@ bool agent_core_is_empty(const struct agent_core *a)
 /* --- reading --------------------------------------------------------------------------
  */
 
-/* Whether the controller may wait for what it says: it has some of a limit, or had. */
-static bool is_awaited(const struct version *v)
+void agent_core_instance_cpu(struct agent_core *a, const struct instance *in,
+                             uint64_t cpu_us)
 {
-    return function_spec_instances_max(&v->spec) > 0 &&
-           (v->has_part || v->had_grant || pool_held(v) > 0 || !v->wanted);
-}
-
-static void load(const struct version *v, uint64_t now_us, struct version_load *l)
-{
-    *l = (struct version_load){
-        .namespace_ = v->function->namespace_,
-        .name = v->function->name,
-        .version = v->number,
-        .id = v->id,
-        .starting = v->n[INSTANCE_STARTING],
-        .idle = v->n[INSTANCE_IDLE],
-        .frozen = v->n[INSTANCE_FROZEN],
-        .busy = v->n[INSTANCE_BUSY] + v->n[INSTANCE_DRAINING],
-        .queued = v->n_queued,
-        .in_flight = v->n_running,
-        .invocations = v->usage->invocations,
-        .cold_starts = v->usage->cold_starts,
-        .errors = v->usage->errors,
-        .gb_ms = v->usage->gb_ms,
-        .cpu_us = v->usage->cpu_us,
-        .load_us = load_meter_read(&v->usage->load, now_us),
-        .begun = v->usage->load.begun,
-        .grant_max = v->grant_max,
-        .grant_warm = v->grant_warm,
-        .grant_reserved = v->grant_reserved,
-        .stopping = v->n_before + v->n[INSTANCE_STOPPING],
-    };
-    if (is_awaited(v)) {
-        l->revision = v->function->revision;
-    }
-    seen_load(v, l);
-}
-
-void agent_core_loads(const struct agent_core *a,
-                      void (*each)(void *data, const struct version_load *l), void *data)
-{
-    const struct list *lists[] = {&a->functions, &a->tombstones};
-    uint64_t now_us = a->io.now_us(a->io.ctx);
-    struct version_load l;
-
-    for (unsigned i = 0; i < 2; i++) {
-        LIST_FOREACH(it, lists[i])
-        {
-            const struct function *f = container_of(it, struct function, all);
-
-            LIST_FOREACH(version, &f->versions)
-            {
-                const struct version *v = container_of(version, struct version, link);
-
-                if (v->usage->owner == v) {
-                    load(v, now_us, &l);
-                    each(data, &l);
-                }
-            }
-        }
+    CHECK(!a->inside);
+    a->told_stands = false;
+    if (in->version->spec.runtime != SPEC_RUNTIME_EXEC) {
+        in->version->usage->cpu_us += cpu_us;
     }
 }
 
 uint64_t agent_core_memory_reserved(const struct agent_core *a)
 {
     return a->memory_bytes;
+}
+
+uint32_t agent_core_instances(const struct agent_core *a)
+{
+    return a->n_instances - a->n_stopping;
 }
 
 struct agent_core_counts agent_core_counts(const struct agent_core *a)

@@ -24,6 +24,7 @@
 #include "common/spec.h"
 
 struct agent_core;
+struct keepalive_memory; /* agent/core/keepalive.h */
 struct function;
 struct version;
 
@@ -225,6 +226,10 @@ void agent_core_instance_ready(struct agent_core *a, struct instance *in);
 void agent_core_instance_failed(struct agent_core *a, struct instance *in,
                                 enum cause cause, const char *text);
 void agent_core_instance_gone(struct agent_core *a, struct instance *in); /* frees it */
+/* Its processes took so much more processor time since this was last said; before it is
+ * gone. Of `exec`, whose calls say what they took, it is not counted. */
+void agent_core_instance_cpu(struct agent_core *a, const struct instance *in,
+                             uint64_t cpu_us);
 
 /* Looks the function up and takes the call. namespace_ NULL: "default". Every call ends
  * by exactly one of: agent_core_call_done or _cancel (edge's), call_reject or
@@ -283,13 +288,33 @@ bool agent_core_is_empty(const struct agent_core *a); /* no instance left */
 /* What is lent in a load stands until the next call here. */
 void agent_core_loads(const struct agent_core *a,
                       void (*each)(void *data, const struct version_load *l), void *data);
+/* Those that are not as they were when this was last called; or all: if `whole`, or if
+ * one that was named then is no more, which nothing else can say. Returns whether it was
+ * all. What was seen of calls (last_cold and so on) is said once. Lent likewise. */
+bool agent_core_loads_changed(struct agent_core *a, bool whole,
+                              void (*each)(void *data, const struct version_load *l),
+                              void *data);
 uint64_t agent_core_memory_reserved(const struct agent_core *a);
+uint32_t agent_core_instances(const struct agent_core *a); /* but those that are ending */
 
 struct agent_core_counts { /* since its start */
     uint64_t freezes, thaws;
-    uint64_t prewarms; /* instances that were started ahead of an expected call */
+    uint64_t prewarms;   /* instances that were started ahead of an expected call */
+    uint64_t idle_times; /* that were learned from */
 };
 struct agent_core_counts agent_core_counts(const struct agent_core *a);
+
+/* --- what was learned of calls, kept for the agent's next life ---------------------- */
+/* All that is worth keeping; lent. */
+void agent_core_learned(struct agent_core *a,
+                        void (*each)(void *data, const char *namespace_, const char *name,
+                                     const struct keepalive_memory *learned),
+                        void *data);
+/* For the function when it comes, if it has not come yet. -EINVAL: such cannot have been
+ * learned, or it is too old. -ENOSPC, -ENOMEM. */
+int agent_core_recall(struct agent_core *a, const char *namespace_, const char *name,
+                      const struct keepalive_memory *learned);
+size_t agent_core_patterns(const struct agent_core *a); /* functions that have one */
 
 bool agent_core_has_alias(const struct agent_core *a, const char *namespace_,
                           const char *name, const char *alias);

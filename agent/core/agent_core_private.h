@@ -6,6 +6,7 @@
  *   catalog_version.c   versions: what they are, grants, when they are due, their end
  *   catalog_package.c   packages that versions need here
  *   catalog_peer.c      other agents
+ *   catalog_memory.c    what was learned of functions before the agent began
  *   catalog_place.c     which of them gets a call: what is known of their room
  *   pool.c              instances: their states, how many there should be
  *   pool_slots.c        calls in them
@@ -14,6 +15,7 @@
  *   router.c            calls: which way they go and how they end
  *   router_queue.c      calls that wait
  *   seen.c              how calls fared, for people
+ *   loads.c             what is said of versions to the controller
  *
  * A door (a function of agent_core.h) calls agent_enter() first, which takes the time
  * once, and agent_leave() last, which frees what has come to its end. In between nothing
@@ -141,6 +143,8 @@ struct usage {
     uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
     struct load_meter load; /* its level: calls that wait or run here */
     struct seen *seen;      /* NULL: nothing yet */
+    bool told;              /* in agent_core_loads_changed(), and as: */
+    struct version_load last;
 };
 
 struct alias {
@@ -276,6 +280,8 @@ struct agent_core {
     struct name_map packages;
     struct name_map peers;
     struct list all_peers;
+    struct name_map memories; /* of functions that have not come yet */
+    struct list all_memories;
     uint64_t snapshot; /* number of the one that is, or was last, under way */
     bool in_snapshot;
 
@@ -296,6 +302,8 @@ struct agent_core {
 
     uint32_t freeze_after_ms; /* 0: nothing is frozen */
     struct agent_core_counts counts;
+    bool told_is_gone; /* a version that was told of */
+    bool told_stands; /* no door was passed since, and no call is here: nothing changes */
 
     struct due_heap timers; /* keys may be too early, never too late */
     size_t n_timers;        /* that exist: there is room for as many */
@@ -361,6 +369,10 @@ bool catalog_cause_is_own(enum cause cause); /* the version's fault, not the nod
 struct peer *catalog_peer_find(const struct agent_core *a, const char *node);
 void catalog_peers_free(struct agent_core *a);
 void catalog_peers_snapshot_end(struct agent_core *a);
+
+/* --- catalog_memory.c --------------------------------------------------------------- */
+void catalog_memory_claim(struct function *f); /* it has come */
+void catalog_memories_free(struct agent_core *a);
 
 /* --- catalog_place.c ---------------------------------------------------------------- */
 /* Splits grants into ours and the others' places. *ret_places: the caller's to free. */

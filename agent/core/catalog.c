@@ -340,6 +340,9 @@ int agent_core_function(struct agent_core *a, const struct function_state *s)
     } else if (made || is_news(a, f, s->revision)) {
         rc = apply(a, f, s);
     }
+    if (rc == 0 && made) {
+        catalog_memory_claim(f);
+    }
     if (f != NULL && rc < 0 && made) {
         catalog_function_free(f);
     } else if (f != NULL && !f->deleted) {

@@ -87,6 +87,7 @@ static void usage_part(struct version *v)
         return;
     }
     if (--u->refs == 0) {
+        v->function->core->told_is_gone |= u->told;
         free(u->seen);
         free(u);
         return;
@@ -227,6 +228,11 @@ void catalog_version_settle(struct version *v)
     }
 }
 
+static bool is_used(const struct version *v)
+{
+    return v->usage->invocations > 0 || v->usage->cpu_us > 0;
+}
+
 /* Its last grant is over, which is to be said: others may wait for it (pool_tell_less).
  */
 static bool is_awaited(const struct version *v)
@@ -246,7 +252,7 @@ void catalog_version_reap(struct version *v)
     if (v->over_ms == 0) {
         v->over_ms = a->now_ms > 0 ? a->now_ms : 1;
     }
-    if (v->usage->owner == v && (v->usage->invocations > 0 || is_awaited(v)) &&
+    if (v->usage->owner == v && (is_used(v) || is_awaited(v)) &&
         a->now_ms < v->over_ms + CORE_LINGER_MS) {
         agent_timer_lower(a, &v->timer, v->over_ms + CORE_LINGER_MS);
         return;

@@ -1,5 +1,7 @@
 #include "agent/core/keepalive.h"
 
+#include <string.h>
+
 #include "common/check.h"
 
 void keepalive_init(struct keepalive *k, uint32_t fixed_ms, bool learn)
@@ -37,21 +39,24 @@ static void count(struct keepalive *k, uint64_t idle_ms)
 
 void keepalive_call(struct keepalive *k, uint64_t now_ms)
 {
+    int64_t ms = (int64_t)now_ms;
+
     if (k->idle) {
-        count(k, now_ms > k->idle_ms ? now_ms - k->idle_ms : 0);
+        count(k, ms > k->idle_ms ? (uint64_t)(ms - k->idle_ms) : 0);
         k->idle = false;
     }
+    k->idle_ms = ms;
 }
 
 void keepalive_idle(struct keepalive *k, uint64_t now_ms)
 {
     k->idle = true;
-    k->idle_ms = now_ms;
+    k->idle_ms = (int64_t)now_ms;
 }
 
 /* Whether what was counted shows a pattern. For n bins of mean m the squared coefficient
  * of variation is n * squares / total^2 - 1. */
-static bool representative(const struct keepalive *k)
+bool keepalive_has_pattern(const struct keepalive *k)
 {
     uint64_t all = (uint64_t)k->total + k->beyond, total = k->total;
 
@@ -75,15 +80,23 @@ static uint32_t percentile_bin(const struct keepalive *k, uint32_t percent)
     CHECK(false); /* total is the bins' sum, and not zero */
 }
 
+/* So long after it became idle. */
+static uint64_t after(const struct keepalive *k, uint64_t ms)
+{
+    int64_t at_ms = k->idle_ms + (int64_t)ms;
+
+    return at_ms > 0 ? (uint64_t)at_ms : 0;
+}
+
 void keepalive_plan(const struct keepalive *k, struct keepalive_plan *ret)
 {
     uint64_t head, tail;
 
     *ret = (struct keepalive_plan){.basis = KEEPALIVE_FIXED,
-                                   .drop_ms = k->idle_ms + k->fixed_ms,
+                                   .drop_ms = after(k, k->fixed_ms),
                                    .prewarm_ms = UINT64_MAX,
                                    .until_ms = UINT64_MAX};
-    if (!k->learn || !k->idle || !representative(k)) {
+    if (!k->learn || !k->idle || !keepalive_has_pattern(k)) {
         return;
     }
     ret->basis = KEEPALIVE_LEARNED;
@@ -93,12 +106,49 @@ void keepalive_plan(const struct keepalive *k, struct keepalive_plan *ret)
     head = head * (100 - KEEPALIVE_MARGIN) / 100;
     tail = tail * (100 + KEEPALIVE_MARGIN) / 100;
     if (head == 0) {
-        ret->drop_ms = k->idle_ms + tail;
+        ret->drop_ms = after(k, tail);
         return;
     }
-    ret->drop_ms = k->idle_ms;
-    ret->prewarm_ms = k->idle_ms + head;
-    ret->until_ms = k->idle_ms + tail;
+    ret->drop_ms = after(k, 0);
+    ret->prewarm_ms = after(k, head);
+    ret->until_ms = after(k, tail);
+}
+
+bool keepalive_remember(const struct keepalive *k, uint64_t now_ms,
+                        struct keepalive_memory *ret)
+{
+    int64_t ago_ms = (int64_t)now_ms - k->idle_ms;
+
+    if (k->total + k->beyond == 0 || ago_ms > (int64_t)KEEPALIVE_FORGET_MS) {
+        return false;
+    }
+    ret->ago_ms = ago_ms > 0 ? (uint64_t)ago_ms : 0;
+    ret->idle = k->idle;
+    ret->beyond = k->beyond;
+    memcpy(ret->bins, k->bins, sizeof(ret->bins));
+    return true;
+}
+
+bool keepalive_recall(struct keepalive *k, uint64_t now_ms,
+                      const struct keepalive_memory *m)
+{
+    uint64_t total = 0, squares = 0;
+
+    for (int i = 0; i < KEEPALIVE_BINS; i++) {
+        total += m->bins[i];
+        squares += (uint64_t)m->bins[i] * m->bins[i];
+    }
+    if (total + m->beyond == 0 || total + m->beyond >= KEEPALIVE_SAMPLES_MAX ||
+        m->ago_ms > KEEPALIVE_FORGET_MS || k->total + k->beyond > 0) {
+        return false;
+    }
+    k->idle = m->idle;
+    k->idle_ms = (int64_t)now_ms - (int64_t)m->ago_ms;
+    k->total = (uint32_t)total;
+    k->beyond = m->beyond;
+    k->squares = squares;
+    memcpy(k->bins, m->bins, sizeof(k->bins));
+    return true;
 }
 
 bool keepalive_check(const struct keepalive *k)

@@ -33,7 +33,8 @@ struct keepalive {
     bool learn; /* false: always the fixed time */
     /* private */
     bool idle;
-    uint64_t idle_ms;       /* since when */
+    int64_t
+        idle_ms; /* since when, or when it was called last; below 0: before time began */
     uint32_t total, beyond; /* counted in bins; longer than they reach */
     uint64_t squares;       /* of the bins' counts */
     uint16_t bins[KEEPALIVE_BINS];
@@ -48,6 +49,25 @@ struct keepalive_plan {
     uint64_t until_ms;   /* and goes, if there was no call; UINT64_MAX with it */
 };
 
+/* What outlives its owner: what was counted, and how long ago the function was called
+ * last. */
+#define KEEPALIVE_FORGET_MS (14ull * 24 * 3600 * 1000) /* after that it says nothing */
+
+struct keepalive_memory {
+    uint64_t ago_ms;
+    bool idle; /* since then no call has come, for certain */
+    uint32_t beyond;
+    uint16_t bins[KEEPALIVE_BINS];
+};
+
+/* False: there is nothing to remember. */
+bool keepalive_remember(const struct keepalive *k, uint64_t now_ms,
+                        struct keepalive_memory *ret);
+/* False: no such counts come from here, they are too old, or it has counted already: it
+ * stays as it is. */
+bool keepalive_recall(struct keepalive *k, uint64_t now_ms,
+                      const struct keepalive_memory *m);
+
 void keepalive_init(struct keepalive *k, uint32_t fixed_ms, bool learn);
 /* A call has come. What was learned counts from the next plan on. */
 void keepalive_call(struct keepalive *k, uint64_t now_ms);
@@ -57,6 +77,7 @@ void keepalive_idle(struct keepalive *k, uint64_t now_ms);
  * if it is not idle there is no pattern to follow. */
 void keepalive_plan(const struct keepalive *k, struct keepalive_plan *ret);
 
+bool keepalive_has_pattern(const struct keepalive *k);
 bool keepalive_check(const struct keepalive *k); /* for tests */
 
 #endif /* AGENT_CORE_KEEPALIVE_H */

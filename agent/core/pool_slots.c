@@ -47,6 +47,7 @@ void pool_take_slot(struct instance *in, struct call *c)
         pool_move(in, INSTANCE_BUSY);
     }
     if (f->n_calls++ == 0) {
+        f->core->counts.idle_times += f->keepalive.idle;
         keepalive_call(&f->keepalive, f->core->now_ms);
         f->plan.basis = KEEPALIVE_FIXED;
         f->plan_ms = UINT64_MAX;

@@ -139,10 +139,13 @@ int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
     list_init(&h->gone);
     list_init(&h->waits);
     list_init(&h->throttled);
+    list_init(&h->usage_active);
+    list_init(&h->usage_quiet);
     CHECK(uv_timer_init(loop, &h->later) == 0);
     CHECK(uv_timer_init(loop, &h->tick) == 0);
-    h->later.data = h->tick.data = h;
-    h->n_timers = 2;
+    CHECK(uv_timer_init(loop, &h->usage) == 0);
+    h->later.data = h->tick.data = h->usage.data = h;
+    h->n_timers = 3;
     *ret = h;
     return 0;
 }
@@ -173,6 +176,7 @@ void host_check_closed(struct runtime_host *h)
         !uv_is_closing((uv_handle_t *)&h->later)) {
         uv_close((uv_handle_t *)&h->later, timer_closed);
         uv_close((uv_handle_t *)&h->tick, timer_closed);
+        uv_close((uv_handle_t *)&h->usage, timer_closed);
     }
 }
 
@@ -258,6 +262,7 @@ int runtime_instance_start(struct runtime_host *h, struct runtime_instance **ret
     list_init(&in->report);
     list_init(&in->outputs);
     list_init(&in->calls);
+    list_init(&in->usage.link);
     in->kind_state = calloc(1, in->kind->state_size);
     rc = in->kind_state == NULL
              ? -ENOMEM

@@ -35,6 +35,10 @@ struct runtime_host_options {
     void (*on_failed)(void *data, struct runtime_instance *in, enum cause cause,
                       const char *text);
     void (*on_gone)(void *data, struct runtime_instance *in);
+    /* Its sandbox took so much more processor time, whatever for: told about once a
+     * second while it uses some, and when it ends; each microsecond once, from its start
+     * to before on_gone. NULL: not wanted. */
+    void (*on_cpu)(void *data, struct runtime_instance *in, uint64_t cpu_us);
     void *data;
 };
 

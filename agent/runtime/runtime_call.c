@@ -30,6 +30,7 @@ int runtime_call_start(struct runtime_instance *in, struct runtime_call **ret,
     c->data = data;
     list_init(&c->waits);
     list_push_back(&in->calls, &c->link);
+    usage_begins(in);
     *ret = c;
     rc = in->kind->call_start(c, request);
     if (rc < 0) {

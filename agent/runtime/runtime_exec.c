@@ -178,8 +178,9 @@ static void usage_cb(void *data, int status, const struct sandbox_usage *u)
     struct runtime_instance *in = ask->instance;
     struct exec_call *e = find(in, ask->run);
 
-    if (status == 0 && u->oom) {
-        in->peak_bytes = u->memory_peak_bytes;
+    if (status == 0) {
+        in->peak_bytes = u->oom ? u->memory_peak_bytes : in->peak_bytes;
+        usage_told(in, u->cpu_us);
     }
     if (e != NULL && status == 0 && u->oom && looks_killed(e) &&
         (in->n_oom != e->n_oom || !in->oom)) {

@@ -88,6 +88,7 @@ static void close_all(struct runtime_instance *in)
 {
     in->closing = true;
     instance_hold(in); /* until all are asked */
+    usage_ends(in);
     outputs_end(in);
     in->kind->close(in);
     if (in->channel != NULL) {
@@ -234,6 +235,7 @@ static void usage_cb(void *data, int status, const struct sandbox_usage *u)
     if (status == 0) {
         in->oom = in->oom || u->oom;
         in->peak_bytes = u->memory_peak_bytes;
+        usage_told(in, u->cpu_us);
     }
     conclude(in);
     instance_release(in);
@@ -377,6 +379,8 @@ void instance_on_exit(struct runtime_instance *in, const struct sandbox_exit *e)
 
     in->sandbox = false;
     in->main_runs = false;
+    usage_ends(in);
+    usage_told(in, e->cpu_us);
     if (e->oom) {
         in->oom = true;
         in->peak_bytes = e->memory_peak_bytes;
@@ -502,6 +506,7 @@ static void open_sandbox(struct runtime_instance *in, int control)
     in->phases.sandbox_us = in->init_began_us - in->began_us;
     CHECK(uv_timer_start(&in->timer, init_late_cb, in->config.spec->init_timeout_ms, 0) ==
           0);
+    usage_begins(in);
     rc = channel_new(&in->channel, in->host->loop, control, &ops, in);
     rc = rc < 0 ? rc : in->kind->open(in);
     if (rc < 0) {

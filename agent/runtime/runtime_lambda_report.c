@@ -70,6 +70,9 @@ static void known_cb(void *data, int status, const struct sandbox_usage *u)
     if (status == 0 && u->memory_peak_bytes > in->peak_bytes) {
         in->peak_bytes = u->memory_peak_bytes;
     }
+    if (status == 0) {
+        usage_told(in, u->cpu_us);
+    }
     instance_release(in);
 }
 
@@ -134,6 +137,9 @@ static void usage_cb(void *data, int status, const struct sandbox_usage *u)
 
     if (status == 0 && u->memory_peak_bytes > in->peak_bytes) {
         in->peak_bytes = u->memory_peak_bytes;
+    }
+    if (status == 0) {
+        usage_told(in, u->cpu_us);
     }
     write_report(r);
     free(r);

@@ -119,6 +119,15 @@ extern const struct kind kind_http;
 extern const struct kind kind_exec;
 extern const struct kind kind_lambda;
 
+struct instance_usage { /* runtime_usage.c's */
+    struct list link;   /* in host.usage_active or .usage_quiet, by due_ms */
+    uint64_t due_ms;    /* uv_now: when it is asked for */
+    uint64_t told_us;   /* processor time that on_cpu was called for */
+    bool active;        /* in usage_active */
+    bool called;        /* it began to be used after it was last asked for */
+    bool asking, was_frozen;
+};
+
 struct runtime_instance {
     struct list link;   /* in host.instances */
     struct list report; /* in host.failed or host.gone: a callback is due */
@@ -156,6 +165,7 @@ struct runtime_instance {
     unsigned n_oom; /* times that the kernel ran out of the sandbox's memory */
     bool oom;
     uint64_t peak_bytes;
+    struct instance_usage usage;
     enum cause cause;
     char text[RUNTIME_TEXT_BYTES];
     char
@@ -182,6 +192,9 @@ struct runtime_host {
     uv_timer_t tick;         /* runs while one of these has members, or lines wait */
     struct list waits;       /* calls */
     struct list throttled;   /* outputs */
+    uv_timer_t usage;        /* when the next is asked how much it has used */
+    struct list usage_active, usage_quiet;
+    unsigned n_usage_asks; /* that are not answered */
 };
 
 void host_deliver_soon(struct runtime_host *h);
@@ -214,6 +227,14 @@ void instance_oom_text(const struct runtime_instance *in, uint64_t peak_bytes,
                        char ret[RUNTIME_TEXT_BYTES]);
 /* "exit status 3", "killed by signal 11 (SIGSEGV)" */
 void wait_status_text(int status, char ret[64]);
+
+/* runtime_usage.c */
+/* It starts, or a call in it does: it is asked for what it uses. */
+void usage_begins(struct runtime_instance *in);
+/* The processor time of its sandbox in all so far, as the warden says: on_cpu gets what
+ * is more than it was told before. */
+void usage_told(struct runtime_instance *in, uint64_t total_us);
+void usage_ends(struct runtime_instance *in); /* it is asked no more */
 
 /* --- output: a pipe whose lines go to the instance's log ---------------------------- */
 struct output;

@@ -62,13 +62,34 @@ static double seconds(const struct top *t)
     return (double)(t->now.at_ms - t->before.at_ms) / 1000;
 }
 
-/* A counter's growth; a function that was deleted and made anew begins at 0. */
+/* A counter's growth; of what was made anew it begins at 0. was NULL: it was not there.
+ */
+static int64_t growth(const json_t *now, const json_t *was, const char *counter)
+{
+    int64_t n = json_number(now, counter);
+    int64_t before = was != NULL ? json_number(was, counter) : 0;
+
+    return n >= before ? n - before : n;
+}
+
 static int64_t grown(const struct row *r, const char *counter)
 {
-    int64_t now = json_number(r->f, counter);
-    int64_t was = r->was != NULL ? json_number(r->was, counter) : 0;
+    return growth(r->f, r->was, counter);
+}
 
-    return now >= was ? now - was : now;
+/* Processor time that functions took on a node since the last look. */
+static int64_t node_cpu_us(const struct top *t, const json_t *node)
+{
+    const json_t *was;
+    size_t i;
+
+    json_array_foreach(json_object_get(t->before.nodes, "items"), i, was)
+    {
+        if (strcmp(json_text(was, "name", ""), json_text(node, "name", "?")) == 0) {
+            return growth(node, was, "cpu_us");
+        }
+    }
+    return 0; /* it has come since then: what it took before is not of this time */
 }
 
 static const char *key_of(const json_t *f)
@@ -171,6 +192,7 @@ static void time_cell(struct table *t, size_t column, const json_t *f, const cha
 static void function_row(const struct top *t, struct table *table, const struct row *r)
 {
     int64_t n = instances_of(r->f), calls = grown(r, "invocations");
+    int64_t cpu_us = grown(r, "cpu_us");
     int64_t mib = json_number(json_object_get(r->f, "spec"), "memory_mib");
     char bytes[PRINT_SHORT];
 
@@ -189,8 +211,8 @@ static void function_row(const struct top *t, struct table *table, const struct 
     share_cell(table, 7, grown(r, "errors"), calls);
     time_cell(table, 8, r->f, "p50_ms");
     time_cell(table, 9, r->f, "p99_ms");
-    if (calls > 0) {
-        table_cell(table, 10, "%.2f", (double)grown(r, "cpu_us") / 1e6 / seconds(t));
+    if (calls > 0 || cpu_us > 0) {
+        table_cell(table, 10, "%.2f", (double)cpu_us / 1e6 / seconds(t));
     }
     if (n > 0) {
         table_cell(table, 11, "%s", print_bytes((uint64_t)(n * mib) << 20, bytes));
@@ -201,10 +223,10 @@ static const struct table_column node_columns[] = {
     {.title = "NODE", .shrink = true},    {.title = "STATE"},
     {.title = "INST", .right = true},     {.title = "FUNCTIONS", .right = true},
     {.title = "RESERVED", .right = true}, {.title = "MEMORY", .right = true},
-    {.title = "CPU", .right = true},
+    {.title = "CPU", .right = true},      {.title = "CPUS", .right = true},
 };
 
-static void node_row(struct table *table, const json_t *n)
+static void node_row(const struct top *t, struct table *table, const json_t *n)
 {
     const json_t *memory = json_object_get(n, "memory");
     char text[PRINT_SHORT];
@@ -218,7 +240,8 @@ static void node_row(struct table *table, const json_t *n)
                print_bytes((uint64_t)json_number(memory, "reserved_bytes"), text));
     table_cell(table, 5, "%s",
                print_bytes((uint64_t)json_number(memory, "capacity_bytes"), text));
-    table_cell(table, 6, "%.1f", (double)json_number(n, "cpu_millis") / 1000);
+    table_cell(table, 6, "%.2f", (double)node_cpu_us(t, n) / 1e6 / seconds(t));
+    table_cell(table, 7, "%.1f", (double)json_number(n, "cpu_millis") / 1000);
 }
 
 static int print_tables(const struct top *t, size_t rows_max)
@@ -231,7 +254,7 @@ static int print_tables(const struct top *t, size_t rows_max)
     table_init(&nodes, node_columns, N_OF(node_columns));
     json_array_foreach(json_object_get(t->now.nodes, "items"), i, node)
     {
-        node_row(&nodes, node);
+        node_row(t, &nodes, node);
     }
     table_init(&functions, function_columns, N_OF(function_columns));
     for (i = 0; i < shown; i++) {
@@ -249,6 +272,23 @@ static int print_tables(const struct top *t, size_t rows_max)
 }
 
 /* --- as data ---------------------------------------------------------------------- */
+
+/* As the API has them, but for the counter, of which the growth is given. */
+static json_t *nodes_of(const struct top *t)
+{
+    json_t *nodes = json_array(), *node;
+    size_t i;
+
+    json_array_foreach(json_object_get(t->now.nodes, "items"), i, node)
+    {
+        json_t *copy = json_copy(node);
+
+        (void)json_object_set_new(copy, "cpu_us",
+                                  json_integer((json_int_t)node_cpu_us(t, node)));
+        (void)json_array_append_new(nodes, copy);
+    }
+    return nodes;
+}
 
 static json_t *data_of(const struct top *t)
 {
@@ -268,8 +308,8 @@ static json_t *data_of(const struct top *t)
 
         (void)json_array_append_new(functions, f);
     }
-    return json_pack("{s:f, s:o, s:O}", "seconds", seconds(t), "functions", functions,
-                     "nodes", json_object_get(t->now.nodes, "items"));
+    return json_pack("{s:f, s:o, s:o}", "seconds", seconds(t), "functions", functions,
+                     "nodes", nodes_of(t));
 }
 
 /* --- the loop --------------------------------------------------------------------- */

@@ -202,6 +202,7 @@ struct core_node {
     char lost_reason[CORE_TEXT_MAX];
     uint64_t memory_reserved_bytes;
     uint32_t instances;
+    uint64_t cpu_us;   /* that functions took there, as this controller was told */
     uint64_t revision; /* of what other nodes were told of it */
     struct list grants;
     struct list holds; /* core_hold.of_node */

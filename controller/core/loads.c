@@ -170,7 +170,7 @@ static void take_load(struct controller_core *c, struct core_node *n,
     (void)count(&f->totals.cold_starts, &l->last.cold_starts, v->cold_starts);
     errors = count(&f->totals.errors, &l->last.errors, v->errors);
     (void)count(&f->totals.gb_ms, &l->last.gb_ms, v->gb_ms);
-    (void)count(&f->totals.cpu_us, &l->last.cpu_us, v->cpu_us);
+    n->cpu_us += count(&f->totals.cpu_us, &l->last.cpu_us, v->cpu_us);
     insight_report(c, l, v);
     count_version(c, f, v->version, calls, errors);
     if (is_same(f, v)) {

@@ -404,14 +404,15 @@ static json_t *node_view(const struct controller_core *c, const struct core_node
     char connected_at[CLOCK_RFC3339_SIZE];
 
     clock_rfc3339(n->connected_wall_ms, connected_at);
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:I, s:I, s:s, s:o}",
-                     "name", n->name, "state", node_state(c, n), "gateway", n->gateway,
-                     "version", n->version, "labels", labels_view(n), "memory",
-                     "capacity_bytes", number(n->place.memory_bytes), "reserved_bytes",
-                     number(n->memory_reserved_bytes), "cpu_millis",
-                     (json_int_t)n->cpu_millis, "instances", (json_int_t)n->instances,
-                     "functions", (json_int_t)functions_on(n), "connected_at",
-                     connected_at, "last_seen_ms", number(core_now_ms(c) - n->seen_ms));
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:o, s:I, s:I, s:s, s:o}", "name",
+        n->name, "state", node_state(c, n), "gateway", n->gateway, "version", n->version,
+        "labels", labels_view(n), "memory", "capacity_bytes",
+        number(n->place.memory_bytes), "reserved_bytes", number(n->memory_reserved_bytes),
+        "cpu_millis", (json_int_t)n->cpu_millis, "cpu_us", number(n->cpu_us), "instances",
+        (json_int_t)n->instances, "functions", (json_int_t)functions_on(n),
+        "connected_at", connected_at, "last_seen_ms",
+        number(core_now_ms(c) - n->seen_ms));
 }
 
 json_t *controller_core_node(const struct controller_core *c, const char *name)

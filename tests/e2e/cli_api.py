@@ -173,7 +173,7 @@ def on_a_terminal(environment, *args):
 
 NODE = {"name": "n1", "state": "ready", "gateway": "10.0.0.1:8080", "version": "0.1.0",
         "labels": {"zone": "a"}, "memory": {"capacity_bytes": 8 << 30, "reserved_bytes": 1 << 20},
-        "cpu_millis": 4000, "instances": 3, "functions": 1, "connected_at":
+        "cpu_millis": 4000, "cpu_us": 5000000, "instances": 3, "functions": 1, "connected_at":
         "2026-01-31T12:00:00.000Z", "last_seen_ms": 120}
 STATUS = {"controller": "c1", "version": "0.1.0", "uptime_ms": 90000,
           "store": {"engine": "sqlite", "up": True}, "nodes": {"ready": 1, "total": 1},

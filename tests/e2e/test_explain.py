@@ -1,7 +1,10 @@
 """`mayfly explain` and the numbers of `mayfly top` against a real host."""
 
+import json
+import re
 import types
 
+import pytest
 from lib import Background, request, wait_for
 from rest import check
 
@@ -128,6 +131,89 @@ def test_top_shows_rate_and_latency(dev, package):
     assert row["cpu_us"] >= 0
     assert "busy" in dev.mayfly("top", "--once", "--interval", "1").stdout
     dev.mayfly("delete", "busy")
+
+
+SPINS_HTTP = """#!/usr/bin/python3
+import json, os, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *a):
+        pass
+
+    def do_GET(self):
+        until = time.process_time() + float(self.path.rsplit("/", 1)[1])
+        while time.process_time() < until:
+            pass
+        body = json.dumps({"cpu": time.process_time()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+SPINS_PYTHON = """
+import time
+
+def handler(event, context):
+    until = time.process_time() + event["seconds"]
+    while time.process_time() < until:
+        pass
+    return {"cpu": time.process_time()}
+"""
+
+
+def spin(dev, name, runtime, seconds):
+    if runtime == "http":
+        reply = dev.call(name, path=f"/{seconds}")
+    else:
+        reply = dev.call(name, json.dumps({"seconds": seconds}).encode())
+    assert reply.status == 200, reply
+    return reply.json()["cpu"]
+
+
+@pytest.mark.parametrize("runtime,file,text", [("http", "server.py", SPINS_HTTP),
+                                               ("python", "app.py", SPINS_PYTHON)],
+                         ids=["http", "python"])
+def test_top_shows_cpu_while_a_call_runs(dev, package, runtime, file, text):
+    """What a function computes is seen while its call runs, by function, by node and in the
+    agent's metrics; when its instance has gone, all of it was counted, once."""
+    name = f"spins-{runtime}"
+    options = ["--handler", file] if runtime == "http" else []
+    dev.deploy(package(name, {file: text}), name, "--runtime", runtime, "--timeout", "60s",
+               "--keep-alive", "fixed", "--idle", "3s", "--window", "6s", *options)
+    assert spin(dev, name, runtime, 0) < 2
+
+    def counted():
+        text = request(dev.network(), 8092, "GET", "/metrics").body.decode()
+        return float(re.search(r"^mayfly_cpu_seconds_total (\S+)$", text, re.M).group(1))
+
+    metric = counted()
+    call = Background(spin, dev, name, runtime, 8)
+    wait_for("processor time in the metrics", lambda: counted() > metric + 0.5)
+    top = dev.json("top", "--once", "--interval", "3")
+    out = dev.mayfly("top", "--once", "--interval", "2").stdout
+    assert call.is_running()
+    row = next(f for f in top["functions"] if f["name"] == name)
+    used = row["cpu_us"] / 1e6 / top["seconds"]
+    assert 0.2 < used < 1.5, row  # of the one processor that it has, in turns of a second
+    assert row["cpu_us"] <= top["nodes"][0]["cpu_us"]
+    shown = next(line for line in out.splitlines() if line.startswith(name))
+    assert re.search(r"\s[01]\.\d\d\s", shown), out
+    assert "CPUS" in out.splitlines()[0]
+    said = call.result()
+
+    wait_for("the instance's end",
+             lambda: sum(dev.json("describe", name)["instances"].values()) == 0, timeout=150)
+    wait_for("all of it", lambda: dev.json("describe", name)["cpu_us"] / 1e6 > said * 0.95)
+    total = dev.json("describe", name)["cpu_us"] / 1e6
+    assert said * 0.95 < total < said * 1.2 + 0.5, (said, total)
+    assert counted() - metric < said * 1.2 + 1
+    dev.mayfly("delete", name)
 
 
 def test_wrong_usage(dev):

@@ -45,6 +45,16 @@ static void on_gone(void *data, struct runtime_instance *in)
     i->in = NULL;
 }
 
+static void on_cpu(void *data, struct runtime_instance *in, uint64_t cpu_us)
+{
+    struct bench_instance *i = runtime_instance_data(in);
+
+    assert_int_equal(i->n_gone, 0);
+    assert_true(cpu_us > 0);
+    i->cpu_us += cpu_us;
+    i->n_cpu++;
+}
+
 static void exit_hook(void *data, uint64_t id, const struct sandbox_exit *e)
 {
     const struct runtime_bench *b = data;
@@ -65,8 +75,11 @@ static void oom_hook(void *data, uint64_t id)
 
 void runtime_bench_open(struct runtime_bench *b)
 {
-    struct runtime_host_options options = {
-        .on_ready = on_ready, .on_failed = on_failed, .on_gone = on_gone, .data = b};
+    struct runtime_host_options options = {.on_ready = on_ready,
+                                           .on_failed = on_failed,
+                                           .on_gone = on_gone,
+                                           .on_cpu = on_cpu,
+                                           .data = b};
     char dir[96], packages[96];
 
     *b = (struct runtime_bench){0};

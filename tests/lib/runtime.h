@@ -23,6 +23,8 @@ struct bench_instance {
     struct package_ref package;
     uint64_t id;
     unsigned n_ready, n_failed, n_gone;
+    uint64_t cpu_us; /* all that was told */
+    unsigned n_cpu;
     enum cause cause;
     char text[256];
     uint64_t failed_at; /* order of events: see bench_call.closed_at */

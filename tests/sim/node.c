@@ -309,6 +309,7 @@ struct sim_node *sim_node_free(struct sim_node *n)
     free(n->grants);
     free(n->packages);
     free(n->usages.items);
+    free(n->usages.first);
     session_reset(&n->ours);
     session_reset(&n->hubs);
     forget_list(&n->dead);

@@ -67,9 +67,9 @@ struct node_grants { /* of a function, by its number */
 /* What the checks know that a node ran, to be compared with what it and the controller
  * count. */
 struct sim_usage {
-    unsigned function;
     uint64_t version;
-    uint64_t calls, gb_ms;
+    size_t next; /* of the same function: its place in the list, from 1; 0: none */
+    uint64_t calls, gb_ms, cpu_us;
     uint64_t told; /* calls, in the last report that the controller has had */
     bool said;     /* in the report that is being made */
 };
@@ -77,6 +77,7 @@ struct sim_usage {
 struct sim_usages {
     struct sim_usage *items;
     size_t n, capacity;
+    size_t *first; /* by function */
 };
 
 struct sim_node {
@@ -116,6 +117,7 @@ struct sim_node {
     uint64_t down_us, up_us; /* last arrival each way: order is kept */
     bool wants_snapshot;
     bool informed;     /* a snapshot has ended in this session */
+    bool whole;        /* the next report says all, as in a new session */
     bool reported;     /* the controller has had a report in this session */
     uint64_t heard_us; /* from a controller, last */
     bool lapsed;       /* too long ago: it has no grants */
@@ -176,10 +178,11 @@ void sim_wire_disconnect(struct sim_node *n); /* what is under way is lost */
 
 /* usage.c */
 void sim_usage_ran(struct sim_node *n, const struct sim_call *sc);
+void sim_usage_took(const struct sim_instance *si, uint64_t cpu_us);
 /* A report is made: what the node says of each version is what it ran. */
 void sim_usage_reports(struct sim_node *n);
 void sim_usage_says(struct sim_node *n, const struct version_load *load);
-void sim_usage_reported(struct sim_node *n);
+void sim_usage_reported(struct sim_node *n); /* all that there is was said */
 /* The controller has it. */
 void sim_usage_counted(struct sim_node *n, const struct node_report *r);
 void sim_usage_node_died(struct sim_node *n);

@@ -86,7 +86,7 @@ static void service_over(void *data)
 
     if (sc->over == 0) {
         sc->room = agent_core_room(n->core, sc->call.version);
-        agent_core_call_done(n->core, &sc->call, CAUSE_NONE, 1000);
+        agent_core_call_done(n->core, &sc->call, CAUSE_NONE, 0);
         sim_call_over(sc, CAUSE_NONE);
         sim_node_arm(n);
     }

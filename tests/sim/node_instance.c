@@ -10,6 +10,7 @@
 
 #define START_US 3000
 #define THAW_US  300
+#define CPU_US   1000
 
 /* --- instances
  * --------------------------------------------------------------------------- */
@@ -43,6 +44,7 @@ static void instance_started(void *data)
     if (si->stopping) {
         return;
     }
+    sim_usage_took(si, CPU_US + si->in->id % CPU_US);
     if (si->bad) {
         agent_core_instance_failed(n->core, si->in, CAUSE_INIT_FAILED, "exit status 7");
     } else {
@@ -100,6 +102,7 @@ static void instance_gone(void *data)
             sim_call_over(sc, CAUSE_CRASHED);
         }
     }
+    sim_usage_took(si, 1);
     list_remove(&si->link);
     list_push_back(&n->dead, &si->link); /* late events may still name it */
     in = si->in;

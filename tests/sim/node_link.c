@@ -106,6 +106,7 @@ static void join(struct sim_node *n)
     n->session++;
     n->joined = true;
     n->joined_boot = n->boots;
+    n->whole = true;
     sim_wire_connect(n);
     n->heard_us = n->sim->clock.now_us;
     if (sim_scale_is_placing(n->sim)) {

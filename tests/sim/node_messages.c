@@ -256,15 +256,18 @@ void sim_node_send_report(struct sim_node *n)
 {
     Mayfly__V1__Envelope m = MAYFLY__V1__ENVELOPE__INIT;
     Mayfly__V1__NodeReport wire;
-    struct node_report r = {.full = true};
+    struct node_report r = {0};
     struct loads l = {.node = n};
 
     if (!sim_node_speaks(n)) {
         return;
     }
     sim_usage_reports(n);
-    agent_core_loads(n->core, add_load, &l);
-    sim_usage_reported(n);
+    r.full = agent_core_loads_changed(n->core, n->whole, add_load, &l);
+    n->whole = false;
+    if (r.full) {
+        sim_usage_reported(n);
+    }
     r.loads = l.items;
     r.n_loads = l.n;
     r.memory_reserved_bytes = agent_core_memory_reserved(n->core);

@@ -102,7 +102,8 @@ struct sim {
     bool quiet;  /* no faults, no load: coming to rest */
     bool strict; /* at rest: a call that fails is said */
     bool rare;   /* functions are called in periods, so that instances are prewarmed */
-    bool broken; /* an invariant did not hold; it was said */
+    uint64_t n_operations;
+    bool broken;          /* an invariant did not hold; it was said */
     struct list requests; /* that were not answered */
     struct sim_counts counts;
     struct {            /* what was acknowledged */

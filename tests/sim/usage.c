@@ -10,30 +10,27 @@
 #include "controller/core/registry.h"
 #include "tests/sim/node.h"
 
-static struct sim_usage *find(struct sim_usages *u, unsigned function, uint64_t version)
+static struct sim_usage *want(struct sim_node *n, unsigned function, uint64_t version)
 {
-    for (size_t i = 0; i < u->n; i++) {
-        if (u->items[i].function == function && u->items[i].version == version) {
-            return &u->items[i];
-        }
+    struct sim_usages *u = &n->usages;
+
+    if (u->first == NULL) {
+        u->first = calloc(n->sim->options.functions, sizeof(*u->first));
+        CHECK(u->first != NULL);
     }
-    return NULL;
-}
-
-static struct sim_usage *want(struct sim_usages *u, unsigned function, uint64_t version)
-{
-    struct sim_usage *it = find(u, function, version);
-
-    if (it != NULL) {
-        return it;
+    for (size_t at = u->first[function]; at != 0; at = u->items[at - 1].next) {
+        if (u->items[at - 1].version == version) {
+            return &u->items[at - 1];
+        }
     }
     if (u->n == u->capacity) {
         u->capacity = u->capacity == 0 ? 16 : 2 * u->capacity;
         u->items = reallocarray(u->items, u->capacity, sizeof(*u->items));
         CHECK(u->items != NULL);
     }
-    u->items[u->n] = (struct sim_usage){.function = function, .version = version};
-    return &u->items[u->n++];
+    u->items[u->n] = (struct sim_usage){.version = version, .next = u->first[function]};
+    u->first[function] = ++u->n;
+    return &u->items[u->n - 1];
 }
 
 void sim_usage_ran(struct sim_node *n, const struct sim_call *sc)
@@ -42,10 +39,18 @@ void sim_usage_ran(struct sim_node *n, const struct sim_call *sc)
     uint64_t us = n->sim->clock.now_us - sc->since_us;
 
     if (sc->since_us != 0 && n->core != NULL) {
-        u = want(&n->usages, sim_function_number(sc->function), sc->version);
+        u = want(n, sim_function_number(sc->function), sc->version);
         u->calls++;
         u->gb_ms += (us * sc->memory_mib + 999) / 1000;
     }
+}
+
+void sim_usage_took(const struct sim_instance *si, uint64_t cpu_us)
+{
+    struct sim_node *n = si->node;
+
+    want(n, sim_function_number(si->function), si->version)->cpu_us += cpu_us;
+    agent_core_instance_cpu(n->core, si->in, cpu_us);
 }
 
 /* Calls that a version's own failure kept from running count as well: only sums of those
@@ -65,7 +70,7 @@ void sim_usage_reports(struct sim_node *n)
 void sim_usage_says(struct sim_node *n, const struct version_load *load)
 {
     unsigned function = sim_function_number(load->name);
-    struct sim_usage *u = want(&n->usages, function, load->version);
+    struct sim_usage *u = want(n, function, load->version);
 
     u->said = true;
     if (is_exact(n->sim, function) &&
@@ -77,6 +82,12 @@ void sim_usage_says(struct sim_node *n, const struct version_load *load)
                 (unsigned long long)u->gb_ms);
         sim_node_broken(n);
     }
+    if (u->cpu_us != load->cpu_us) {
+        sim_say(n->sim, "%s says %llu us of %s/%llu, it was %llu", n->name,
+                (unsigned long long)load->cpu_us, load->name,
+                (unsigned long long)load->version, (unsigned long long)u->cpu_us);
+        sim_node_broken(n);
+    }
 }
 
 /* What is no longer reported is forgotten there; should the version come back, it counts
@@ -84,8 +95,10 @@ void sim_usage_says(struct sim_node *n, const struct version_load *load)
 void sim_usage_reported(struct sim_node *n)
 {
     for (size_t i = 0; i < n->usages.n; i++) {
-        if (!n->usages.items[i].said) {
-            n->usages.items[i].calls = n->usages.items[i].gb_ms = 0;
+        struct sim_usage *u = &n->usages.items[i];
+
+        if (!u->said) {
+            u->calls = u->gb_ms = u->cpu_us = 0;
         }
     }
 }
@@ -105,7 +118,7 @@ void sim_usage_counted(struct sim_node *n, const struct node_report *r)
     for (size_t i = 0; i < r->n_loads; i++) {
         const struct version_load *load = &r->loads[i];
         unsigned function = sim_function_number(load->name);
-        struct sim_usage *u = want(&n->usages, function, load->version);
+        struct sim_usage *u = want(n, function, load->version);
 
         n->sim->functions[function].was_deleted |= !is_there(n->sim, load);
         n->sim->functions[function].calls += load->invocations >= u->told
@@ -118,6 +131,8 @@ void sim_usage_counted(struct sim_node *n, const struct node_report *r)
 void sim_usage_node_died(struct sim_node *n)
 {
     n->usages.n = 0;
+    free(n->usages.first);
+    n->usages.first = NULL;
 }
 
 void sim_usage_controller_began(struct sim *s)

@@ -467,6 +467,52 @@ static void counts_usage(void **state)
     world_free(w);
 }
 
+/* An instance's processor time is its version's while it runs, also without a call, and
+ * when it ends; of `exec` calls alone say what they took. */
+static void counts_processor_time(void **state)
+{
+    struct deploy d = deploy_one("f", 1, 0), e = deploy_one("e", 1, 0);
+    struct world *w;
+    struct test_call c;
+
+    d.versions[0].spec.runtime = SPEC_RUNTIME_HTTP;
+    e.versions[0].spec.runtime = SPEC_RUNTIME_EXEC;
+    w = warm_world(&d, 1);
+    world_call(w, &c, "f");
+    agent_core_instance_cpu(w->core, world_instance(w, 0), 1000);
+    assert_int_equal(world_load(w, "f", 1).cpu_us, 1000);
+    world_done(w, &c);
+    agent_core_instance_cpu(w->core, world_instance(w, 0), 200);
+    world_deploy(w, &e);
+    world_call(w, &c, "e");
+    world_ready(w, 1);
+    agent_core_instance_cpu(w->core, world_instance(w, 1), 5000);
+    agent_core_call_done(w->core, &c.call, CAUSE_NONE, 30);
+    assert_int_equal(world_load(w, "e", 1).cpu_us, 30);
+    agent_core_function_deleted(w->core, "default", "f", ++w->revision);
+    agent_core_instance_cpu(w->core, world_instance(w, 0), 34);
+    world_gone(w, 0);
+    assert_int_equal(world_load(w, "f", 1).cpu_us, 1234);
+    world_free(w);
+}
+
+/* A version that had no call is still told of when it is over, if its instances took
+ * processor time: the last of it would be lost. */
+static void last_processor_time_is_told(void **state)
+{
+    struct deploy d = deploy_one("f", 1, 1);
+    struct world *w = warm_world(&d, 1);
+
+    agent_core_function_deleted(w->core, "default", "f", ++w->revision);
+    assert_int_equal(world_stopped(w), 1);
+    agent_core_instance_cpu(w->core, world_instance(w, 0), 77);
+    world_gone(w, 0);
+    assert_int_equal(world_load(w, "f", 1).cpu_us, 77);
+    world_pass_ms(w, CORE_LINGER_MS + 1000);
+    assert_int_equal(world_load(w, "f", 1).cpu_us, 0);
+    world_free(w);
+}
+
 /* Load is the time that calls waited and ran, both of them for each. */
 static void load_is_counted(void **state)
 {
@@ -531,6 +577,8 @@ int main(void)
         cmocka_unit_test(cancel_while_waiting),
         cmocka_unit_test(cancel_while_running),
         cmocka_unit_test(counts_usage),
+        cmocka_unit_test(counts_processor_time),
+        cmocka_unit_test(last_processor_time_is_told),
         cmocka_unit_test(waiting_is_reported),
         cmocka_unit_test(load_is_counted),
     };

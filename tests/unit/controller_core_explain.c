@@ -6,6 +6,7 @@
 
 #include "common/latency.h"
 #include "controller/core/core_private.h"
+#include "controller/core/nodes.h"
 #include "controller/core/registry.h"
 
 #define SECOND 1000
@@ -94,6 +95,7 @@ static void latency_of_the_last_minute(void **state)
     report(w, a, &l); /* says the same again: counted once */
     assert_int_equal(world_number(w, "hello", "latency.count"), 100);
     assert_int_equal(world_number(w, "hello", "cpu_us"), 500);
+    assert_int_equal(nodes_find(w->core, "n1")->cpu_us, 500);
     assert_int_equal(world_number(w, "hello", "gb_ms"), 3);
     {
         json_t *view = controller_core_function(w->core, "default", "hello");

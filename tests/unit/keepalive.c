@@ -249,6 +249,82 @@ static void fixed(void **state)
     assert_true(keepalive_check(&w.k));
 }
 
+/* What was learned goes on in another life, also one whose clock began after the last
+ * call: the next one is expected when it would have been. */
+static void goes_on(void **state)
+{
+    struct world w = world(true), next = {.now = 2 * MINUTE};
+    struct keepalive_memory m;
+    struct keepalive_plan p;
+
+    keepalive_init(&next.k, FIXED, true);
+    assert_false(keepalive_remember(&w.k, w.now, &m));
+    for (int i = 0; i < 20; i++) {
+        call_after(&w, 30 * MINUTE + 500);
+    }
+    assert_true(keepalive_remember(&w.k, w.now + 10 * MINUTE, &m));
+    assert_true(m.idle && m.ago_ms == 10 * MINUTE);
+    assert_true(keepalive_recall(&next.k, next.now, &m));
+    assert_true(keepalive_check(&next.k) && keepalive_has_pattern(&next.k));
+    p = plan(&next);
+    assert_int_equal(p.basis, KEEPALIVE_LEARNED);
+    assert_int_equal(p.drop_ms, 0); /* before the clock began */
+    assert_int_equal(p.prewarm_ms, next.now + 17 * MINUTE);
+    next.now += 20 * MINUTE;
+    keepalive_call(&next.k, next.now);
+    assert_int_equal(next.k.bins[30], 21);
+}
+
+/* When it is not known whether a call came meanwhile, the next one teaches nothing, and
+ * nothing is planned before it. */
+static void goes_on_after_a_crash(void **state)
+{
+    struct world w = world(true);
+    struct keepalive_memory m;
+    struct keepalive k;
+
+    for (int i = 0; i < 20; i++) {
+        call_after(&w, 30 * MINUTE + 500);
+    }
+    assert_true(keepalive_remember(&w.k, w.now, &m));
+    m.idle = false;
+    keepalive_init(&k, FIXED, true);
+    assert_true(keepalive_recall(&k, w.now, &m));
+    keepalive_call(&k, w.now + HOUR);
+    assert_int_equal(k.total, 20);
+    keepalive_idle(&k, w.now + HOUR);
+    w.k = k;
+    assert_int_equal(plan(&w).basis, KEEPALIVE_LEARNED);
+}
+
+/* Neither what cannot have been counted is taken over, nor anything where more is known
+ * already; and what is very old says nothing. */
+static void recalls_no_nonsense(void **state)
+{
+    struct world w = world(true);
+    struct keepalive_memory m = {0};
+    struct keepalive k;
+
+    keepalive_init(&k, FIXED, true);
+    assert_false(keepalive_recall(&k, w.now, &m)); /* nothing */
+    m.bins[3] = KEEPALIVE_SAMPLES_MAX;
+    assert_false(keepalive_recall(&k, w.now, &m));
+    m.bins[3] = KEEPALIVE_SAMPLES_MAX - 1;
+    m.beyond = 1;
+    assert_false(keepalive_recall(&k, w.now, &m));
+    m.beyond = UINT32_MAX;
+    assert_false(keepalive_recall(&k, w.now, &m));
+    m.beyond = 0;
+    m.ago_ms = KEEPALIVE_FORGET_MS + 1;
+    assert_false(keepalive_recall(&k, w.now, &m));
+    m.ago_ms = 0;
+    call_after(&w, MINUTE);
+    assert_false(keepalive_recall(&w.k, w.now, &m));
+    assert_int_equal(w.k.total, 1);
+    assert_true(keepalive_recall(&k, w.now, &m));
+    assert_false(keepalive_remember(&k, w.now + KEEPALIVE_FORGET_MS + 1, &m));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +340,9 @@ int main(void)
         cmocka_unit_test(follows_a_change),
         cmocka_unit_test(becomes_frequent),
         cmocka_unit_test(fixed),
+        cmocka_unit_test(goes_on),
+        cmocka_unit_test(goes_on_after_a_crash),
+        cmocka_unit_test(recalls_no_nonsense),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

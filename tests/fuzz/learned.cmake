@@ -1,0 +1,3 @@
+mayfly_fuzz(learned
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/learned/learned.c
+  LIBS agent_learned)
