@@ -62,9 +62,10 @@ struct sandbox *blanks_take(struct blanks *b)
     return s;
 }
 
+/* Once for each message: it may come before the maker's word of who speaks. */
 static int watch(const struct blanks *b, int fd, uint64_t wake)
 {
-    struct epoll_event e = {.events = EPOLLIN, .data.u64 = wake};
+    struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.u64 = wake};
 
     return epoll_ctl(b->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }

@@ -12,8 +12,7 @@
 
 #define MAKER_GROUPS_MAX 5 /* control group hierarchies of v1 */
 
-/* First. With fds: the seccomp filter (seccomp_compile()), then NAME in each hierarchy.
- */
+/* First. With fds: seccomp_compile()'s filter, then NAME in each hierarchy. */
 struct maker_setup {
     uint32_t n_groups;
 };

@@ -69,6 +69,7 @@ struct sandbox {
     uint64_t group; /* its cgroup's number */
     uint32_t slot;  /* its user is uid_base + slot, and no other sandbox's */
     pid_t pid;      /* its init; 0: there is none (yet, or any more) */
+    bool spoke;     /* its first process did: it is made, or failed */
     bool hurried;   /* somebody waits for it */
     bool settled;   /* SEEDED: its seed does no more than wait */
     bool released;  /* the agent had it killed: it freezes it no more */

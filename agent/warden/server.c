@@ -155,41 +155,12 @@ static void on_dead(struct server *sv, struct sandbox *s, int wait_status)
     sandbox_table_dead(&sv->table, s);
 }
 
-static void hear_maker(struct server *sv, int wait_ms)
-{
-    struct maker_reply reply;
-
-    while (maker_hear(&sv->host->maker, &reply, wait_ms) == 0) {
-        blanks_ordered(&sv->blanks, &reply);
-    }
-}
-
-/* Its word of a new process wakes nobody: it is asked for when the process speaks. */
-static void await_maker(struct server *sv, const struct sandbox *s)
-{
-    struct maker_reply reply;
-
-    while (s->state == SANDBOX_ORDERED &&
-           maker_hear(&sv->host->maker, &reply, MAKER_WORD_MS) == 0) {
-        blanks_ordered(&sv->blanks, &reply);
-    }
-}
-
-static int start_maker(struct server *sv, struct error *err)
-{
-    struct sandbox_host *h = sv->host;
-    int rc = maker_start(&h->maker, h->init_fd, h->filters, &h->cgroups, err);
-
-    sv->maker_began_ms = clock_mono_ms();
-    return rc;
-}
-
 /* Killed, most likely for memory. What was ordered of it will not come. */
 static void on_maker_dead(struct server *sv)
 {
     struct error err;
 
-    hear_maker(sv, 0);
+    server_hear_maker(sv, 0);
     maker_close(&sv->host->maker);
     LIST_FOREACH_SAFE(it, &sv->blanks.making)
     {
@@ -208,7 +179,7 @@ static void on_maker_dead(struct server *sv)
     }
     log_warn("the maker of sandboxes was killed: starting another");
     if (clock_mono_ms() - sv->maker_began_ms < MAKER_LEAST_MS ||
-        start_maker(sv, &err) < 0) {
+        server_start_maker(sv, &err) < 0) {
         log_error("the maker of sandboxes does not stay alive");
         sv->ending = true;
     }
@@ -223,8 +194,10 @@ static void reap(struct server *sv)
         struct sandbox *s = sandbox_table_find_pid(&sv->table, info.si_pid);
         int status;
 
-        if (s == NULL && info.si_pid != sv->host->maker.pid) {
-            hear_maker(sv, MAKER_WORD_MS);
+        for (int wait_ms = 0;
+             s == NULL && info.si_pid != sv->host->maker.pid && wait_ms <= MAKER_WORD_MS;
+             wait_ms += MAKER_WORD_MS) {
+            server_hear_maker(sv, wait_ms);
             s = sandbox_table_find_pid(&sv->table, info.si_pid);
         }
         if (waitpid(info.si_pid, &status, WNOHANG) != info.si_pid) {
@@ -308,7 +281,7 @@ static void end_all(struct server *sv)
     uint64_t until_ms = clock_mono_ms() + END_MS;
 
     sv->ending = true;
-    hear_maker(sv, sv->host->maker.n_ordered > 0 ? MAKER_WORD_MS : 0);
+    server_hear_maker(sv, sv->host->maker.n_ordered > 0 ? MAKER_WORD_MS : 0);
     maker_close(&sv->host->maker); /* it ends with its connection */
     sandbox_table_kill_all(&sv->table, sv->host);
     while (sv->table.n > 0 && clock_mono_ms() < until_ms) {
@@ -373,11 +346,10 @@ static void on_sandbox(struct server *sv, uint64_t wake)
         on_oom(sv, s);
         return;
     }
-    await_maker(sv, s);
-    if (s->state == SANDBOX_MAKING) {
-        server_made(sv, s);
-    } else if (s->state == SANDBOX_SEEDING || s->state == SANDBOX_SEEDED) {
+    if (s->state == SANDBOX_SEEDING || s->state == SANDBOX_SEEDED) {
         seeds_heard(&sv->seeds, s);
+    } else {
+        server_spoke(sv, s);
     }
 }
 
@@ -389,6 +361,9 @@ static int on_event(struct server *sv, uint64_t wake)
         return on_agent(sv);
     case WAKE_SIGNAL:
         on_signal(sv);
+        return 0;
+    case WAKE_MAKER:
+        server_maker_spoke(sv);
         return 0;
     default:
         on_sandbox(sv, wake);
@@ -402,7 +377,7 @@ static void give_up_late(struct server *sv)
     struct error err;
 
     if (blanks_late(&sv->blanks) != NULL) {
-        hear_maker(sv, 0);
+        server_hear_maker(sv, 0);
     }
     while ((s = blanks_late(&sv->blanks)) != NULL) {
         (void)error_set(&err, -ETIMEDOUT, "the sandbox was not made within 5 s");
@@ -475,7 +450,7 @@ int server_run(struct sandbox_host *h, int fd, struct error *err)
     list_init(&sv.oom);
     list_init(&sv.waiting);
     rc = open_all(&sv, err);
-    rc = rc < 0 ? rc : start_maker(&sv, err);
+    rc = rc < 0 ? rc : server_start_maker(&sv, err);
     if (rc == 0) {
         rc = blanks_init(&sv.blanks, h, &sv.table, sv.epoll);
         rc = rc < 0 ? error_set(err, rc, "out of memory") : 0;

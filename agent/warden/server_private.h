@@ -1,5 +1,6 @@
-/* What the parts of the warden's server share: server.c (the loop, ends, memory) and
- * server_create.c (a function's sandbox from the request to the answer). */
+/* What the parts of the warden's server share: server.c (the loop, ends, memory),
+ * server_maker.c, and server_create.c (a function's sandbox from the request to the
+ * answer). */
 #ifndef AGENT_WARDEN_SERVER_PRIVATE_H
 #define AGENT_WARDEN_SERVER_PRIVATE_H
 
@@ -12,6 +13,7 @@
 /* epoll's data: what woke us; sandboxes' are in blanks.h. */
 #define WAKE_AGENT  0
 #define WAKE_SIGNAL 1
+#define WAKE_MAKER  2
 
 struct server {
     struct sandbox_host *host;
@@ -38,6 +40,12 @@ struct waiting {
 /* server.c */
 void server_say(struct server *sv, const struct warden_reply *reply, const int *fds,
                 unsigned n_fds);
+
+/* server_maker.c: the maker's word of a new process, and the process's own. */
+int server_start_maker(struct server *sv, struct error *err);
+void server_hear_maker(struct server *sv, int wait_ms); /* all that it has said */
+void server_maker_spoke(struct server *sv);
+void server_spoke(struct server *sv, struct sandbox *s); /* one that is made */
 
 /* server_create.c */
 void server_create(struct server *sv, const struct warden_request *r);
