@@ -96,6 +96,9 @@ static bool is_no_use(const struct instance *in)
     if (v->function->core->now_ms < v->retry_ms || (v->failures > 0 && v->n_open > 0)) {
         return true; /* it is tried again when that is over: OBSTACLE_PAUSE */
     }
+    if (pool_held(v) > v->grant_max) {
+        return true; /* the grant shrank, and what ends counts until it is gone */
+    }
     return !in->ahead && pool_starts_due(v) < v->n[INSTANCE_STARTING];
 }
 

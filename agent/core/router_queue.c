@@ -182,6 +182,10 @@ static void reject_early(struct function *f, struct call *c)
 {
     if (f->trouble.cause != CAUSE_NONE) {
         router_reject(f->core, c, f->trouble.cause, "%s", f->trouble.text);
+    } else if (catalog_newest(f) == NULL) { /* none was granted, or it could not serve */
+        router_reject(f->core, c, CAUSE_NO_CAPACITY,
+                      "no version of %s/%s serves: mayfly explain says why",
+                      f->namespace_, f->name);
     } else {
         router_reject(f->core, c, CAUSE_NO_CAPACITY, "no version of %s/%s is ready yet",
                       f->namespace_, f->name);

@@ -167,6 +167,36 @@ static void test_failing(void **state)
     world_free(w);
 }
 
+/* Nor does one begin that would be beyond a grant which shrank meanwhile: what ends
+ * counts until it is gone. */
+static void test_grant_shrinks(void **state)
+{
+    struct world *w = narrow(1);
+    struct deploy d = deploy_one("a", 2, 0);
+    struct test_call c[2] = {0}, b = {0};
+
+    world_deploy(w, &d);
+    deploy(w, "b", 2, 9, 0);
+    world_call(w, &c[0], "a");
+    world_ready(w, 0);
+    world_done_with(w, &c[0], CAUSE_CRASHED);
+    world_fail(w, 0, CAUSE_CRASHED, "exit status 1");
+    world_pass_ms(w, CORE_START_PAUSE_MAX_MS);
+    world_call(w, &b, "b");
+    world_call(w, &c[1], "a"); /* its start waits behind b's */
+    assert_int_equal(w->core->n_instances, 3);
+    d.grants[0][0].max = 1;
+    world_apply(w, &d);
+    world_ready(w, 1);
+    assert_int_equal(w->n_instances, 2);
+    world_gone(w, 0);
+    assert_int_equal(w->n_instances, 3);
+    world_ready(w, 2);
+    world_done(w, &c[1]);
+    world_done(w, &b);
+    world_free(w);
+}
+
 /* What waits for its turn goes with its grant, and at a stop. */
 static void test_goes(void **state)
 {
@@ -200,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_slow_start),
         cmocka_unit_test(test_failing),
         cmocka_unit_test(test_goes),
+        cmocka_unit_test(test_grant_shrinks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
