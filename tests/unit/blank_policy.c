@@ -89,7 +89,7 @@ static void counts_over_its_span(void **state)
         begin(1, 5000 + i * 99);
     }
     assert_int_equal(blank_policy_want(&policy, 5900), 10);
-    begin(1, 6000);                                        /* a window of its own */
+    begin(1, 6000); /* a window of its own */
     assert_int_equal(blank_policy_want(&policy, 6000), 10);
 }
 
