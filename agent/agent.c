@@ -33,6 +33,7 @@ static void close_handles(void *data)
     uv_close((uv_handle_t *)&a->deadline, handle_closed);
     uv_close((uv_handle_t *)&a->beat, handle_closed);
     uv_close((uv_handle_t *)&a->suspended, handle_closed);
+    uv_close((uv_handle_t *)&a->cpu, handle_closed);
     agent_learned_close(a);
     for (int i = 0; i < 2; i++) {
         uv_close((uv_handle_t *)&a->signals[i], handle_closed);
@@ -222,6 +223,7 @@ static void turn_cb(uv_prepare_t *prepare)
     }
     if (a->phase != AGENT_CLOSING) {
         agent_reports_turn(a);
+        agent_cpu_turn(a);
     }
     if (!uv_is_closing((uv_handle_t *)&a->deadline)) {
         arm_deadline(a);
@@ -269,6 +271,7 @@ static int open_handles(struct agent *a)
     CHECK(uv_timer_init(&a->loop, &a->deadline) == 0);
     CHECK(uv_timer_init(&a->loop, &a->beat) == 0);
     CHECK(uv_timer_init(&a->loop, &a->suspended) == 0);
+    CHECK(uv_timer_init(&a->loop, &a->cpu) == 0);
     for (int i = 0; i < 2; i++) {
         int rc = uv_signal_init(&a->loop, &a->signals[i]);
 

@@ -38,6 +38,10 @@ enum agent_phase {
 struct agent_reports;
 struct agent_status_series;
 
+struct agent_cpu_times {
+    uint64_t idle, all; /* of all processors, in ticks */
+};
+
 struct agent {
     const struct agent_config *config;
     const char *token; /* NULL: none */
@@ -74,6 +78,8 @@ struct agent {
     uv_timer_t deadline;  /* the core's */
     uv_timer_t beat;      /* the next report */
     uv_timer_t suspended; /* the next peer that is to be tried again */
+    uv_timer_t cpu;       /* the next look at the host's processors */
+    struct agent_cpu_times cpu_times;
     uv_signal_t signals[2];
 
     struct list stillborn; /* instances that could not even be asked for */
@@ -118,6 +124,9 @@ void agent_peers_snapshot(struct agent *a, bool end);
 void agent_peers_unreachable(void *data, const char *node); /* only notes it */
 void agent_peers_turn(struct agent *a);
 void agent_peers_free(struct agent *a);
+
+/* --- agent_cpu.c */
+void agent_cpu_turn(struct agent *a);
 
 /* --- agent_learned.c */
 int agent_learned_open(struct agent *a);

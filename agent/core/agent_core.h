@@ -231,6 +231,12 @@ void agent_core_instance_gone(struct agent_core *a, struct instance *in); /* fre
 void agent_core_instance_cpu(struct agent_core *a, const struct instance *in,
                              uint64_t cpu_us);
 
+/* Do starts wait for their turn? Then the edge looks at the host's processors every
+ * CORE_SPARE_MS, and tells whether they had time to spare since it last looked. */
+#define CORE_SPARE_MS 100
+bool agent_core_starts_wait(const struct agent_core *a);
+void agent_core_host_spare(struct agent_core *a, bool spare);
+
 /* Looks the function up and takes the call. namespace_ NULL: "default". Every call ends
  * by exactly one of: agent_core_call_done or _cancel (edge's), call_reject or
  * call_timeout (core's). io functions for this call may run before this returns. version:

@@ -259,6 +259,7 @@ struct gate {
     struct list open;    /* under way, by started_us */
     struct list gone;    /* stopped before they began: agent_leave() frees them */
     uint32_t n_open, max;
+    uint32_t spare; /* beyond max, as long as the host has processors to spare */
     struct timer timer; /* while some wait: the first of `open` counts no more */
 };
 

@@ -4,6 +4,9 @@
  * are STARTING and have their memory, but the edge has not heard of them, and their
  * init_timeout has not begun.
  *
+ * While the host's processors have time to spare in spite of them there is room for more:
+ * twice as many with each look at them, and only `max` again as soon as they have none.
+ *
  * A start that takes long counts for CORE_START_HOLD_MS only, and no version has more
  * than half of the places: one that only waits for something is not to keep others
  * waiting. Whose turn it is: versions with calls that wait come first, then those with
@@ -13,16 +16,23 @@
 #include "agent/core/agent_core_private.h"
 #include "common/check.h"
 
+#define SPARE_MAX 4096
+
+static uint32_t places(const struct gate *g)
+{
+    return g->max + g->spare;
+}
+
 static bool is_full(const struct gate *g)
 {
-    return g->max > 0 && g->n_open >= g->max;
+    return g->max > 0 && g->n_open >= places(g);
 }
 
 static bool has_its_share(const struct version *v)
 {
     const struct gate *g = &v->function->core->gate;
 
-    return g->max > 0 && v->n_open >= g->max - g->max / 2;
+    return g->max > 0 && v->n_open >= places(g) - places(g) / 2;
 }
 
 /* When the first of those under way counts no more. */
@@ -147,7 +157,24 @@ void gate_pump(struct agent_core *a)
     if (!list_empty(&g->waiting)) {
         agent_timer_lower(a, &g->timer, hold_end_ms(g));
     }
-    CHECK(g->max == 0 || g->n_open <= g->max);
+    if (list_empty(&g->waiting)) {
+        g->spare = 0;
+    }
+}
+
+bool agent_core_starts_wait(const struct agent_core *a)
+{
+    return !list_empty(&a->gate.waiting);
+}
+
+void agent_core_host_spare(struct agent_core *a, bool spare)
+{
+    struct gate *g = &a->gate;
+    uint32_t more = places(g) + g->spare;
+
+    agent_enter(a);
+    g->spare = !spare ? 0 : more < SPARE_MAX ? more : SPARE_MAX;
+    agent_leave(a); /* whose turn is it? */
 }
 
 int gate_open(struct agent_core *a, uint32_t starts_max)

@@ -146,6 +146,51 @@ static void test_slow_start(void **state)
     world_free(w);
 }
 
+/* While processors have time to spare more begin, twice as many each time; only as many
+ * as ever once they have none. */
+static void test_spare(void **state)
+{
+    struct world *w = narrow(4); /* two for one version */
+    struct test_call calls[20] = {0};
+
+    deploy(w, "a", 1, 30, 0);
+    assert_false(agent_core_starts_wait(w->core));
+    for (unsigned i = 0; i < 16; i++) {
+        world_call(w, &calls[i], "a");
+    }
+    assert_int_equal(w->n_instances, 2);
+    assert_true(agent_core_starts_wait(w->core));
+    agent_core_host_spare(w->core, false);
+    assert_int_equal(w->n_instances, 2);
+    agent_core_host_spare(w->core, true); /* 8 places */
+    assert_int_equal(w->n_instances, 4);
+    agent_core_host_spare(w->core, true); /* 16 */
+    assert_int_equal(w->n_instances, 8);
+    agent_core_host_spare(w->core, false);
+    for (unsigned i = 0; i < 7; i++) {
+        world_ready(w, i);
+        assert_int_equal(w->n_instances, i < 6 ? 8 : 9);
+    }
+    agent_core_host_spare(w->core, true);
+    assert_int_equal(w->n_instances, 11);
+    agent_core_host_spare(w->core, true);
+    assert_int_equal(w->n_instances, 15);
+    agent_core_host_spare(w->core, true);
+    assert_int_equal(w->n_instances, 16);
+    assert_false(agent_core_starts_wait(w->core));
+    world_call(w, &calls[16], "a"); /* nothing of it is left when none waits any more */
+    assert_int_equal(w->n_instances, 16);
+    for (unsigned i = 7; i < 16; i++) {
+        world_ready(w, i);
+    }
+    assert_int_equal(w->n_instances, 17);
+    world_ready(w, 16);
+    for (unsigned i = 0; i < 17; i++) {
+        world_done(w, &calls[i]);
+    }
+    world_free(w);
+}
+
 /* A version whose start fails has no others begin behind it: they are tried one at a
  * time, after a pause. */
 static void test_failing(void **state)
@@ -228,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_fair),
         cmocka_unit_test(test_calls_first),
         cmocka_unit_test(test_slow_start),
+        cmocka_unit_test(test_spare),
         cmocka_unit_test(test_failing),
         cmocka_unit_test(test_goes),
         cmocka_unit_test(test_grant_shrinks),

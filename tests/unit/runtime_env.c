@@ -121,10 +121,11 @@ static void knows_defaults(void **state)
     splits("app.handler", "python3|-S|/var/runtime/python/main.py");
     spec.runtime = SPEC_RUNTIME_NODE;
     spec.memory_mib = 256;
-    splits("app.handler", "node|--max-old-space-size=192|/var/runtime/node/index.js");
+    splits("app.handler", "node|--max-old-space-size=192|--min-semi-space-size=4|/var/"
+                          "runtime/node/index.js");
     assert_int_equal(
         function_spec_set_env(&spec, "NODE_OPTIONS", "--max-old-space-size=50"), 0);
-    splits("app.handler", "node|/var/runtime/node/index.js");
+    splits("app.handler", "node|--min-semi-space-size=4|/var/runtime/node/index.js");
 }
 
 /* The words of a seed, '|' between; "": there is none. */
