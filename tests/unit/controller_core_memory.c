@@ -179,20 +179,18 @@ static void snapshot_is_taken(struct fixture *f)
     controller_core_snapshot(f->w.core, "n1");
 }
 
-static json_t *namespaces_of(const struct fixture *f)
+static json_t *listed(const struct fixture *f,
+                      int (*list_all)(const struct controller_core *,
+                                      const struct core_list *))
 {
     json_t *all;
     struct core_list list = world_collect(&all);
 
-    return controller_core_namespaces(f->w.core, &list) == 0 ? all : NULL;
-}
-
-static json_t *nodes_of(const struct fixture *f)
-{
-    json_t *all;
-    struct core_list list = world_collect(&all);
-
-    return controller_core_nodes(f->w.core, &list) == 0 ? all : NULL;
+    if (list_all(f->w.core, &list) < 0) {
+        json_decref(all);
+        return NULL;
+    }
+    return all;
 }
 
 static void views_are_read(struct fixture *f)
@@ -201,9 +199,9 @@ static void views_are_read(struct fixture *f)
                      world_functions(&f->w, "default"),
                      controller_core_function(f->w.core, "default", "old"),
                      controller_core_version(f->w.core, "default", "next", 1),
-                     namespaces_of(f),
+                     listed(f, controller_core_namespaces),
                      controller_core_namespace(f->w.core, "default"),
-                     nodes_of(f),
+                     listed(f, controller_core_nodes),
                      controller_core_node(f->w.core, "n1")};
     size_t n_missing = 0;
 
