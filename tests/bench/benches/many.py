@@ -111,11 +111,19 @@ def _timed(file, word, state, done):
     return (time.monotonic_ns() - began) / 1000
 
 
+def _is(word, state):
+    """False as well of a group that has gone meanwhile, such as a blank's."""
+    try:
+        return word in state.read_text()
+    except OSError:
+        return False
+
+
 def _freezer(result, mayfly, n):
     """The kernel's part, with the agent's own file, on instances that the agent has frozen: they
     are frozen again afterwards."""
     thaws, freezes = [], []
-    frozen = [f for f in _freezers(mayfly.cgroup) if f[3][0] in f[2].read_text()]
+    frozen = [f for f in _freezers(mayfly.cgroup) if _is(f[3][0], f[2])]
     for file, words, state, done in frozen[:: max(1, len(frozen) // 200)]:
         thaws.append(_timed(file, words[1], state, done[1]))
         freezes.append(_timed(file, words[0], state, done[0]))
