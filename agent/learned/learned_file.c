@@ -9,22 +9,7 @@
 
 #include "agent/learned/learned.h"
 #include "common/cleanup.h"
-
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
+#include "common/write_all.h"
 
 /* So that the new name is there after a power cut, too. */
 static int sync_folder(const char *path)

@@ -20,6 +20,7 @@
 #include "common/buf.h"
 #include "common/check.h"
 #include "common/cleanup.h"
+#include "common/write_all.h"
 #include "controller/api/package_private.h"
 
 #define BLOCK_BYTES (256 * 1024)
@@ -70,22 +71,6 @@ static void fail(struct package_upload *u, int code, const char *what)
     } else {
         (void)error_set(&u->err, code, "%s: %s", what, strerror(-code));
     }
-}
-
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno != EINTR) {
-            return -errno;
-        }
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
 }
 
 static void write_block(struct package_upload *u)
