@@ -470,6 +470,8 @@ void pool_idle_plan(struct function *f);             /* its target changed */
 /* --- pool_room.c -------------------------------------------------------------------- */
 bool pool_room_now(const struct version *v);     /* beside all claims */
 bool pool_room_claimed(const struct version *v); /* for one that holds a claim */
+/* One of its starts that have not begun is to make way for what was reserved since. */
+bool pool_room_yields(const struct version *v);
 bool pool_claim(struct version *v);              /* evicts; false: there is no room */
 void pool_unclaim(struct version *v);
 void pool_room_account(struct function *f); /* its instances, claims or grants changed */

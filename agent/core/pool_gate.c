@@ -103,7 +103,8 @@ static bool is_no_use(const struct instance *in)
 {
     const struct version *v = in->version;
 
-    if (v->function->core->now_ms < v->retry_ms || (v->failures > 0 && v->n_open > 0)) {
+    if (pool_room_yields(v) || v->function->core->now_ms < v->retry_ms ||
+        (v->failures > 0 && v->n_open > 0)) {
         return true; /* it is tried again when that is over: OBSTACLE_PAUSE */
     }
     if (pool_held(v) > v->grant_max) {

@@ -93,6 +93,15 @@ static bool is_within(const struct function *f)
     return f->reserved_bytes > 0 && f->used_bytes <= f->reserved_bytes;
 }
 
+bool pool_room_yields(const struct version *v)
+{
+    const struct agent_core *a = v->function->core;
+
+    return !is_within(v->function) &&
+           a->memory_bytes - a->memory_stopping_bytes + a->memory_kept_bytes >
+               a->capacity_bytes;
+}
+
 /* What must stay free beside one more of it. */
 static uint64_t kept_beside(const struct version *v)
 {
