@@ -34,21 +34,12 @@ static int append_host(struct buf *b, const struct http_client *c)
                       c->options.port);
 }
 
-static int append_header(struct buf *b, const struct http_header *h)
-{
-    int rc = buf_append(b, h->name.at, h->name.len);
-
-    rc = rc < 0 ? rc : buf_append(b, ": ", 2);
-    rc = rc < 0 ? rc : buf_append(b, h->value.at, h->value.len);
-    return rc < 0 ? rc : buf_append(b, "\r\n", 2);
-}
-
 static int append_headers(struct buf *b, struct http_headers headers)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < headers.n; i++) {
-        rc = append_header(b, &headers.list[i]);
+        rc = http_header_append(b, &headers.list[i]);
     }
     return rc;
 }
@@ -212,7 +203,7 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
         const struct http_header *h = &trailers.list[i];
 
         if (http_word_valid(h->name) && http_text_valid(h->value)) {
-            rc = append_header(&b, h);
+            rc = http_header_append(&b, h);
         }
     }
     rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
+
 #define BYTES(n) (UINT64_C(0x0101010101010101) * (n))
 
 struct http_str http_str(const char *s)
@@ -76,6 +78,15 @@ bool http_text_valid(struct http_str s)
 bool http_word_valid(struct http_str s)
 {
     return s.len > 0 && none_bad(s, bad_in_word);
+}
+
+int http_header_append(struct buf *b, const struct http_header *h)
+{
+    int rc = buf_append(b, h->name.at, h->name.len);
+
+    rc = rc < 0 ? rc : buf_append(b, ": ", 2);
+    rc = rc < 0 ? rc : buf_append(b, h->value.at, h->value.len);
+    return rc < 0 ? rc : buf_append(b, "\r\n", 2);
 }
 
 char *http_str_dup(struct http_str s)

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <strings.h>
 
+struct buf;
+
 struct http_str {
     const char *at; /* not NUL-terminated */
     size_t len;
@@ -75,6 +77,11 @@ static inline const struct http_header *http_headers_find(struct http_headers h,
     }
     return NULL;
 }
+
+/* As a line of a head. The caller has looked whether its text may be sent. 0 or -ENOMEM.
+ */
+struct buf;
+int http_header_append(struct buf *b, const struct http_header *h);
 
 /* True if the header is connection-level and must not be forwarded by a proxy (RFC 9110
  * section 7.6.1): Connection, Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade,

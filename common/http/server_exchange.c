@@ -145,15 +145,6 @@ static const char *date_of(struct http_server *s)
     return s->date;
 }
 
-static int append_header(struct buf *b, struct http_str name, struct http_str value)
-{
-    int rc = buf_append(b, name.at, name.len);
-
-    rc = rc < 0 ? rc : buf_append(b, ": ", 2);
-    rc = rc < 0 ? rc : buf_append(b, value.at, value.len);
-    return rc < 0 ? rc : buf_append(b, "\r\n", 2);
-}
-
 static int append_number(struct buf *b, const char *before, uint64_t n)
 {
     char text[NUMBER_TEXT_SIZE];
@@ -228,7 +219,7 @@ int http_exchange_respond(struct http_exchange *x, int status,
                  (status != 101 && http_str_eq(http_exchange_method(x), "HEAD"));
     rc = append_status(c, status);
     for (size_t i = 0; rc == 0 && i < headers.n; i++) {
-        rc = append_header(&c->out, headers.list[i].name, headers.list[i].value);
+        rc = http_header_append(&c->out, &headers.list[i]);
     }
     rc = rc < 0 ? rc : append_framing(x, status, body_len);
     rc = rc < 0 ? rc : buf_append(&c->out, "\r\n", 2);
@@ -295,8 +286,7 @@ int http_exchange_end(struct http_exchange *x, struct http_headers trailers)
         for (size_t i = 0; rc == 0 && i < trailers.n; i++) {
             if (http_text_valid(trailers.list[i].name) &&
                 http_text_valid(trailers.list[i].value)) {
-                rc =
-                    append_header(&c->out, trailers.list[i].name, trailers.list[i].value);
+                rc = http_header_append(&c->out, &trailers.list[i]);
             }
         }
         rc = rc < 0 ? rc : buf_append(&c->out, "\r\n", 2);
