@@ -13,7 +13,7 @@ static void lists_init(struct agent_core *a)
 {
     struct list *lists[] = {&a->functions,    &a->tombstones, &a->all_peers,
                             &a->all_memories, &a->instances,  &a->starved,
-                            &a->waiting,      &a->ended};
+                            &a->waiting,      &a->ended,      &a->unused_usages};
 
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         list_init(lists[i]);

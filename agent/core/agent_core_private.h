@@ -136,10 +136,14 @@ struct seen {
 };
 
 /* Counters of a version number. Versions share them if a function was deleted and
- * deployed again: numbers begin anew, counters never go back. */
+ * deployed again: numbers begin anew, counters never go back. They begin anew only when
+ * the controller has heard that they are gone. */
 struct usage {
     unsigned refs;
     const struct version *owner; /* the newest of them: reports them */
+    const struct function *function;
+    uint64_t number;
+    struct list unused; /* in core.unused_usages: told, and no version has it */
     uint64_t invocations, cold_starts, errors, gb_ms, cpu_us;
     struct load_meter load; /* its level: calls that wait or run here */
     struct seen *seen;      /* NULL: nothing yet */
@@ -259,7 +263,7 @@ struct gate {
     struct list open;    /* under way, by started_us */
     struct list gone;    /* stopped before they began: agent_leave() frees them */
     uint32_t n_open, max;
-    uint32_t spare; /* beyond max, as long as the host has processors to spare */
+    uint32_t spare;     /* beyond max, as long as the host has processors to spare */
     struct timer timer; /* while some wait: the first of `open` counts no more */
 };
 
@@ -303,7 +307,8 @@ struct agent_core {
 
     uint32_t freeze_after_ms; /* 0: nothing is frozen */
     struct agent_core_counts counts;
-    bool told_is_gone; /* a version that was told of */
+    struct list unused_usages; /* until a report leaves them out */
+    bool told_is_gone;         /* a version that was told of: the next report says all */
     bool told_stands; /* no door was passed since, and no call is here: nothing changes */
 
     struct due_heap timers; /* keys may be too early, never too late */
@@ -349,6 +354,8 @@ void catalog_version_retire(struct version *v);        /* its instances drain */
 void catalog_version_arm(struct version *v);           /* its timer */
 void catalog_version_settle(struct version *v);        /* maybe it is over */
 void catalog_version_reap(struct version *v);          /* from agent_leave() */
+void catalog_usages_forget(struct agent_core *a,
+                           const struct function *f); /* NULL: all */
 /* Calls get this instead of waiting; NULL: it is worth waiting. */
 const struct trouble *catalog_version_failing(const struct version *v);
 /* A start, or the package, failed through the version's own fault: says so, once. */
@@ -472,7 +479,7 @@ bool pool_room_now(const struct version *v);     /* beside all claims */
 bool pool_room_claimed(const struct version *v); /* for one that holds a claim */
 /* One of its starts that have not begun is to make way for what was reserved since. */
 bool pool_room_yields(const struct version *v);
-bool pool_claim(struct version *v);              /* evicts; false: there is no room */
+bool pool_claim(struct version *v); /* evicts; false: there is no room */
 void pool_unclaim(struct version *v);
 void pool_room_account(struct function *f); /* its instances, claims or grants changed */
 /* Idle instances that stand in reserved room make way. From agent_leave(). */

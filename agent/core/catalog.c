@@ -99,6 +99,7 @@ void catalog_function_free(struct function *f)
     struct agent_core *a = f->core;
 
     CHECK(list_empty(&f->versions));
+    catalog_usages_forget(a, f);
     agent_timer_drop(a, &f->timer);
     name_map_remove(&a->by_name, &f->by_name);
     list_remove(&f->all);
@@ -240,6 +241,12 @@ static void adopt(struct function *f, struct plan *p)
     v->id = p->id;
 }
 
+/* As the controller said: also if grants have lapsed, which ends without a new state. */
+static bool has_place(const struct version *v)
+{
+    return v->told_max > 0 || v->n_places > 0;
+}
+
 /* The serving version, as soon as it has a place anywhere; until then the one that served
  * before goes on, if it still may. */
 static struct version *choose_target(const struct function *f, uint64_t serving)
@@ -247,8 +254,8 @@ static struct version *choose_target(const struct function *f, uint64_t serving)
     struct version *next = serving != 0 ? catalog_wanted(f, serving) : NULL;
     struct version *old = f->target;
 
-    if (next != NULL && old != NULL && old->wanted && !catalog_version_granted(next) &&
-        catalog_version_granted(old)) {
+    if (next != NULL && old != NULL && old->wanted && !has_place(next) &&
+        has_place(old)) {
         return old;
     }
     return next;

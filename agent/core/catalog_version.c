@@ -59,24 +59,48 @@ bool catalog_version_same(const struct version *v, const struct version_state *s
 
 /* --- life --------------------------------------------------------------------------- */
 
-static struct usage *usage_share(const struct function *f, uint64_t number)
+static struct usage *usage_find(const struct function *f, uint64_t number)
 {
-    struct usage *u;
-
     LIST_FOREACH(it, &f->versions)
     {
         const struct version *v = container_of(it, struct version, link);
 
         if (v->number == number) {
-            v->usage->refs++;
             return v->usage;
         }
     }
-    u = calloc(1, sizeof(*u));
+    LIST_FOREACH(it, &f->core->unused_usages)
+    {
+        struct usage *u = container_of(it, struct usage, unused);
+
+        if (u->function == f && u->number == number) {
+            return u;
+        }
+    }
+    return NULL;
+}
+
+static struct usage *usage_share(const struct function *f, uint64_t number)
+{
+    struct usage *u = usage_find(f, number);
+
+    if (u == NULL && (u = calloc(1, sizeof(*u))) != NULL) {
+        u->function = f;
+        u->number = number;
+        list_init(&u->unused);
+    }
     if (u != NULL) {
-        u->refs = 1;
+        list_remove(&u->unused);
+        u->refs++;
     }
     return u;
+}
+
+static void usage_free(struct usage *u)
+{
+    list_remove(&u->unused);
+    free(u->seen);
+    free(u);
 }
 
 static void usage_part(struct version *v)
@@ -86,10 +110,14 @@ static void usage_part(struct version *v)
     if (u == NULL) {
         return;
     }
-    if (--u->refs == 0) {
-        v->function->core->told_is_gone |= u->told;
-        free(u->seen);
-        free(u);
+    if (--u->refs == 0 && u->told) {
+        u->owner = NULL;
+        v->function->core->told_is_gone = true;
+        list_push_back(&v->function->core->unused_usages, &u->unused);
+        return;
+    }
+    if (u->refs == 0) {
+        usage_free(u);
         return;
     }
     if (u->owner != v) {
@@ -101,6 +129,18 @@ static void usage_part(struct version *v)
 
         if (other != v && other->usage == u) {
             u->owner = other; /* the newest, as it is the last in the list */
+        }
+    }
+}
+
+void catalog_usages_forget(struct agent_core *a, const struct function *f)
+{
+    LIST_FOREACH_SAFE(it, &a->unused_usages)
+    {
+        struct usage *u = container_of(it, struct usage, unused);
+
+        if (f == NULL || u->function == f) {
+            usage_free(u);
         }
     }
 }
@@ -233,6 +273,16 @@ static bool is_used(const struct version *v)
     return v->usage->invocations > 0 || v->usage->cpu_us > 0;
 }
 
+/* What it used is not lost because no controller listened for a while. */
+static bool is_told(const struct version *v)
+{
+    const struct usage *u = v->usage;
+
+    return u->told && u->last.invocations == u->invocations &&
+           u->last.errors == u->errors && u->last.gb_ms == u->gb_ms &&
+           u->last.cpu_us == u->cpu_us;
+}
+
 /* Its last grant is over, which is to be said: others may wait for it (pool_tell_less).
  */
 static bool is_awaited(const struct version *v)
@@ -255,6 +305,10 @@ void catalog_version_reap(struct version *v)
     if (v->usage->owner == v && (is_used(v) || is_awaited(v)) &&
         a->now_ms < v->over_ms + CORE_LINGER_MS) {
         agent_timer_lower(a, &v->timer, v->over_ms + CORE_LINGER_MS);
+        return;
+    }
+    if (v->usage->owner == v && is_used(v) && !is_told(v)) {
+        agent_timer_lower(a, &v->timer, a->now_ms + CORE_LINGER_MS);
         return;
     }
     catalog_version_free(v);

@@ -146,8 +146,11 @@ bool agent_core_loads_changed(struct agent_core *a, bool whole,
     if (!to.whole && a->told_stands) {
         return false;
     }
-    a->told_is_gone = false;
     walk(a, visit_changed, &to);
+    if (to.whole) {
+        catalog_usages_forget(a, NULL); /* the controller hears that they are gone */
+        a->told_is_gone = false;
+    }
     a->told_stands = !to.calls;
     return to.whole;
 }

@@ -508,6 +508,7 @@ static void last_processor_time_is_told(void **state)
     agent_core_instance_cpu(w->core, world_instance(w, 0), 77);
     world_gone(w, 0);
     assert_int_equal(world_load(w, "f", 1).cpu_us, 77);
+    world_tell(w);
     world_pass_ms(w, CORE_LINGER_MS + 1000);
     assert_int_equal(world_load(w, "f", 1).cpu_us, 0);
     world_free(w);

@@ -129,6 +129,65 @@ static void what_was_seen_is_said_once(void **state)
     world_free(w);
 }
 
+static void serve(struct world *w, struct deploy *d, uint64_t number)
+{
+    d->versions[0].number = number;
+    d->serving = number;
+    world_apply(w, d);
+}
+
+/* Version 1 ran a call, and gave way to version 2. */
+static struct world *world_of_one_retired(struct deploy *d)
+{
+    struct world *w = world_new(0, 0);
+    struct test_call c;
+
+    *d = deploy_one("f", 1, 0);
+    world_deploy(w, d);
+    world_call(w, &c, "f");
+    world_ready(w, 0);
+    world_done(w, &c);
+    serve(w, d, 2);
+    world_gone(w, 0);
+    return w;
+}
+
+/* What ran is not forgotten before it was said, however long no controller listens. */
+static void what_ran_is_said(void **state)
+{
+    struct deploy d;
+    struct world *w = world_of_one_retired(&d);
+
+    world_pass_ms(w, 10 * CORE_LINGER_MS);
+    assert_int_equal(world_load(w, "f", 1).invocations, 1);
+    assert_int_equal(changed(w, false).n, 2);
+    world_pass_ms(w, CORE_LINGER_MS);
+    assert_int_equal(world_load(w, "f", 1).version, 0);
+    world_free(w);
+}
+
+/* Counters of a version that comes back go on, unless it was said that it was gone:
+ * whoever adds them up could not tell new calls from those that it knows. */
+static void back_before_it_was_missed(void **state)
+{
+    struct deploy d;
+    struct world *w = world_of_one_retired(&d);
+
+    world_tell(w);
+    world_pass_ms(w, CORE_LINGER_MS);
+    assert_int_equal(world_load(w, "f", 1).version, 0);
+    serve(w, &d, 1);
+    assert_int_equal(world_load(w, "f", 1).invocations, 1);
+    serve(w, &d, 2);
+    world_tell(w);
+    world_pass_ms(w, CORE_LINGER_MS);
+    assert_true(changed(w, false).whole); /* without it */
+    serve(w, &d, 1);
+    assert_int_equal(world_load(w, "f", 1).version, 1);
+    assert_int_equal(world_load(w, "f", 1).invocations, 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +195,8 @@ int main(void)
         cmocka_unit_test(whole_when_asked),
         cmocka_unit_test(whole_when_one_is_gone),
         cmocka_unit_test(what_was_seen_is_said_once),
+        cmocka_unit_test(what_ran_is_said),
+        cmocka_unit_test(back_before_it_was_missed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

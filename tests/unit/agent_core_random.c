@@ -553,6 +553,7 @@ static void settle(struct model *m)
     for (unsigned i = 0; i < KEEPALIVE_BINS * 11 / 10 + 10; i++) {
         answer_all(m);
         world_pass_ms(m->w, KEEPALIVE_BIN_MS);
+        world_tell(m->w);
         check(m);
     }
     for (unsigned i = 0; i < CALLS; i++) {

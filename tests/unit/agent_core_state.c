@@ -143,6 +143,7 @@ static void last_calls_are_counted(void **state)
     world_done(w, &c);
     world_gone(w, 0);
     assert_int_equal(world_load(w, "f", 1).invocations, 1);
+    world_tell(w);
     world_pass_ms(w, CORE_LINGER_MS - 1);
     assert_int_equal(world_load(w, "f", 1).invocations, 1);
     world_pass_ms(w, 1);
@@ -681,6 +682,31 @@ static void grants_lapse_and_are_renewed(void **state)
     world_free(w);
 }
 
+/* A version that came to serve while grants had lapsed, and that is granted here alone,
+ * gets the calls once they are renewed: no new state says so. */
+static void serving_changes_while_lapsed(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 0, 0);
+    struct test_call c;
+
+    peer(w, "n1", true);
+    deploy_grant(&d, 0, "n1", 1, 0);
+    world_deploy(w, &d);
+    agent_core_lapse(w->core, true);
+    (void)deploy_version(&d, 2);
+    deploy_grant(&d, 1, "here", 1, 0);
+    d.serving = 2;
+    world_apply(w, &d);
+    agent_core_lapse(w->core, false);
+    world_package(w, 2);
+    world_call(w, &c, "f");
+    world_ready(w, 0);
+    assert_outcome(&c, DISPATCHED);
+    assert_int_equal(version_number(c.call.version), 2);
+    world_free(w);
+}
+
 /* --- drain ----------------------------------------------------------------------------
  */
 
@@ -775,6 +801,7 @@ int main(void)
         cmocka_unit_test(failing_here_forwards),
         cmocka_unit_test(forwarded_call_has_a_deadline),
         cmocka_unit_test(grants_lapse_and_are_renewed),
+        cmocka_unit_test(serving_changes_while_lapsed),
         cmocka_unit_test(drains),
         cmocka_unit_test(stops_all),
     };

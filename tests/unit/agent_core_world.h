@@ -109,6 +109,7 @@ void world_gone(struct world *w, unsigned at);
 unsigned world_stopped(const struct world *w); /* told to, not gone yet */
 /* The load of version `number`; zero if it is not named. */
 struct version_load world_load(struct world *w, const char *name, uint64_t number);
+void world_tell(struct world *w); /* the controller hears of all loads */
 
 #define assert_outcome(c, o) assert_int_equal((c)->outcome, o)
 #define assert_rejected(c, why)                                       \
