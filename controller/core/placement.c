@@ -14,7 +14,8 @@
 #define LOOK_AT_ALL 48
 #define SAMPLE_MIN  16
 
-#define FEW 64 /* candidates that need no allocation */
+#define FEW        64 /* candidates that need no allocation */
+#define FEW_CHOSEN 16 /* likewise */
 
 #define MAX_ON_NODE 100000u /* as spec.h's max_scale */
 
@@ -89,6 +90,13 @@ static uint64_t step(uint64_t *state) /* splitmix64, https://prng.di.unimi.it */
     return z ^ (z >> 31);
 }
 
+/* A multiplication, as divisions are the dearest instructions of a look (Lemire, "Fast
+ * random integer generation in an interval", 2019); the bias is none to speak of. */
+static size_t below(uint64_t *state, size_t n)
+{
+    return (size_t)(((step(state) >> 32) * n) >> 32);
+}
+
 static void drop_picks(struct plan *p)
 {
     if (p->picks != p->few) {
@@ -125,7 +133,7 @@ static int look(struct plan *p, struct placement_nodes *ns,
         consider(p, r->near[i], ns->round, NULL);
     }
     for (size_t i = 0; i < sample; i++) {
-        consider(p, placement_source_at(s, sample == s->n ? i : step(&state) % s->n),
+        consider(p, placement_source_at(s, sample == s->n ? i : below(&state, s->n)),
                  ns->round, NULL);
     }
     return 0;
@@ -170,36 +178,99 @@ static void choose_one(struct plan *p, size_t i)
 {
     struct pick moved = p->picks[i];
 
-    /* The order of the rest is kept. */
-    memmove(&p->picks[p->n_chosen + 1], &p->picks[p->n_chosen],
-            (i - p->n_chosen) * sizeof(moved));
+    p->picks[i] = p->picks[p->n_chosen];
     p->picks[p->n_chosen++] = moved;
     if (moved.node->zone != NULL) {
         moved.node->zone->chosen++;
     }
 }
 
-/* The next home: the best one or, to spread over zones, the best of those in the zone
- * that has fewest so far. Bin packing does so until there are two zones: one may fail. */
-static size_t next_home(struct plan *p)
+static uint32_t chosen_in_zone(const struct pick *p)
 {
-    bool by_zone = p->r->policy == SPEC_PLACEMENT_SPREAD || p->n_chosen == 1;
+    return p->node->zone->chosen;
+}
+
+static size_t best_of_rest(const struct plan *p)
+{
     size_t best = p->n_chosen;
 
-    for (size_t i = best; by_zone && i < p->n; i++) {
-        const struct pick *a = &p->picks[best], *b = &p->picks[i];
-
-        if (a->preferred || a->node->zone == NULL || a->node->zone->chosen == 0) {
-            break;
-        }
-        if (b->node->zone != NULL && b->node->zone->chosen < a->node->zone->chosen &&
-            (a->cap.firm == 0 || b->cap.firm > 0)) {
+    for (size_t i = best + 1; i < p->n; i++) {
+        if (by_preference(&p->picks[i], &p->picks[best]) < 0) {
             best = i;
         }
     }
-    p->picks[best].why.new_zone = p->n_chosen > 0 && p->picks[best].node->zone != NULL &&
-                                  p->picks[best].node->zone->chosen == 0;
     return best;
+}
+
+/* Of those in zones with fewer than `first`, which is the best of all, has. */
+static size_t best_of_other_zones(const struct plan *p, size_t first)
+{
+    size_t best = first;
+
+    for (size_t i = p->n_chosen; i < p->n; i++) {
+        const struct pick *a = &p->picks[i], *b = &p->picks[best];
+
+        if (i == first || a->node->zone == NULL ||
+            chosen_in_zone(a) >= chosen_in_zone(&p->picks[first]) ||
+            (p->picks[first].cap.firm > 0 && a->cap.firm == 0)) {
+            continue;
+        }
+        if (chosen_in_zone(a) < chosen_in_zone(b) ||
+            (chosen_in_zone(a) == chosen_in_zone(b) && by_preference(a, b) < 0)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* The next home: the best one or, to spread over zones, the best of those in the zone
+ * that has fewest so far. Bin packing does so until there are two zones: one may fail.
+ * There are few homes, so that looking through the rest for each costs less than to put
+ * it in order. */
+static size_t next_home(struct plan *p)
+{
+    bool by_zone = p->r->policy == SPEC_PLACEMENT_SPREAD || p->n_chosen == 1;
+    size_t best = best_of_rest(p);
+    const struct pick *first = &p->picks[best];
+
+    if (by_zone && !first->preferred && first->node->zone != NULL &&
+        chosen_in_zone(first) > 0) {
+        best = best_of_other_zones(p, best);
+    }
+    p->picks[best].why.new_zone = p->n_chosen > 0 && p->picks[best].node->zone != NULL &&
+                                  chosen_in_zone(&p->picks[best]) == 0;
+    return best;
+}
+
+struct sums {
+    uint64_t max, firm, warm;
+};
+
+static void add_last(struct sums *s, const struct plan *p)
+{
+    const struct placement_caps *cap = &p->picks[p->n_chosen - 1].cap;
+
+    s->max += cap->max;
+    s->firm += cap->firm;
+    s->warm += cap->warm;
+}
+
+/* Beyond the homes: each that brings what is still missing. */
+static void choose_more(struct plan *p, size_t most, struct sums *had)
+{
+    const struct placement_request *r = p->r;
+    size_t homes = p->n_chosen;
+
+    qsort(p->picks + homes, p->n - homes, sizeof(*p->picks), by_preference);
+    for (size_t i = homes; i < p->n && p->n_chosen < most; i++) {
+        bool more_firm = had->firm < p->firm && p->picks[i].cap.firm > 0;
+        bool more_warm = had->warm < r->warm && p->picks[i].cap.warm > 0;
+
+        if (more_firm || more_warm || had->max < r->max) {
+            choose_one(p, i);
+            add_last(had, p);
+        }
+    }
 }
 
 static void choose(struct plan *p)
@@ -207,29 +278,15 @@ static void choose(struct plan *p)
     const struct placement_request *r = p->r;
     size_t most = r->max > 0 && r->max < p->n ? r->max : p->n;
     size_t homes = r->homes_max < most ? r->homes_max : most;
-    uint64_t max = 0, firm = 0, warm = 0;
+    struct sums had = {0};
 
-    qsort(p->picks, p->n, sizeof(*p->picks), by_preference);
     p->n_chosen = 0;
     while (p->n_chosen < homes) {
-        const struct pick *pick;
-
         choose_one(p, next_home(p));
-        pick = &p->picks[p->n_chosen - 1];
-        max += pick->cap.max;
-        firm += pick->cap.firm;
-        warm += pick->cap.warm;
+        add_last(&had, p);
     }
-    for (size_t i = homes; i < p->n && p->n_chosen < most; i++) {
-        bool more_firm = firm < p->firm && p->picks[i].cap.firm > 0;
-        bool more_warm = warm < r->warm && p->picks[i].cap.warm > 0;
-
-        if (more_firm || more_warm || max < r->max) {
-            max += p->picks[i].cap.max;
-            firm += p->picks[i].cap.firm;
-            warm += p->picks[i].cap.warm;
-            choose_one(p, i);
-        }
+    if (homes < most && (had.max < r->max || had.firm < p->firm || had.warm < r->warm)) {
+        choose_more(p, most, &had);
     }
     for (size_t i = 0; i < p->n_chosen; i++) {
         if (p->picks[i].node->zone != NULL) {
@@ -265,7 +322,7 @@ static uint64_t sum_at_level(const struct share *s, size_t n, uint32_t level)
  * first to those that had more before. Returns what could not be given. */
 static uint64_t spread(struct share *s, size_t n, uint64_t total)
 {
-    uint32_t low = 0, high = MAX_ON_NODE;
+    uint32_t low = 0, high = total < MAX_ON_NODE ? (uint32_t)total : MAX_ON_NODE;
     uint64_t left;
 
     CHECK(sum_at_level(s, n, 0) <= total);
@@ -298,8 +355,13 @@ static int share_out(struct plan *p)
 {
     const struct placement_request *r = p->r;
     size_t n = p->n_chosen;
-    _cleanup_free_ struct share *s = calloc(n > 0 ? n : 1, sizeof(*s));
+    struct share few[FEW_CHOSEN];
+    _cleanup_free_ struct share *many = NULL;
+    struct share *s = few;
 
+    if (n > FEW_CHOSEN) {
+        s = many = calloc(n, sizeof(*many));
+    }
     if (s == NULL) {
         return -ENOMEM;
     }

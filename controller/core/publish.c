@@ -1,5 +1,6 @@
 #include "controller/core/publish.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,12 @@ static uint64_t warm_content(const struct controller_core *c,
     return h;
 }
 
+static void set_node(struct grant *g, const struct core_node *n)
+{
+    static_assert(sizeof(g->node) == sizeof(n->name), "one is copied whole");
+    memcpy(g->node, n->name, sizeof(g->node));
+}
+
 static size_t fill_version(struct version_state *v, struct grant *grants,
                            const struct core_target *t)
 {
@@ -165,14 +172,12 @@ static size_t fill_version(struct version_state *v, struct grant *grants,
         grants[n] = (struct grant){.max = holds_told(g),
                                    .warm = told(g, g->warm),
                                    .reserved = told(g, g->reserved)};
-        (void)snprintf(grants[n].node, sizeof(grants[n].node), "%s", g->node->name);
-        n++;
+        set_node(&grants[n++], g->node);
     }
     for (const struct core_hold *h = holds_next(t, NULL); h != NULL;
          h = holds_next(t, h)) {
         grants[n] = (struct grant){.max = 0};
-        (void)snprintf(grants[n].node, sizeof(grants[n].node), "%s", h->node->name);
-        n++;
+        set_node(&grants[n++], h->node);
     }
     *v = (struct version_state){.number = t->number,
                                 .spec = t->body->spec,

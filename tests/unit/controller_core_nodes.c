@@ -417,6 +417,27 @@ static void false_claims(void **state)
     assert_int_equal(world_sum_warm(&f->w, "hello", 1), 1);
 }
 
+/* Each of two nodes claims less than the limit, together they claim more: the second one
+ * has what is left. */
+static void claims_beyond_the_limit(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *a = world_join(&f->w, "n1", 1024);
+    struct model_agent *b = world_join(&f->w, "n2", 1024);
+    struct version_load l = {.version = 1, .grant_max = 2};
+
+    (void)world_deploy_ready(&f->w, "hello", 128, 3, 0);
+    world_restart(&f->w);
+    world_rejoin(&f->w, a, false);
+    world_rejoin(&f->w, b, false);
+    report(&f->w, a, l, true);
+    report(&f->w, b, l, true);
+    world_check(&f->w);
+    world_pass(&f->w, 3100);
+    assert_int_equal(world_sum_max(&f->w, "hello", 1), 3);
+    world_check(&f->w);
+}
+
 /* A snapshot that is asked for while the core listens has the grants that were reported.
  */
 static void snapshot_while_settling(void **state)
@@ -510,6 +531,7 @@ int main(void)
         TEST(settling_ends_without_all),
         TEST(changes_while_settling),
         TEST(false_claims),
+        TEST(claims_beyond_the_limit),
         TEST(snapshot_while_settling),
         TEST(empty_store_does_not_wait),
         TEST(candidate_over_a_restart),
