@@ -9,7 +9,7 @@ foreach(kind lambda lambda_events lambda_replies lambda_ends lambda_extensions)
     TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)
 endforeach()
-foreach(kind exec http http_ends frozen usage)
+foreach(kind exec http http_ends frozen recycled usage)
   mayfly_test(test_runtime_${kind} integration
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_bench TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)
@@ -30,7 +30,7 @@ mayfly_test(test_runtime_packages integration
   LIBS agent_runtime PkgConfig::ARCHIVE TIMEOUT 120)
 
 # The same in sandboxes that were made ahead, some with the runtime up.
-foreach(part exec http frozen usage lambda managed)
+foreach(part exec http frozen recycled usage lambda managed)
   add_test(NAME integration/test_runtime_${part}_of_blanks COMMAND test_runtime_${part})
   set_tests_properties(integration/test_runtime_${part}_of_blanks PROPERTIES
     LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77
