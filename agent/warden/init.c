@@ -413,7 +413,7 @@ static void reap(void)
     int status, once_status = 0;
     pid_t pid;
 
-    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+    while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
         seed_ended(pid);
         for (size_t i = 0; i < n_runs; i++) {
             if (runs[i].pid == pid) {

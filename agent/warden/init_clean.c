@@ -29,6 +29,9 @@
 #define SCHED_BYTES 56   /* of sched_attr, with its bounds of utilisation */
 #define NAMES_BYTES 2048
 
+#define NETWORK_FILES 3
+#define NETWORK_BYTES 512
+
 static const char *const writable[] = {"/tmp", "/dev/shm"};
 #define WRITABLE (sizeof(writable) / sizeof(writable[0]))
 
@@ -39,15 +42,14 @@ struct state {
     char scheduling[SCHED_BYTES];
     char cpus[CPUS_BYTES];
     long io_priority;
-    unsigned long sockets; /* in the network namespace, of all families, closed or not */
-    unsigned long time_waits;
+    char network[NETWORK_FILES][NETWORK_BYTES];
     struct {
         uint64_t blocks, blocks_free, files, files_free;
     } space[WRITABLE];
 };
 
 static struct state before;
-static int sockets_fd = -1;
+static int network_fds[NETWORK_FILES];
 static bool marked;
 
 /* --- processes ------------------------------------------------------------------------
@@ -187,27 +189,50 @@ static bool read_space(struct state *s, size_t i)
     return true;
 }
 
-static bool number_after(const char *text, const char *word, unsigned long *ret)
-{
-    const char *at = strstr(text, word);
+/* Of the network namespace: how many sockets there are, also those whose process is gone,
+ * for they are on their way in a message that nobody received; whether a packet has ever
+ * passed, which may have left a connection that waits or a measured path; and leases of
+ * IPv6 flow labels, which outlive their sockets. The rest only counts. */
+static const struct {
+    const char *path;
+    const char *until; /* what comes then is the host's, or NULL */
+    bool optional;     /* a kernel without IPv6 has no labels */
+} network[NETWORK_FILES] = {
+    {"/proc/self/net/sockstat", "\n", false},
+    {"/proc/self/net/dev", NULL, false},
+    {"/proc/self/net/ip6_flowlabel", NULL, true},
+};
 
-    if (at == NULL) {
-        return false;
+static bool open_network(void)
+{
+    for (size_t i = 0; i < NETWORK_FILES; i++) {
+        network_fds[i] = open(network[i].path, O_RDONLY | O_CLOEXEC);
+        if (network_fds[i] < 0 && !(network[i].optional && errno == ENOENT)) {
+            return false;
+        }
     }
-    *ret = strtoul(at + strlen(word), NULL, 10);
     return true;
 }
 
-/* Also those whose process is gone: on their way in a message that nobody received, or
- * waiting for the other side. */
-static bool read_sockets(struct state *s)
+static bool read_network(struct state *s)
 {
-    char text[512];
-    ssize_t n = pread(sockets_fd, text, sizeof(text) - 1, 0);
+    for (size_t i = 0; i < NETWORK_FILES; i++) {
+        char *text = s->network[i], *end;
+        ssize_t n = 0;
 
-    text[n > 0 ? n : 0] = '\0';
-    return number_after(text, "sockets: used ", &s->sockets) &&
-           number_after(text, " tw ", &s->time_waits);
+        if (network_fds[i] >= 0) {
+            n = pread(network_fds[i], text, NETWORK_BYTES - 1, 0);
+        }
+        if (n < 0 || n == NETWORK_BYTES - 1) {
+            return false;
+        }
+        memset(text + n, 0, NETWORK_BYTES - (size_t)n);
+        end = network[i].until != NULL ? strstr(text, network[i].until) : NULL;
+        if (end != NULL) {
+            memset(end, 0, (size_t)(text + n - end));
+        }
+    }
+    return true;
 }
 
 static bool read_limits(struct state *s)
@@ -260,16 +285,16 @@ static bool is_empty(struct state *now, size_t i)
 
 void clean_mark(void)
 {
-    bool good = true;
+    bool good;
 
     if (marked) {
         return;
     }
-    sockets_fd = open("/proc/self/net/sockstat", O_RDONLY | O_CLOEXEC);
+    good = open_network();
     for (size_t i = 0; i < WRITABLE; i++) {
         good = good && read_space(&before, i);
     }
-    marked = good && sockets_fd >= 0 && read_sockets(&before) && read_limits(&before) &&
+    marked = good && read_network(&before) && read_limits(&before) &&
              read_scheduling(&before) && !has_ipc() && !has_signals();
 }
 
@@ -304,9 +329,9 @@ const char *clean_up(int signals, bool children)
     if (has_ipc()) {
         return "System V IPC";
     }
-    if (!read_sockets(&now) || now.sockets != before.sockets ||
-        now.time_waits != before.time_waits) {
-        return "sockets";
+    if (!read_network(&now) ||
+        memcmp(now.network, before.network, sizeof(now.network)) != 0) {
+        return "network";
     }
     return NULL;
 }

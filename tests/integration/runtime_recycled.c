@@ -49,6 +49,8 @@ static const char look[] =
     "      text('/proc/net/sockstat').split(' tw ')[1].split()[0])\n"
     "print('tcp', text('/proc/net/tcp').count('\\n'), "
     "text('/proc/net/udp').count('\\n'))\n"
+    "print('labels', text('/proc/net/ip6_flowlabel'), text('/proc/net/dev'))\n"
+    "print('core', text('/proc/self/coredump_filter'))\n"
     "print('umask', os.umask(0), 'cwd', os.getcwd())\n"
     "print('self', status('/proc/self/status'), 'init', status('/proc/1/status'))\n"
     "print('limits', text('/proc/self/limits'), text('/proc/1/limits'))\n"
@@ -220,6 +222,18 @@ static const struct leaving leavings[] = {
      LIBC "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\n"
           "c = socket.create_connection(s.getsockname()); o, _ = s.accept()\n"
           "c.close(); o.recv(1); o.close()\n"},
+    {"a connection that was reset", REFUSED,
+     LIBC "import struct\n"
+          "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\n"
+          "c = socket.create_connection(s.getsockname()); o, _ = s.accept()\n"
+          "c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))\n"
+          "c.close()\n"},
+    {"a lease of a flow label", REFUSED,
+     LIBC "import struct\n"
+          "s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n"
+          "r = socket.inet_pton(socket.AF_INET6, '::1') + struct.pack(\n"
+          "    '=IBBHHHI', socket.htonl(0x12345), 0, 255, 1, 60, 60, 0)\n"
+          "s.setsockopt(socket.IPPROTO_IPV6, 32, r)\n"},
     {"sockets on their way in one another", EITHER,
      LIBC "import array\n"
           "a, b = socket.socketpair()\n"
