@@ -1,5 +1,5 @@
-/* A call of `reuse: false` may get the sandbox that an earlier call of its version had,
- * and sees nothing of it. */
+/* What a call of `reuse: false` leaves in its sandbox, the next call of the version,
+ * which may have it, does not see. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,15 +12,7 @@
 
 #include <cmocka.h> /* needs those above */
 
-#include "tests/lib/runtime.h"
-
-static struct runtime_bench bench;
-static uint64_t last_version;
-
-/* A call's body is the program that it runs. */
-static const char program[] = "#!/usr/bin/python3 -I\n"
-                              "import sys\n"
-                              "exec(sys.stdin.read())\n";
+#include "tests/integration/runtime_recycled_fixture.h"
 
 /* All that a call sees of its sandbox, but numbers that only count: of processes, of
  * mounts, of time. */
@@ -69,95 +61,6 @@ static const char look[] =
     "      text('/proc/net/dev').count('\\n'), text('/proc/net/route'))\n"
     "print('timers', text('/proc/self/timers'), text('/proc/1/comm'),\n"
     "      text('/proc/self/timerslack_ns'))\n";
-
-/* --- one call ---------------------------------------------------------------------- */
-
-static void version_init(struct bench_instance *i, uint64_t version_id)
-{
-    bench_instance_init(i, SPEC_RUNTIME_EXEC, "recycled");
-    i->spec.reuse = false;
-    i->spec.memory_mib = 256;
-    i->spec.tmp_mib = 16;
-    i->spec.pids_max = 32;
-    i->version_id = version_id;
-}
-
-/* What the core does with a call of such a version: an instance, the call, its end. */
-static void run(struct bench_instance *i, const char *code, struct bench_call *c)
-{
-    *c = (struct bench_call){0};
-    bench_instance_run(&bench, i);
-    bench_call_do(&bench, i, c, code);
-}
-
-static void end(struct bench_instance *i, struct bench_call *c)
-{
-    bench_call_free(c);
-    bench_instance_end(&bench, i);
-}
-
-/* The reply is the caller's to free. */
-static char *reply(uint64_t version_id, const char *code)
-{
-    struct bench_instance i;
-    struct bench_call c;
-    char *text;
-
-    version_init(&i, version_id);
-    run(&i, code, &c);
-    if (c.cause != CAUSE_NONE) {
-        struct buf log = {0};
-
-        bench_log_read(&bench, &log);
-        print_error("%s: %s\n%s\n", cause_name(c.cause), c.text, log.data);
-    }
-    assert_int_equal(c.cause, CAUSE_NONE);
-    text = strdup(c.body.data);
-    end(&i, &c);
-    return text;
-}
-
-static struct runtime_recycled counts(void)
-{
-    return runtime_host_recycled(bench.host);
-}
-
-/* --- whose it is ------------------------------------------------------------------- */
-
-static const char which[] = "import os; print(os.readlink('/proc/self/ns/mnt'))";
-
-/* The next call of a version has the sandbox of the one before. */
-static void next_call_has_it(void **state)
-{
-    uint64_t version = ++last_version, used = counts().used;
-    char *first, *next;
-    (void)state;
-
-    first = reply(version, which);
-    assert_int_equal(counts().waiting, 1);
-    next = reply(version, which);
-    assert_string_equal(first, next);
-    assert_int_equal(counts().used, used + 1);
-    free(first);
-    free(next);
-}
-
-/* That of another version has not, nor has one whose sandboxes are not to be recycled. */
-static void no_other_version_has_it(void **state)
-{
-    char *first = reply(++last_version, which), *other = reply(++last_version, which);
-    char *none = reply(0, which);
-    uint64_t used = counts().used;
-    (void)state;
-
-    assert_string_not_equal(first, other);
-    assert_string_not_equal(first, none);
-    assert_string_not_equal(other, none);
-    assert_int_equal(counts().used, used);
-    free(first);
-    free(other);
-    free(none);
-}
 
 /* --- what is left of a call ----------------------------------------------------------
  */
@@ -345,8 +248,8 @@ static const struct leaving leavings[] = {
 /* One after another, each in the sandbox that the one before left, if it was kept. */
 static void next_call_sees_nothing(void **state)
 {
-    uint64_t version = ++last_version;
-    char *fresh = reply(0, look);
+    uint64_t version = recycled_version();
+    char *fresh = recycled_reply(0, look);
     (void)state;
 
     for (size_t n = 0; n < sizeof(leavings) / sizeof(leavings[0]); n++) {
@@ -356,9 +259,9 @@ static void next_call_sees_nothing(void **state)
         struct bench_call c;
         char *seen;
 
-        before = counts();
-        version_init(&i, version);
-        run(&i, l->code, &c);
+        before = recycled_counts();
+        recycled_init(&i, version);
+        recycled_run(&i, l->code, &c);
         if (c.cause != CAUSE_NONE && strcmp(l->what, "a failure") != 0) {
             struct buf log = {0};
 
@@ -366,16 +269,16 @@ static void next_call_sees_nothing(void **state)
             print_error("%s: %s\n%s\n", l->what, c.text, log.data);
             fail();
         }
-        end(&i, &c);
-        after = counts();
-        seen = reply(version, look);
+        recycled_end(&i, &c);
+        after = recycled_counts();
+        seen = recycled_reply(version, look);
         if (strcmp(seen, fresh) != 0) {
             print_error("%s:\n%s\n%s\n", l->what, fresh, seen);
         }
         assert_string_equal(seen, fresh);
         if (l->fate != EITHER &&
             (after.refused != before.refused + (l->fate == REFUSED) ||
-             counts().used != after.used + (l->fate == KEPT))) {
+             recycled_counts().used != after.used + (l->fate == KEPT))) {
             print_error("%s: %s\n", l->what,
                         l->fate == KEPT ? "was not kept" : "was kept");
             fail();
@@ -402,231 +305,45 @@ static void bad_ends_are_not_kept(void **state)
     (void)state;
 
     for (size_t n = 0; n < sizeof(ends) / sizeof(ends[0]); n++) {
-        uint64_t version = ++last_version;
+        uint64_t version = recycled_version();
         struct bench_instance i;
         struct bench_call c;
-        unsigned waiting = counts().waiting;
+        unsigned waiting = recycled_counts().waiting;
 
-        version_init(&i, version);
-        run(&i, ends[n], &c);
+        recycled_init(&i, version);
+        recycled_run(&i, ends[n], &c);
         if (n == 3) { /* the kernel tells by itself */
             WAIT_FOR(&bench, bench.sandboxes.n_ooms > 0);
         }
         bench.sandboxes.n_ooms = 0;
-        end(&i, &c);
-        assert_int_equal(counts().waiting, waiting);
+        recycled_end(&i, &c);
+        assert_int_equal(recycled_counts().waiting, waiting);
     }
     {
         struct bench_instance i;
         struct bench_call c = {0};
         const struct bench_request r = {0};
-        unsigned waiting = counts().waiting;
+        unsigned waiting = recycled_counts().waiting;
 
-        version_init(&i, ++last_version);
+        recycled_init(&i, recycled_version());
         bench_instance_run(&bench, &i);
         assert_int_equal(bench_call_start(&bench, &i, &c, &r), 0);
         (void)bench_call_cancel(&c);
-        end(&i, &c);
-        assert_int_equal(counts().waiting, waiting);
+        recycled_end(&i, &c);
+        assert_int_equal(recycled_counts().waiting, waiting);
     }
-}
-
-/* What a call printed on its way out is in its own log, whole, before the next begins. */
-static void logs_are_whole(void **state)
-{
-    uint64_t version = ++last_version;
-    (void)state;
-
-    for (int n = 0; n < 5; n++) {
-        char code[200];
-
-        (void)snprintf(code, sizeof(code),
-                       "import sys\nsys.stderr.write('line\\n' * 1000 + 'end %d\\n')\n",
-                       n);
-        free(reply(version, code));
-        (void)snprintf(code, sizeof(code), "end %d", n);
-        bench_log_has(&bench, code);
-    }
-}
-
-/* --- how many, and how long ----------------------------------------------------------
- */
-
-/* `n` calls of a version at once. */
-static void many(uint64_t version, unsigned n, uint32_t idle_ms)
-{
-    struct bench_instance i[8];
-    struct bench_call c[8];
-
-    for (unsigned k = 0; k < n; k++) {
-        version_init(&i[k], version);
-        i[k].spec.idle_ms = idle_ms;
-        run(&i[k], "", &c[k]);
-    }
-    for (unsigned k = 0; k < n; k++) {
-        end(&i[k], &c[k]);
-    }
-}
-
-/* Half of what there may be is one version's; the one that waited longest makes way. */
-static void they_are_few(void **state)
-{
-    uint64_t version = last_version + 1;
-    (void)state;
-
-    last_version += 3;
-    runtime_host_on_short(bench.host);
-    assert_int_equal(counts().waiting, 0);
-    many(version, 6, 60000);
-    assert_int_equal(counts().waiting, 4);
-    many(version + 1, 6, 60000);
-    assert_int_equal(counts().waiting, 8);
-    many(version + 2, 3, 60000);
-    assert_int_equal(counts().waiting, 8);
-    {
-        uint64_t used = counts().used;
-
-        many(version + 1, 4, 60000);
-        assert_int_equal(counts().used, used + 4);
-        many(version, 2, 60000); /* one was left of it */
-        assert_int_equal(counts().used, used + 5);
-    }
-}
-
-/* None waits longer than instances of its version would, for a package that nobody needs,
- * or while memory is short. */
-static void they_go(void **state)
-{
-    (void)state;
-
-    runtime_host_on_short(bench.host);
-    assert_int_equal(counts().waiting, 0);
-    many(++last_version, 2, 1);
-    WAIT_FOR(&bench, counts().waiting == 0);
-    many(++last_version, 2, 0); /* not at all */
-    assert_int_equal(counts().waiting, 0);
-    many(++last_version, 2, 60000);
-    assert_int_equal(counts().waiting, 2);
-    runtime_host_on_package_drop(bench.host, "another");
-    assert_int_equal(counts().waiting, 2);
-    runtime_host_on_package_drop(bench.host, BENCH_DIGEST);
-    assert_int_equal(counts().waiting, 0);
-}
-
-/* Their processor time is told once, to the last of it. */
-static void processor_time_is_told(void **state)
-{
-    uint64_t version = ++last_version, told;
-    (void)state;
-
-    runtime_host_on_short(bench.host);
-    WAIT_FOR(&bench, counts().ending == 0);
-    told = bench.cpu_us;
-    for (int n = 0; n < 3; n++) {
-        free(reply(version, "for i in range(1000000): pass"));
-    }
-    assert_int_equal(counts().waiting, 1);
-    runtime_host_on_short(bench.host);
-    WAIT_FOR(&bench, counts().ending == 0);
-    assert_int_equal(bench.cpu_us - told, bench.sandboxes.exit.cpu_us);
-}
-
-/* --- accidents ------------------------------------------------------------------------
- */
-
-/* The process on this host that has this mount namespace: init. */
-static pid_t find_init(const char *mnt)
-{
-    char link[64], path[64];
-    pid_t found = 0;
-
-    for (pid_t pid = 1; pid < 1 << 22 && found == 0; pid++) {
-        ssize_t n;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
-        n = readlink(path, link, sizeof(link) - 1);
-        if (n > 0 && strncmp(link, mnt, (size_t)n) == 0) {
-            found = pid;
-        }
-    }
-    assert_true(found > 0);
-    return found;
-}
-
-/* init ends while it waits: the next call does not hear of it. */
-static void init_killed_while_it_waits(void **state)
-{
-    uint64_t version = ++last_version;
-    char *first = reply(version, which), *next;
-    unsigned waiting = counts().waiting;
-    (void)state;
-
-    assert_int_equal(kill(find_init(first), SIGKILL), 0);
-    WAIT_FOR(&bench, counts().waiting == waiting - 1);
-    next = reply(version, which);
-    assert_string_not_equal(first, next);
-    free(first);
-    free(next);
-}
-
-/* init ends during a call: that one fails, its sandbox is nobody's any more. */
-static void init_killed_in_a_call(void **state)
-{
-    uint64_t version = ++last_version;
-    const struct bench_request r = {.content_length = HTTP_BODY_CHUNKED};
-    unsigned waiting = counts().waiting;
-    struct bench_call c = {0};
-    struct bench_instance i;
-    char *before = reply(version, which), *after;
-    (void)state;
-
-    version_init(&i, version);
-    bench_instance_run(&bench, &i);
-    assert_int_equal(bench_call_start(&bench, &i, &c, &r), 0);
-    assert_int_equal(kill(find_init(before), SIGKILL), 0);
-    WAIT_FOR(&bench, c.n_closed == 1);
-    assert_int_equal(c.cause, CAUSE_CRASHED);
-    end(&i, &c);
-    assert_int_equal(counts().waiting, waiting);
-    after = reply(version, which);
-    assert_string_not_equal(before, after);
-    free(before);
-    free(after);
-}
-
-static int open_bench(void **state)
-{
-    (void)state;
-    runtime_bench_open(&bench);
-    sandbox_bench_file(&bench.sandboxes, "recycled", program);
-    return 0;
-}
-
-static int close_bench(void **state)
-{
-    (void)state;
-    runtime_bench_close(&bench);
-    return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(next_call_has_it),
-        cmocka_unit_test(no_other_version_has_it),
         cmocka_unit_test(next_call_sees_nothing),
         cmocka_unit_test(bad_ends_are_not_kept),
-        cmocka_unit_test(logs_are_whole),
-        cmocka_unit_test(they_are_few),
-        cmocka_unit_test(they_go),
-        cmocka_unit_test(processor_time_is_told),
-        cmocka_unit_test(init_killed_while_it_waits),
-        cmocka_unit_test(init_killed_in_a_call),
     };
 
     if (!sandbox_bench_possible()) {
         return 77;
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    return cmocka_run_group_tests(tests, open_bench, close_bench);
+    return cmocka_run_group_tests(tests, recycled_open, recycled_close);
 }
