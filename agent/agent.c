@@ -316,6 +316,7 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
         .on_ready = on_warden_ready,
         .on_exit = agent_io_warden_exit,
         .on_oom = agent_io_warden_oom,
+        .on_short = agent_io_warden_short,
         .on_lost = on_warden_lost,
         .data = a,
     };
@@ -329,6 +330,7 @@ static int open_runtime(struct agent *a, int warden_fd, struct error *err)
         .on_failed = agent_io_instance_failed,
         .on_gone = agent_io_instance_gone,
         .on_cpu = agent_io_instance_cpu,
+        .recycled_max = a->config->blanks,
         .data = a,
     };
     int rc = warden_client_new(&a->warden, &a->loop, warden_fd, &warden, err);

@@ -103,6 +103,7 @@ int agent_run(const struct agent_config *config, const char *token, int warden_f
 extern const struct agent_io agent_io; /* without ctx */
 void agent_io_warden_exit(void *data, uint64_t id, const struct sandbox_exit *e);
 void agent_io_warden_oom(void *data, uint64_t id);
+void agent_io_warden_short(void *data);
 void agent_io_instance_ready(void *data, struct runtime_instance *in);
 void agent_io_instance_failed(void *data, struct runtime_instance *in, enum cause cause,
                               const char *text);

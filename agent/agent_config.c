@@ -50,7 +50,8 @@ const struct config_key agent_config_keys[] = {
     {"uid_base", CONFIG_U32, AT(uid_base), UID_MIN, INT32_MAX,
      "first of the user numbers that sandboxes take, one each"},
     {"blanks", CONFIG_U32, AT(blanks), 0, WARDEN_BLANKS_MAX,
-     "sandboxes that are made ahead of calls, at most; 0: none; default: by memory"},
+     "sandboxes that are made ahead of calls, at most, and as many that wait for their "
+     "version's next call; 0: none; default: by memory"},
     {"base", CONFIG_STR, AT(base), 0, 0,
      "root file system of sandboxes: \"host\" or a folder"},
     {"region", CONFIG_STR, AT(region), 0, 0, "AWS_REGION for functions"},

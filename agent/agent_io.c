@@ -31,6 +31,7 @@ static void instance_start(void *ctx, struct instance *in)
         .namespace_ = function_namespace(f),
         .name = function_name(f),
         .version = version_number(in->version),
+        .version_id = version_id(in->version),
         .published = version_published(in->version),
         .namespace_index = function_namespace_index(f),
         .spec = version_spec(in->version),
@@ -133,7 +134,9 @@ void agent_io_instance_cpu(void *data, struct runtime_instance *in, uint64_t cpu
     struct agent *a = data;
 
     agent_status_cpu(a, cpu_us);
-    agent_core_instance_cpu(a->core, runtime_instance_data(in), cpu_us);
+    if (in != NULL) {
+        agent_core_instance_cpu(a->core, runtime_instance_data(in), cpu_us);
+    }
 }
 
 void agent_io_turn(struct agent *a)
@@ -174,6 +177,15 @@ void agent_io_warden_oom(void *data, uint64_t id)
     runtime_host_on_oom(a->runtime, id);
 }
 
+void agent_io_warden_short(void *data)
+{
+    struct agent *a = data;
+
+    if (a->runtime != NULL) {
+        runtime_host_on_short(a->runtime);
+    }
+}
+
 /* --- packages --------------------------------------------------------------------------
  */
 
@@ -190,6 +202,9 @@ static void package_drop(void *ctx, const char *digest)
 {
     struct agent *a = ctx;
 
+    if (a->runtime != NULL) {
+        runtime_host_on_package_drop(a->runtime, digest);
+    }
     if (a->packages != NULL) {
         packages_drop(a->packages, digest);
     }

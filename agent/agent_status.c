@@ -22,6 +22,8 @@ struct agent_status_series {
     struct metric *blanks[N_KINDS], *blanks_memory[N_KINDS];
     struct metric *blanks_used[N_KINDS], *blanks_missed[N_KINDS];
     struct metric *blanks_made;
+    struct metric *recycled, *recycled_used, *recycled_refused;
+    struct runtime_recycled recycled_counted;
     struct warden_blank_kind kinds_counted[N_KINDS];
     uint64_t made_counted;
     struct agent_core_counts counted;
@@ -61,6 +63,19 @@ static void blanks_metrics(struct agent *a)
                             "Sandboxes that were made, for all that is to come.");
 }
 
+static void recycled_metrics(struct agent *a)
+{
+    struct agent_status_series *s = a->series;
+
+    s->recycled = single(a, METRIC_GAUGE, "mayfly_recycled",
+                         "Sandboxes that wait for their version's next call, as new.");
+    s->recycled_used =
+        single(a, METRIC_COUNTER, "mayfly_recycled_used_total", "Starts that found one.");
+    s->recycled_refused =
+        single(a, METRIC_COUNTER, "mayfly_recycled_refused_total",
+               "Sandboxes in which a call left something that init cannot clear away.");
+}
+
 int agent_status_metrics(struct agent *a)
 {
     static const char *const state[] = {"state"}, *const version[] = {"version"};
@@ -96,6 +111,7 @@ int agent_status_metrics(struct agent *a)
     s->patterns = single(a, METRIC_GAUGE, "mayfly_function_patterns",
                          "Functions of which this node knows when calls come.");
     blanks_metrics(a);
+    recycled_metrics(a);
     metric_set(single(a, METRIC_GAUGE, "mayfly_node_memory_capacity_bytes",
                       "Memory that this node has for instances."),
                (double)a->config->memory_bytes);
@@ -161,11 +177,27 @@ static void count_blanks(struct agent *a)
     s->made_counted = made;
 }
 
+static void count_recycled(struct agent *a)
+{
+    struct agent_status_series *s = a->series;
+    struct runtime_recycled now;
+
+    if (a->runtime == NULL) {
+        return;
+    }
+    now = runtime_host_recycled(a->runtime);
+    metric_set(s->recycled, now.waiting);
+    metric_add(s->recycled_used, (double)(now.used - s->recycled_counted.used));
+    metric_add(s->recycled_refused, (double)(now.refused - s->recycled_counted.refused));
+    s->recycled_counted = now;
+}
+
 static void refresh(struct agent *a)
 {
     struct sums sums = {0};
 
     count_blanks(a);
+    count_recycled(a);
     count_idle(a->series, agent_core_counts(a->core));
     agent_core_loads(a->core, add_up, &sums);
     metric_set(a->series->patterns, (double)agent_core_patterns(a->core));

@@ -330,6 +330,7 @@ const char *function_namespace(const struct function *f);
 const char *function_name(const struct function *f);
 uint32_t function_namespace_index(const struct function *f);
 uint64_t version_number(const struct version *v);
+uint64_t version_id(const struct version *v);        /* version_state.id */
 uint64_t version_published(const struct version *v); /* 0: it is not */
 bool version_was_ready(const struct version *v);     /* an instance of it, once, here */
 struct function *version_function(const struct version *v);

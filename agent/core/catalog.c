@@ -481,6 +481,11 @@ uint64_t version_number(const struct version *v)
     return v->number;
 }
 
+uint64_t version_id(const struct version *v)
+{
+    return v->id;
+}
+
 uint64_t version_published(const struct version *v)
 {
     return v->published;

@@ -63,6 +63,17 @@ static void deliver_gone(struct runtime_host *h)
     }
 }
 
+static void deliver_begun(struct runtime_host *h)
+{
+    while (!list_empty(&h->begun)) {
+        struct runtime_instance *in =
+            container_of(h->begun.next, struct runtime_instance, report);
+
+        list_remove(&in->report);
+        instance_begin(in);
+    }
+}
+
 /* A failed instance first, so that its user does not send it the next call when it hears
  * how the last one ended; one that is gone last. What callbacks add starts the timer
  * again. */
@@ -72,6 +83,7 @@ static void later_cb(uv_timer_t *timer)
 
     deliver_failed(h);
     deliver_calls(h);
+    deliver_begun(h);
     deliver_gone(h);
     host_check_closed(h);
 }
@@ -136,7 +148,10 @@ int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
     list_init(&h->instances);
     list_init(&h->failed);
     list_init(&h->ended_calls);
+    list_init(&h->begun);
     list_init(&h->gone);
+    list_init(&h->recycled);
+    list_init(&h->recycled_ending);
     list_init(&h->waits);
     list_init(&h->throttled);
     list_init(&h->usage_active);
@@ -144,8 +159,9 @@ int runtime_host_new(struct runtime_host **ret, uv_loop_t *loop,
     CHECK(uv_timer_init(loop, &h->later) == 0);
     CHECK(uv_timer_init(loop, &h->tick) == 0);
     CHECK(uv_timer_init(loop, &h->usage) == 0);
-    h->later.data = h->tick.data = h->usage.data = h;
-    h->n_timers = 3;
+    CHECK(uv_timer_init(loop, &h->recycled_late) == 0);
+    h->later.data = h->tick.data = h->usage.data = h->recycled_late.data = h;
+    h->n_timers = 4;
     *ret = h;
     return 0;
 }
@@ -173,10 +189,11 @@ static void timer_closed(uv_handle_t *handle)
 void host_check_closed(struct runtime_host *h)
 {
     if (h->closing && list_empty(&h->instances) && list_empty(&h->ended_calls) &&
-        !uv_is_closing((uv_handle_t *)&h->later)) {
+        recycled_is_empty(h) && !uv_is_closing((uv_handle_t *)&h->later)) {
         uv_close((uv_handle_t *)&h->later, timer_closed);
         uv_close((uv_handle_t *)&h->tick, timer_closed);
         uv_close((uv_handle_t *)&h->usage, timer_closed);
+        uv_close((uv_handle_t *)&h->recycled_late, timer_closed);
     }
 }
 
@@ -190,6 +207,7 @@ void runtime_host_close(struct runtime_host *h, void (*on_closed)(void *data), v
     {
         runtime_instance_stop(container_of(it, struct runtime_instance, link), 0);
     }
+    recycled_drop_all(h);
     host_deliver_soon(h);
 }
 
@@ -201,7 +219,7 @@ static struct runtime_instance *find(const struct runtime_host *h, uint64_t id)
     {
         struct runtime_instance *in = container_of(it, struct runtime_instance, link);
 
-        if (in->config.id == id) {
+        if (in->sandbox && in->sandbox_id == id) {
             return in;
         }
     }
@@ -215,6 +233,8 @@ void runtime_host_on_exit(struct runtime_host *h, uint64_t id,
 
     if (in != NULL) {
         instance_on_exit(in, e);
+    } else {
+        recycled_on_exit(h, id, e);
     }
 }
 
@@ -224,6 +244,8 @@ void runtime_host_on_oom(struct runtime_host *h, uint64_t id)
 
     if (in != NULL) {
         instance_on_oom(in);
+    } else {
+        recycled_on_oom(h, id);
     }
 }
 
@@ -256,6 +278,7 @@ int runtime_instance_start(struct runtime_host *h, struct runtime_instance **ret
     }
     in->host = h;
     in->config = *config;
+    in->sandbox_id = config->id;
     in->kind = kind_of(config->spec);
     in->listener = in->seed[0] = in->seed[1] = -1;
     in->freezer = -EAGAIN; /* there is no sandbox yet */

@@ -37,8 +37,12 @@ struct runtime_host_options {
     void (*on_gone)(void *data, struct runtime_instance *in);
     /* Its sandbox took so much more processor time, whatever for: told about once a
      * second while it uses some, and when it ends; each microsecond once, from its start
-     * to before on_gone. NULL: not wanted. */
+     * to before on_gone. NULL: not wanted. in NULL: one that waited, recycled, and ended.
+     */
     void (*on_cpu)(void *data, struct runtime_instance *in, uint64_t cpu_us);
+    /* Sandboxes whose call is over that wait for the next call of the same version, if it
+     * wants a fresh one for each (exec with reuse false), at most; 0: none does. */
+    unsigned recycled_max;
     void *data;
 };
 
@@ -51,13 +55,25 @@ void runtime_host_close(struct runtime_host *h, void (*on_closed)(void *data),
 void runtime_host_on_exit(struct runtime_host *h, uint64_t id,
                           const struct sandbox_exit *e);
 void runtime_host_on_oom(struct runtime_host *h, uint64_t id);
+void runtime_host_on_short(struct runtime_host *h); /* of memory: nothing waits */
+/* No version needs it any more: no sandbox with it waits. */
+void runtime_host_on_package_drop(struct runtime_host *h, const char *digest);
+
+struct runtime_recycled {
+    unsigned waiting;
+    unsigned ending;  /* that waited: they are killed */
+    uint64_t used;    /* instances that began in one */
+    uint64_t refused; /* sandboxes in which something of their call was left */
+};
+struct runtime_recycled runtime_host_recycled(const struct runtime_host *h);
 
 struct runtime_instance_config {
     uint64_t id;
     const char *namespace_;
     const char *name;
     uint64_t version;
-    uint64_t published; /* its number as a published version, so far; 0: none */
+    uint64_t version_id; /* no other version's, ever; 0: its sandboxes are not recycled */
+    uint64_t published;  /* its number as a published version, so far; 0: none */
     uint32_t namespace_index;
     const struct function_spec *spec; /* these two outlive the instance */
     const struct package_ref *package;

@@ -243,6 +243,12 @@ void channel_signal(struct channel *c, uint32_t run, int signal)
     }
 }
 
+void channel_hand_over(struct channel *c, const struct channel_ops *ops, void *data)
+{
+    c->ops = *ops;
+    c->data = data;
+}
+
 static void closed_cb(uv_handle_t *handle)
 {
     struct channel *c = container_of((uv_poll_t *)handle, struct channel, poll);

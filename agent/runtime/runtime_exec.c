@@ -17,43 +17,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/runtime/runtime_private.h"
+#include "agent/runtime/runtime_exec.h"
 #include "common/check.h"
 
 #define CHECK_RUN 2
 #define HELD_MAX  (64 * 1024)
 #define HELD_MS   200
-#define STDIN_LOW (128 * 1024) /* on_drain when no more than this waits */
 
 struct exec_state {
     struct strings argv;
     struct strings env;
     uint32_t last_run;
-};
-
-/* Our end of a call's stdin or stdout: outlives the call until libuv has closed it. */
-struct exec_pipe {
-    uv_pipe_t pipe;
-    struct runtime_instance *instance;
-    struct exec_call *call; /* NULL: let go */
-};
-
-struct exec_call {
-    struct runtime_call call;
-    uint32_t run;
-    struct exec_pipe *in;  /* NULL: closed */
-    struct exec_pipe *out; /* NULL: closed */
-    bool in_ended;         /* the body is whole: close when it is written */
-    bool exited;
-    int status;
-    size_t left; /* after the exit: what it wrote and was not read yet */
-    struct buf held;
-    unsigned n_oom; /* the instance's, when the call began */
-};
-
-struct exec_write {
-    uv_write_t req;
-    char data[];
+    enum remains remains; /* of the one call that its sandbox is for */
+    uint64_t told_us;     /* instance_usage.told_us before it */
+    uint64_t cpu_us;      /* that its process took */
 };
 
 /* A question to the warden, which the call may not live to hear answered. */
@@ -62,61 +39,10 @@ struct exec_ask {
     uint32_t run;
 };
 
-static struct exec_call *exec_of(struct runtime_call *c)
-{
-    return container_of(c, struct exec_call, call);
-}
-
-/* --- pipes --------------------------------------------------------------------- */
-
-static void pipe_closed_cb(uv_handle_t *handle)
-{
-    struct exec_pipe *p = container_of((uv_pipe_t *)handle, struct exec_pipe, pipe);
-    struct runtime_instance *in = p->instance;
-
-    free(p);
-    instance_release(in);
-}
-
-static void pipe_close(struct exec_pipe **p)
-{
-    if (*p != NULL) {
-        (*p)->call = NULL;
-        uv_close((uv_handle_t *)&(*p)->pipe, pipe_closed_cb);
-        *p = NULL;
-    }
-}
-
-/* fd is taken over, on failure too. */
-static int pipe_open(struct exec_pipe **ret, struct exec_call *e, int fd)
-{
-    struct runtime_instance *in = e->call.instance;
-    struct exec_pipe *p = calloc(1, sizeof(*p));
-    int rc;
-
-    if (p == NULL) {
-        (void)close(fd);
-        return -ENOMEM;
-    }
-    p->instance = in;
-    p->call = e;
-    CHECK(uv_pipe_init(in->host->loop, &p->pipe, 0) == 0);
-    p->pipe.data = in->host;
-    instance_hold(in);
-    rc = uv_pipe_open(&p->pipe, fd);
-    if (rc < 0) {
-        (void)close(fd);
-        pipe_close(&p);
-        return rc;
-    }
-    *ret = p;
-    return 0;
-}
-
 static void let_go(struct exec_call *e)
 {
-    pipe_close(&e->in);
-    pipe_close(&e->out);
+    exec_pipe_close(&e->in);
+    exec_pipe_close(&e->out);
     output_leave(e->call.instance, e->run);
     buf_free(&e->held);
 }
@@ -203,7 +129,7 @@ static void ask_why(struct exec_call *e)
     struct runtime_instance *in = e->call.instance;
     struct exec_ask *ask = malloc(sizeof(*ask));
 
-    pipe_close(&e->out);
+    exec_pipe_close(&e->out);
     call_wait_no_more(&e->call);
     if (ask == NULL || !in->sandbox) {
         free(ask);
@@ -212,7 +138,7 @@ static void ask_why(struct exec_call *e)
     }
     *ask = (struct exec_ask){in, e->run};
     instance_hold(in);
-    warden_usage(in->host->options.warden, in->config.id, usage_cb, ask);
+    warden_usage(in->host->options.warden, in->sandbox_id, usage_cb, ask);
 }
 
 /* It has ended with status 0 and all its output was read. */
@@ -254,7 +180,7 @@ static void exec_call_due(struct runtime_call *c)
     }
 }
 
-static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+void exec_read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct exec_pipe *p = container_of((uv_pipe_t *)stream, struct exec_pipe, pipe);
     struct exec_call *e = p->call;
@@ -264,7 +190,7 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (n < 0) {
-        pipe_close(&e->out);
+        exec_pipe_close(&e->out);
     } else {
         if (e->exited && len > e->left) {
             len = e->left; /* the rest is from what it left behind in the background */
@@ -286,8 +212,14 @@ static void on_exited(struct exec_call *e, const struct init_message *m)
 
     e->exited = true;
     e->status = m->value;
+    if (recycled_wanted(e->call.instance)) {
+        struct exec_state *s = e->call.instance->kind_state;
+
+        s->remains = REMAINS_SOUGHT;
+        s->cpu_us = m->cpu_us;
+    }
     e->call.cpu_us = m->cpu_us;
-    pipe_close(&e->in);
+    exec_pipe_close(&e->in);
     if (e->status != 0) {
         ask_why(e);
         return;
@@ -303,6 +235,27 @@ static void on_exited(struct exec_call *e, const struct init_message *m)
 
 /* --- init's news ------------------------------------------------------------------ */
 
+/* After the program's end, which may be the call's by now or not. */
+static void on_remains(struct runtime_instance *in, bool none, const char *text)
+{
+    struct exec_state *s = in->kind_state;
+
+    if (s->remains != REMAINS_SOUGHT) {
+        return;
+    }
+    s->remains = none ? REMAINS_NONE : REMAINS_UNKNOWN;
+    if (!none) {
+        recycled_refused(in, text);
+    }
+    usage_told(in, s->told_us + s->cpu_us);
+    instance_remains_known(in);
+}
+
+static enum remains exec_remains(const struct runtime_instance *in)
+{
+    return ((const struct exec_state *)in->kind_state)->remains;
+}
+
 static void exec_on_message(struct runtime_instance *in, const struct init_message *m,
                             const char *text)
 {
@@ -314,6 +267,10 @@ static void exec_on_message(struct runtime_instance *in, const struct init_messa
         } else {
             instance_fail(in, CAUSE_START_FAILED, "%s: %s", text, strerror(m->value));
         }
+        return;
+    }
+    if (m->type == INIT_CLEAN || m->type == INIT_SOILED) {
+        on_remains(in, m->type == INIT_CLEAN, text);
         return;
     }
     e = find(in, m->run);
@@ -361,36 +318,6 @@ static void exec_close(struct runtime_instance *in)
 
 /* --- calls ------------------------------------------------------------------------ */
 
-/* Without a body it has ended before anybody could wait for it. */
-static int open_stdin(struct exec_call *e, bool has_body, int *ret_theirs)
-{
-    int ours;
-    int rc = runtime_pipe(&ours, ret_theirs, false);
-
-    if (rc == 0 && has_body) {
-        return pipe_open(&e->in, e, ours);
-    }
-    if (rc == 0) {
-        (void)close(ours);
-    }
-    return rc;
-}
-
-static int open_pipes(struct exec_call *e, bool has_body, int fds[3])
-{
-    struct runtime_instance *in = e->call.instance;
-    int ours;
-    int rc = open_stdin(e, has_body, &fds[0]);
-
-    rc = rc < 0 ? rc : runtime_pipe(&ours, &fds[1], true);
-    rc = rc < 0 ? rc : pipe_open(&e->out, e, ours);
-    rc = rc < 0 ? rc : runtime_pipe(&ours, &fds[2], true);
-    rc = rc < 0 ? rc : output_open(in, LOG_STREAM_STDERR, e->run, ours);
-    return rc < 0
-               ? rc
-               : uv_read_start((uv_stream_t *)&e->out->pipe, runtime_alloc_cb, read_cb);
-}
-
 static int exec_call_start(struct runtime_call *c, const struct runtime_request *r)
 {
     struct exec_call *e = exec_of(c);
@@ -400,11 +327,12 @@ static int exec_call_start(struct runtime_call *c, const struct runtime_request 
     int rc = runtime_cgi(&env, c->instance, r, &s->env);
 
     e->n_oom = c->instance->n_oom;
+    s->told_us = c->instance->usage.told_us;
     e->run = ++s->last_run > CHECK_RUN ? s->last_run : (s->last_run = CHECK_RUN + 1);
-    rc = rc < 0 ? rc : open_pipes(e, r->content_length > 0, fds);
+    rc = rc < 0 ? rc : exec_pipes_open(e, r->content_length > 0, fds);
     if (rc == 0) {
         rc = channel_run(c->instance->channel, e->run, s->argv.list, env.list, fds,
-                         INIT_RUN_QUIETLY);
+                         recycled_wanted(c->instance) ? INIT_RUN_ONCE : INIT_RUN_QUIETLY);
     } else {
         for (int i = 0; i < 3; i++) {
             if (fds[i] >= 0) {
@@ -422,96 +350,6 @@ static int exec_call_start(struct runtime_call *c, const struct runtime_request 
         return 0;
     }
     return rc;
-}
-
-static void write_cb(uv_write_t *req, int status)
-{
-    struct exec_pipe *p = container_of((uv_pipe_t *)req->handle, struct exec_pipe, pipe);
-    struct exec_call *e = p->call;
-    size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe);
-
-    free(container_of(req, struct exec_write, req));
-    if (e == NULL) {
-        return;
-    }
-    if (status < 0 || (e->in_ended && queued == 0)) {
-        pipe_close(&e->in); /* a program need not read its input: EPIPE is no error */
-    }
-    if (!e->in_ended && (e->in == NULL || queued <= STDIN_LOW)) {
-        call_drained(&e->call);
-    }
-}
-
-static int exec_call_write(struct runtime_call *c, const char *data, size_t len)
-{
-    struct exec_call *e = exec_of(c);
-    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
-    uv_stream_t *stream;
-    struct exec_write *w;
-    int n = UV_EAGAIN;
-
-    if (e->in == NULL) {
-        return 0;
-    }
-    stream = (uv_stream_t *)&e->in->pipe;
-    if (uv_stream_get_write_queue_size(stream) == 0) {
-        n = uv_try_write(stream, &buf, 1);
-    }
-    if (n < 0 && n != UV_EAGAIN) {
-        pipe_close(&e->in);
-        return 0;
-    }
-    n = n > 0 ? n : 0;
-    if ((size_t)n == len) {
-        return 0;
-    }
-    len -= (size_t)n;
-    w = malloc(sizeof(*w) + len);
-    if (w == NULL) {
-        return -ENOMEM;
-    }
-    memcpy(w->data, data + n, len);
-    buf = uv_buf_init(w->data, (unsigned)len);
-    n = uv_write(&w->req, stream, &buf, 1, write_cb);
-    if (n < 0) {
-        free(w);
-    }
-    return n;
-}
-
-static int exec_call_end(struct runtime_call *c)
-{
-    struct exec_call *e = exec_of(c);
-
-    e->in_ended = true;
-    if (e->in != NULL &&
-        uv_stream_get_write_queue_size((uv_stream_t *)&e->in->pipe) == 0) {
-        pipe_close(&e->in);
-    }
-    return 0;
-}
-
-static size_t exec_call_pending(const struct runtime_call *c)
-{
-    const struct exec_call *e = container_of(c, const struct exec_call, call);
-
-    return e->in != NULL
-               ? uv_stream_get_write_queue_size((const uv_stream_t *)&e->in->pipe)
-               : 0;
-}
-
-static void exec_call_pause(struct runtime_call *c, bool paused)
-{
-    const struct exec_call *e = exec_of(c);
-
-    if (e->out == NULL) {
-        return;
-    }
-    if (paused) {
-        (void)uv_read_stop((uv_stream_t *)&e->out->pipe);
-    } else {
-        (void)uv_read_start((uv_stream_t *)&e->out->pipe, runtime_alloc_cb, read_cb);
-    }
 }
 
 /* What it wrote before its end with status 0 is in the pipe, whatever became of the
@@ -547,6 +385,7 @@ const struct kind kind_exec = {
     .open = exec_open,
     .on_message = exec_on_message,
     .on_started = exec_on_started,
+    .remains = exec_remains,
     .close = exec_close,
     .call_start = exec_call_start,
     .call_write = exec_call_write,

@@ -81,7 +81,7 @@ static void probe_ask_socket(struct runtime_instance *in)
 
     s->probe.asked = true;
     instance_hold(in);
-    warden_socket(in->host->options.warden, in->config.id, probe_socket_cb, in);
+    warden_socket(in->host->options.warden, in->sandbox_id, probe_socket_cb, in);
 }
 
 static void probe_timer_cb(uv_timer_t *timer)
@@ -185,7 +185,7 @@ static void socket_get(struct http_client *c, void *request)
         return;
     }
     *ask = (struct http_socket_ask){s, request};
-    warden_socket(s->instance->host->options.warden, s->instance->config.id,
+    warden_socket(s->instance->host->options.warden, s->instance->sandbox_id,
                   client_socket_cb, ask);
 }
 

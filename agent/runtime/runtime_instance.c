@@ -52,248 +52,6 @@ void instance_oom_text(const struct runtime_instance *in, uint64_t peak_bytes,
                    in->config.spec->memory_mib);
 }
 
-/* --- the end ------------------------------------------------------------------- */
-
-void instance_free(struct runtime_instance *in)
-{
-    in->sink = log_sink_free(in->sink);
-    free(in->kind_state);
-    free(in);
-}
-
-void instance_hold(struct runtime_instance *in)
-{
-    in->holds++;
-}
-
-void instance_release(struct runtime_instance *in)
-{
-    CHECK(in->holds > 0);
-    in->holds--;
-    instance_advance(in);
-}
-
-static void channel_closed(void *data)
-{
-    instance_release(data);
-}
-
-static void timer_closed(uv_handle_t *handle)
-{
-    instance_release(container_of((uv_timer_t *)handle, struct runtime_instance, timer));
-}
-
-/* Nothing runs in there any more and nobody wants anything from it. */
-static void close_all(struct runtime_instance *in)
-{
-    in->closing = true;
-    instance_hold(in); /* until all are asked */
-    usage_ends(in);
-    outputs_end(in);
-    in->kind->close(in);
-    if (in->channel != NULL) {
-        instance_hold(in);
-        channel_close(in->channel, channel_closed);
-        in->channel = NULL;
-    }
-    if (in->listener >= 0) {
-        (void)close(in->listener);
-        in->listener = -1;
-    }
-    if (in->freezer >= 0) {
-        (void)close(in->freezer);
-        in->freezer = -EBADF;
-    }
-    for (int i = 0; i < 2; i++) {
-        if (in->seed[i] >= 0) {
-            (void)close(in->seed[i]);
-            in->seed[i] = -1;
-        }
-    }
-    instance_hold(in);
-    uv_close((uv_handle_t *)&in->timer, timer_closed);
-    instance_release(in);
-}
-
-static void kill_sandbox(struct runtime_instance *in) /* the warden thaws what it kills */
-{
-    (void)uv_timer_stop(&in->timer);
-    if ((in->sandbox || in->making) && !in->killed) {
-        warden_kill(in->host->options.warden, in->config.id);
-    }
-    in->killed = true;
-}
-
-void instance_kill(struct runtime_instance *in)
-{
-    kill_sandbox(in);
-    instance_advance(in);
-}
-
-static void last_words_cb(uv_timer_t *timer)
-{
-    instance_kill(container_of(timer, struct runtime_instance, timer));
-}
-
-/* The program goes at once. What stands beside it may have a word to say, once. */
-static void end_program(struct runtime_instance *in, bool graceful)
-{
-    bool first = !in->last_words;
-    uint32_t ms = 0;
-
-    in->last_words = true;
-    if (first && in->sandbox && !in->killed && !in->host->closing &&
-        in->kind->last_words != NULL) {
-        ms = in->kind->last_words(in, in->failing || in->failed ? "failure"
-                                      : graceful                ? "spindown"
-                                                                : NULL);
-    }
-    if (ms > 0) {
-        if (in->main_runs) {
-            channel_signal(in->channel, RUNTIME_MAIN_RUN, SIGKILL);
-        }
-        CHECK(uv_timer_start(&in->timer, last_words_cb, ms, 0) == 0);
-    } else if (first || in->host->closing) {
-        kill_sandbox(in);
-    }
-}
-
-static void kill_now(struct runtime_instance *in)
-{
-    struct runtime_host *h = in->host;
-    bool graceful = in->graceful;
-
-    in->graceful = false;
-    end_program(in, graceful);
-    if (in->failing || in->failed || in->cause != CAUSE_NONE) {
-        calls_fail_all(in, in->cause, in->text);
-    } else if (h->closing) {
-        calls_fail_all(in, CAUSE_NODE_LOST, "the agent is ending");
-    } else {
-        calls_fail_all(in, CAUSE_CRASHED, "the instance was stopped");
-    }
-}
-
-static void ask_to_end(struct runtime_instance *in)
-{
-    if (!in->termed && in->main_runs && in->channel != NULL) {
-        in->termed = true;
-        channel_signal(in->channel, RUNTIME_MAIN_RUN, SIGTERM);
-    }
-}
-
-void instance_advance(struct runtime_instance *in)
-{
-    if (in->phase == PHASE_READY && in->oom && !in->failing && list_empty(&in->calls)) {
-        instance_fail(in, CAUSE_OOM, "out of memory"); /* a clean one takes its place */
-        return;
-    }
-    if (in->phase != PHASE_ENDING) {
-        return;
-    }
-    if (in->sandbox && !in->killed && list_empty(&in->calls)) {
-        if (in->graceful && in->main_runs) {
-            ask_to_end(in);
-        } else {
-            kill_now(in);
-        }
-    }
-    if (in->making || in->sandbox || !list_empty(&in->calls)) {
-        return;
-    }
-    if (!in->closing) {
-        close_all(in);
-    } else if (in->holds == 0 && !in->gone) {
-        in->gone = true;
-        list_push_back(&in->host->gone, &in->report);
-        host_deliver_soon(in->host);
-    }
-}
-
-static void conclude(struct runtime_instance *in)
-{
-    in->failing = false;
-    host_deliver_soon(in->host);
-    if (in->phase == PHASE_ENDING) { /* stopped meanwhile: nobody waits for the news */
-        return;
-    }
-    if (in->oom || in->cause == CAUSE_OOM) {
-        in->cause = CAUSE_OOM;
-        instance_oom_text(in, in->peak_bytes, in->text);
-    }
-    in->failed = true;
-    in->phase = PHASE_ENDING;
-    instance_hold(in); /* until on_failed was called */
-    list_push_back(&in->host->failed, &in->report);
-    kill_now(in);
-}
-
-static void usage_cb(void *data, int status, const struct sandbox_usage *u)
-{
-    struct runtime_instance *in = data;
-
-    if (status == 0) {
-        in->oom = in->oom || u->oom;
-        in->peak_bytes = u->memory_peak_bytes;
-        usage_told(in, u->cpu_us);
-    }
-    conclude(in);
-    instance_release(in);
-}
-
-void instance_fail(struct runtime_instance *in, enum cause cause, const char *fmt, ...)
-{
-    va_list ap;
-
-    if (in->failing || in->phase == PHASE_ENDING) {
-        return;
-    }
-    va_start(ap, fmt);
-    (void)vsnprintf(in->text, sizeof(in->text), fmt, ap);
-    va_end(ap);
-    /* Who was never ready cannot crash. */
-    in->cause =
-        cause == CAUSE_CRASHED && in->phase == PHASE_INIT ? CAUSE_INIT_FAILED : cause;
-    in->failing = true;
-    instance_hold(in);
-    if (in->sandbox && cause != CAUSE_START_FAILED) {
-        instance_hold(in);
-        warden_usage(in->host->options.warden, in->config.id, usage_cb, in);
-    } else {
-        conclude(in);
-    }
-    instance_release(in);
-}
-
-static void grace_cb(uv_timer_t *timer)
-{
-    struct runtime_instance *in = container_of(timer, struct runtime_instance, timer);
-
-    kill_now(in);
-    instance_advance(in);
-}
-
-void runtime_instance_stop(struct runtime_instance *in, uint32_t grace_ms)
-{
-    bool was_ready = in->phase == PHASE_READY && !in->failing;
-
-    if (in->phase == PHASE_ENDING && (!in->graceful || grace_ms > 0)) {
-        return;
-    }
-    in->phase = PHASE_ENDING;
-    instance_hold(in);
-    if (grace_ms == 0 || !was_ready || runtime_instance_thaw(in) < 0) {
-        kill_now(in);
-    } else {
-        in->graceful = true;
-        CHECK(uv_timer_start(&in->timer, grace_cb, grace_ms, 0) == 0);
-        if (in->kind->term_with_calls) {
-            ask_to_end(in);
-        }
-    }
-    instance_release(in);
-}
-
 /* --- standing still --------------------------------------------------------------- */
 
 int runtime_instance_freeze(struct runtime_instance *in)
@@ -340,7 +98,7 @@ static void on_main_exited(struct runtime_instance *in, int status)
     } else if (!in->killed) {
         in->cause = CAUSE_CRASHED; /* of the calls that its stop left unfinished */
         (void)snprintf(in->text, sizeof(in->text), "%s", text);
-        kill_now(in);
+        instance_end(in);
     }
 }
 
@@ -367,6 +125,14 @@ static void on_message(void *data, const struct init_message *m, const char *tex
 
 static void on_lost(void *data)
 {
+    struct runtime_instance *in = data;
+
+    if (in->cleaning) {
+        instance_hold(in);
+        instance_not_cleaned(in);
+        instance_release(in);
+        return;
+    }
     /* The sandbox's end, which says more, usually follows. */
     instance_fail(data, CAUSE_CRASHED, "the sandbox's first process is gone");
 }
@@ -377,7 +143,7 @@ void instance_on_exit(struct runtime_instance *in, const struct sandbox_exit *e)
 {
     char text[64];
 
-    in->sandbox = false;
+    in->sandbox = in->cleaning = false;
     in->main_runs = false;
     usage_ends(in);
     usage_told(in, e->cpu_us);
@@ -394,6 +160,9 @@ void instance_on_exit(struct runtime_instance *in, const struct sandbox_exit *e)
 void instance_on_oom(struct runtime_instance *in)
 {
     in->n_oom++;
+    if (in->cleaning) {
+        instance_not_cleaned(in);
+    }
     if (in->phase != PHASE_INIT && in->phase != PHASE_READY) {
         return;
     }
@@ -496,10 +265,13 @@ void instance_ready(struct runtime_instance *in)
     in->host->options.on_ready(in->host->options.data, in);
 }
 
+static const struct channel_ops channel_ops = {.on_message = on_message,
+                                               .on_lost = on_lost};
+
+/* control: -1, it has a channel. */
 static void open_sandbox(struct runtime_instance *in, int control)
 {
-    static const struct channel_ops ops = {.on_message = on_message, .on_lost = on_lost};
-    int rc;
+    int rc = 0;
 
     in->phase = PHASE_INIT;
     in->init_began_us = clock_mono_us();
@@ -507,7 +279,9 @@ static void open_sandbox(struct runtime_instance *in, int control)
     CHECK(uv_timer_start(&in->timer, init_late_cb, in->config.spec->init_timeout_ms, 0) ==
           0);
     usage_begins(in);
-    rc = channel_new(&in->channel, in->host->loop, control, &ops, in);
+    if (control >= 0) {
+        rc = channel_new(&in->channel, in->host->loop, control, &channel_ops, in);
+    }
     rc = rc < 0 ? rc : in->kind->open(in);
     if (rc < 0) {
         instance_fail_start(in, rc);
@@ -561,6 +335,15 @@ static void making_late_cb(uv_timer_t *timer)
                   "no sandbox was made within %d s", MAKING_LIMIT_MS / 1000);
 }
 
+void instance_begin(struct runtime_instance *in)
+{
+    if (in->phase == PHASE_MAKING && !in->failing) { /* else it was stopped, and killed */
+        instance_hold(in);
+        open_sandbox(in, -1);
+        instance_release(in);
+    }
+}
+
 void instance_make(struct runtime_instance *in)
 {
     const struct function_spec *spec = in->config.spec;
@@ -582,6 +365,11 @@ void instance_make(struct runtime_instance *in)
         config.layers[i] = spec->layers[i].package.digest;
     }
     CHECK(uv_timer_init(in->host->loop, &in->timer) == 0);
+    if (recycled_wanted(in) && recycled_take(in, &channel_ops)) {
+        list_push_back(&in->host->begun, &in->report);
+        host_deliver_soon(in->host);
+        return;
+    }
     CHECK(uv_timer_start(&in->timer, making_late_cb, MAKING_LIMIT_MS, 0) == 0);
     in->making = true;
     warden_create(in->host->options.warden, &config, created_cb, in);

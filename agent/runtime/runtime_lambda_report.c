@@ -84,7 +84,7 @@ static void ask_usage(struct runtime_instance *in)
     if (s->usage_us == 0 || now - s->usage_us >= USAGE_US) {
         s->usage_us = now;
         instance_hold(in);
-        warden_usage(in->host->options.warden, in->config.id, known_cb, in);
+        warden_usage(in->host->options.warden, in->sandbox_id, known_cb, in);
     }
 }
 
@@ -164,7 +164,7 @@ static void send_report(const struct report *made, bool wait)
     *r = *made;
     s->usage_us = now;
     instance_hold(in);
-    warden_usage(in->host->options.warden, in->config.id, usage_cb, r);
+    warden_usage(in->host->options.warden, in->sandbox_id, usage_cb, r);
 }
 
 static void take_tail(struct lambda_call *l)

@@ -1,4 +1,5 @@
-/* What the parts of the runtime share: runtime.c (host), runtime_instance.c (instances),
+/* What the parts of the runtime share: runtime.c (host), runtime_instance.c and
+ * runtime_instance_end.c (instances), runtime_recycled.c (sandboxes between two of them),
  * runtime_call.c (calls and how they end), runtime_channel.c (the way to init),
  * runtime_output.c (what functions print), runtime_env.c, and the three kinds. */
 #ifndef AGENT_RUNTIME_RUNTIME_PRIVATE_H
@@ -32,13 +33,15 @@ struct channel_ops {
 int channel_new(struct channel **ret, uv_loop_t *loop, int fd,
                 const struct channel_ops *ops, void *data);
 /* fds are taken over, on failure too. how: 0,
- * INIT_RUN_QUIETLY, or INIT_RUN_SEED (fds NULL). -E2BIG: argv and env
+ * INIT_RUN_QUIETLY, INIT_RUN_ONCE, or INIT_RUN_SEED (fds NULL). -E2BIG: argv and env
  * do not fit a message. */
 int channel_run(struct channel *c, uint32_t run, char *const *argv, char *const *env,
                 int *fds, int how);
 /* Could `program` be run? INIT_STARTED or INIT_FAILED of `run` answers. */
 int channel_check(struct channel *c, uint32_t run, char *program);
 void channel_signal(struct channel *c, uint32_t run, int signal);
+/* From now on it is another's, who hears of all that follows. */
+void channel_hand_over(struct channel *c, const struct channel_ops *ops, void *data);
 void channel_close(struct channel *c, void (*on_closed)(void *data)); /* frees it */
 
 /* --- environment and command line --------------------------------------------------- */
@@ -80,6 +83,13 @@ int runtime_cgi(struct strings *env, const struct runtime_instance *in,
  * left and all handles are closed. */
 enum instance_phase { PHASE_MAKING, PHASE_INIT, PHASE_READY, PHASE_ENDING };
 
+/* Of the sandbox of an instance whose one call is over. */
+enum remains {
+    REMAINS_UNKNOWN, /* it must go */
+    REMAINS_SOUGHT,  /* init looks: kind->on_message, then instance_remains_known() */
+    REMAINS_NONE,    /* the version's next call may have it */
+};
+
 struct kind {
     size_t state_size;    /* of in->kind_state */
     size_t call_size;     /* of a call, struct runtime_call first */
@@ -99,6 +109,7 @@ struct kind {
      * before it goes as well, or until instance_kill(). reason: "spindown", "failure", or
      * NULL: stopped at once. Once, while the sandbox is there; may be NULL. */
     uint32_t (*last_words)(struct runtime_instance *in, const char *reason);
+    enum remains (*remains)(const struct runtime_instance *in); /* NULL: unknown */
     /* No call is left. Handles: instance_hold/release. Also called when open failed or
      * was not reached. */
     void (*close)(struct runtime_instance *in);
@@ -130,9 +141,10 @@ struct instance_usage { /* runtime_usage.c's */
 
 struct runtime_instance {
     struct list link;   /* in host.instances */
-    struct list report; /* in host.failed or host.gone: a callback is due */
+    struct list report; /* in host.failed or host.gone: a callback is due; in .begun */
     struct runtime_host *host;
     struct runtime_instance_config config;
+    uint64_t sandbox_id; /* the warden's: its own, or of who had a recycled one first */
     const struct kind *kind;
     void *kind_state;
     enum instance_phase phase;
@@ -158,6 +170,7 @@ struct runtime_instance {
     bool graceful; /* being stopped, and not yet by force */
     bool termed;   /* SIGTERM was sent */
     bool last_words; /* its kind was asked for them */
+    bool cleaning;   /* its call is over: whether its sandbox is as new, init says */
     bool killed;     /* the warden was told */
     bool closing;    /* handles are */
     bool gone;
@@ -188,30 +201,44 @@ struct runtime_host {
     uv_timer_t later;        /* callbacks that are due, outside of any function */
     struct list failed;      /* on_failed, first: the user must not use it any more */
     struct list ended_calls; /* on_close */
+    struct list begun;       /* those with a recycled sandbox begin */
     struct list gone;        /* on_gone, last */
     uv_timer_t tick;         /* runs while one of these has members, or lines wait */
     struct list waits;       /* calls */
     struct list throttled;   /* outputs */
     uv_timer_t usage;        /* when the next is asked how much it has used */
     struct list usage_active, usage_quiet;
-    unsigned n_usage_asks; /* that are not answered */
+    unsigned n_usage_asks;                 /* that are not answered */
+    struct list recycled, recycled_ending; /* runtime_recycled.c's, as is the rest */
+    unsigned n_recycled, n_recycled_ending;
+    uv_timer_t recycled_late;
+    uint64_t n_recycled_used, n_recycled_refused;
 };
 
 void host_deliver_soon(struct runtime_host *h);
 void host_tick_soon(struct runtime_host *h);
 void host_check_closed(struct runtime_host *h);
 
-/* runtime_instance.c */
+/* runtime_instance_end.c */
 void instance_free(struct runtime_instance *in);
 void instance_hold(struct runtime_instance *in);
 void instance_release(struct runtime_instance *in);
-void instance_ready(struct runtime_instance *in);
 /* The program is done for. cause is what it looks like; if the kernel says that memory
  * ran out, it becomes CAUSE_OOM. Kills the sandbox, ends the calls. */
 void instance_fail(struct runtime_instance *in, enum cause cause, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+void instance_end(struct runtime_instance *in);     /* at once; it is ENDING */
+void instance_kill(struct runtime_instance *in);    /* its last words are said */
 void instance_advance(struct runtime_instance *in); /* a call has left */
+/* Its sandbox is looked at: init has told what kind->remains() says, or will not. */
+void instance_remains_known(struct runtime_instance *in);
+void instance_not_cleaned(struct runtime_instance *in);
+
+/* runtime_instance.c */
+void instance_ready(struct runtime_instance *in);
 void instance_make(struct runtime_instance *in);
+void instance_begin(
+    struct runtime_instance *in); /* in the recycled sandbox that it has */
 void instance_on_exit(struct runtime_instance *in, const struct sandbox_exit *e);
 void instance_on_oom(struct runtime_instance *in);
 /* Runs the function's program with its output going to the log. */
@@ -221,12 +248,25 @@ int instance_run(struct runtime_instance *in, uint32_t run, char *const *argv,
                  char *const *env);
 /* instance_fail() for what instance_run_main() said. */
 void instance_fail_start(struct runtime_instance *in, int error);
-void instance_kill(struct runtime_instance *in); /* its last words are said */
 /* "peak 128 MiB of 128 MiB" */
 void instance_oom_text(const struct runtime_instance *in, uint64_t peak_bytes,
                        char ret[RUNTIME_TEXT_BYTES]);
 /* "exit status 3", "killed by signal 11 (SIGSEGV)" */
 void wait_status_text(int status, char ret[64]);
+
+/* runtime_recycled.c */
+bool recycled_wanted(
+    const struct runtime_instance *in); /* its sandbox, once it is over */
+/* The sandbox of an instance that is over waits for the next, and is no more the
+ * instance's. False: it is not to; nothing has changed. */
+bool recycled_keep(struct runtime_instance *in);
+/* One for a new instance, if there is. ops: of its channel. */
+bool recycled_take(struct runtime_instance *in, const struct channel_ops *ops);
+void recycled_refused(struct runtime_instance *in, const char *why);
+void recycled_drop_all(struct runtime_host *h);
+bool recycled_is_empty(const struct runtime_host *h); /* none, nor one that is ending */
+void recycled_on_exit(struct runtime_host *h, uint64_t id, const struct sandbox_exit *e);
+void recycled_on_oom(struct runtime_host *h, uint64_t id);
 
 /* runtime_usage.c */
 /* It starts, or a call in it does: it is asked for what it uses. */

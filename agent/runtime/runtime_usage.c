@@ -123,7 +123,7 @@ static void ask(struct runtime_instance *in)
     u->was_frozen = in->frozen;
     in->host->n_usage_asks++;
     instance_hold(in);
-    warden_usage(in->host->options.warden, in->config.id, asked_cb, in);
+    warden_usage(in->host->options.warden, in->sandbox_id, asked_cb, in);
 }
 
 static void ask_due(struct runtime_host *h)

@@ -222,7 +222,8 @@ bool blanks_tend(struct blanks *b, unsigned n_wanted)
 
     if (now_ms >= b->look_ms) {
         b->look_ms = b->host->blanks_max > 0 ? now_ms + LOOK_MS : UINT64_MAX;
-        if (memory_is_short(b->host)) {
+        b->is_short = memory_is_short(b->host);
+        if (b->is_short) {
             blank_policy_short(&b->policy, now_ms);
         }
     }

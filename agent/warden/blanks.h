@@ -21,6 +21,7 @@ struct blanks {
     uint64_t n_made;
     uint64_t rest_until_ms; /* making failed: none ahead until then */
     uint64_t look_ms;       /* at how much memory is left, next */
+    bool is_short;          /* there was too little when it last looked */
 };
 
 /* epoll's data for a sandbox's connection and for its memory. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "agent/warden/init_blank.h"
+#include "agent/warden/init_clean.h"
 #include "agent/warden/init_program.h"
 #include "agent/warden/init_proto.h"
 #include "agent/warden/init_seed.h"
@@ -35,6 +36,7 @@ struct run {
     pid_t pid;  /* 0: free */
     int out[2]; /* its standard output and error, or -1: they end after its end was told,
                    which is then all that wakes the agent */
+    bool once;  /* the next one must see nothing of it */
 };
 
 /* Why a process did not start. */
@@ -47,8 +49,10 @@ static struct run runs[RUNS_MAX];
 static size_t
     n_runs; /* those at or after it were never in use: their memory is not there */
 static char message[INIT_MESSAGE_MAX];
+static size_t message_len;     /* of the one that came last */
 static struct failure failure; /* of the start that goes on; the new process writes it */
 static int oom_fd;
+static int signals_fd;
 
 /* --- to the agent ------------------------------------------------------------- */
 
@@ -180,7 +184,7 @@ static void tell_started(const struct init_message *m, struct run *run, pid_t pi
     struct init_message started = {.type = INIT_STARTED, .run = m->run};
 
     *run = (struct run){.id = m->run, .pid = pid, .out = {-1, -1}};
-    if (m->value != INIT_RUN_QUIETLY) {
+    if (m->value != INIT_RUN_QUIETLY && m->value != INIT_RUN_ONCE) {
         tell(&started, "");
     }
 }
@@ -281,9 +285,13 @@ static void on_run(const struct init_message *m, char *text, int fds[3])
     } else if (of_seed && (pid = seed_take(p.argv[0], p.env, p.env_len)) > 0) {
         tell_started(m, run, pid);
     } else {
+        if (m->value == INIT_RUN_ONCE) {
+            clean_mark();
+        }
         start(m, run, p.argv, p.envp, use);
         if (!of_seed && run->pid != 0) {
             keep_output(run, fds);
+            run->once = m->value == INIT_RUN_ONCE;
         }
     }
     if (of_seed) {
@@ -348,6 +356,7 @@ static void receive(void)
     if (n < (ssize_t)sizeof(m) || (size_t)n != sizeof(m) + m.len) {
         _exit(0); /* gone, or speaking another language */
     }
+    message_len = m.len;
     if (m.type == INIT_RUN || m.type == INIT_SEED) {
         on_run(&m, message, fds);
     } else if (m.type == INIT_SIGNAL) {
@@ -363,6 +372,22 @@ static void receive(void)
 static uint64_t microseconds(struct timeval t)
 {
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+/* After the run's end was told: nobody waits for this but the next one. A program that
+ * was killed may have been by whom the kernel was short of memory. */
+static void clear_away(uint32_t run, int status, bool children)
+{
+    struct init_message m = {.type = INIT_SOILED, .run = run};
+    const char *soiled = WIFEXITED(status) ? clean_up(signals_fd, children) : "a signal";
+
+    memset(message, 0, message_len);
+    if (soiled != NULL) {
+        m.len = (uint32_t)strlen(soiled);
+    } else {
+        m.type = INIT_CLEAN;
+    }
+    tell(&m, soiled != NULL ? soiled : "");
 }
 
 static void end_run(struct run *run, int status, const struct rusage *usage)
@@ -383,17 +408,25 @@ static void end_run(struct run *run, int status, const struct rusage *usage)
 
 static void reap(void)
 {
+    const struct run *once = NULL;
     struct rusage usage;
-    int status;
+    int status, once_status = 0;
     pid_t pid;
 
-    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+    while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
         seed_ended(pid);
         for (size_t i = 0; i < n_runs; i++) {
             if (runs[i].pid == pid) {
                 end_run(&runs[i], status, &usage);
+                if (runs[i].once) {
+                    once = &runs[i];
+                    once_status = status;
+                }
             }
         }
+    }
+    if (once != NULL) {
+        clear_away(once->id, once_status, pid == 0);
     }
 }
 
@@ -410,8 +443,8 @@ int init_serve(int oom)
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGCHLD);
-    polls[1].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (polls[1].fd < 0) {
+    polls[1].fd = signals_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals_fd < 0) {
         return 1;
     }
     for (;;) {

@@ -12,6 +12,7 @@
 
 #define INIT_RUN_QUIETLY 1
 #define INIT_RUN_SEED    2
+#define INIT_RUN_ONCE    3
 #define INIT_MESSAGE_MAX (128 * 1024) /* SO_SNDBUF is set accordingly */
 
 enum init_message_type {
@@ -28,6 +29,8 @@ enum init_message_type {
                     it was given before it was up: of no meaning then */
     INIT_SETTLED, /* init → warden: it does no more than wait. (Likewise.) */
     INIT_BEGIN,   /* warden → init: the function's files are in place */
+    INIT_CLEAN,   /* init → agent: nothing of the run is left, another may follow */
+    INIT_SOILED,  /* init → agent: something is, text says what: the sandbox must go */
 };
 
 /* Followed in the same message by `len` bytes.
@@ -35,9 +38,10 @@ enum init_message_type {
  * program: absolute, or relative to the working directory /var/task, or (without a slash)
  * looked up in /var/task and then in PATH. The process leads a process group of its own.
  * value INIT_RUN_QUIETLY: INIT_STARTED is not told. INIT_RUN_SEED: without fds, the seed
- * goes on with this environment; or the program is started in its place.
+ * goes on with this environment; or the program is started in its place. INIT_RUN_ONCE: as
+ * QUIETLY, it is the only one, and INIT_EXITED is followed by INIT_CLEAN or INIT_SOILED.
  * INIT_CHECK: the one string argv[0], looked up in the same way; nothing is run.
- * INIT_FAILED: text. */
+ * INIT_FAILED, INIT_SOILED: text. */
 struct init_message {
     uint32_t type;
     uint32_t run;  /* chosen by the agent; names the process from then on */

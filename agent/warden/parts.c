@@ -18,8 +18,9 @@
 /* --- network namespaces
  * ----------------------------------------------------------------- */
 
-/* All that the kernel shows of a namespace's network to those in it and counts. */
-static const char *const counted[] = {"dev", "snmp", "netstat", "snmp6"};
+/* All that the kernel shows of a namespace's network to those in it and counts; and what
+ * outlives the socket that made it, without a packet: leases of IPv6 flow labels. */
+static const char *const counted[] = {"dev", "snmp", "netstat", "snmp6", "ip6_flowlabel"};
 
 static size_t read_net(const char *file, char *buf, size_t size)
 {

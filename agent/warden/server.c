@@ -388,6 +388,17 @@ static void give_up_late(struct server *sv)
     }
 }
 
+/* What the agent keeps is given back as well. */
+static void tell_short(struct server *sv)
+{
+    const struct warden_reply reply = {.type = WARDEN_SHORT};
+
+    if (sv->blanks.is_short) {
+        sv->blanks.is_short = false;
+        server_say(sv, &reply, NULL, 0);
+    }
+}
+
 /* In ms, for epoll. */
 static int timeout(const struct server *sv, bool more)
 {
@@ -430,6 +441,7 @@ static int serve(struct server *sv, struct error *err)
         give_up_late(sv);
         look_for_kills(sv);
         seeds_tend(&sv->seeds);
+        tell_short(sv);
         /* A little at a time: the next request does not wait for what could be later. */
         more = blanks_tend(&sv->blanks, sv->n_waiting) ||
                sandbox_table_sweep(&sv->table, &sv->host->cgroups, 1);

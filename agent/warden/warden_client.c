@@ -308,6 +308,11 @@ static void on_reply(struct warden_client *c, const struct warden_reply *r,
     case WARDEN_EXIT:
         c->options.on_exit(c->options.data, r->id, &e);
         return;
+    case WARDEN_SHORT:
+        if (c->options.on_short != NULL) {
+            c->options.on_short(c->options.data);
+        }
+        return;
     case WARDEN_OOM:
         if (c->options.on_oom != NULL) {
             c->options.on_oom(c->options.data, r->id);

@@ -69,6 +69,9 @@ struct warden_client_options {
     /* The kernel ran out of the sandbox's memory limit; on_exit follows if init was hit
      * or if the client kills it. */
     void (*on_oom)(void *data, uint64_t id);
+    /* The host is short of memory, or the warden's group: no blank is kept for a while,
+     * and nothing else should be that is only there to be quick. May be NULL. */
+    void (*on_short)(void *data);
     void (*on_lost)(void *data, const char *reason);
     void *data;
 };

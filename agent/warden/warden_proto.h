@@ -45,6 +45,7 @@ enum warden_reply_type {
     WARDEN_EXIT,
     WARDEN_OOM,
     WARDEN_BLANKS,
+    WARDEN_SHORT, /* of memory: once a second while it is */
 };
 
 #define WARDEN_FDS_MAX     5 /* with a reply */

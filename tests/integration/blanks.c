@@ -159,7 +159,9 @@ static void limits_are_the_functions(void **state)
     }
 }
 
-#define COUNTED "cat /proc/net/dev /proc/net/snmp /proc/net/netstat /proc/net/snmp6"
+#define COUNTED                                                           \
+    "cat /proc/net/dev /proc/net/snmp /proc/net/netstat /proc/net/snmp6 " \
+    "/proc/net/ip6_flowlabel"
 
 static char met[256][64];
 static unsigned n_met, n_again;
@@ -199,6 +201,15 @@ static void networks_tell_nothing(void **state)
                        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
                        "try: s.sendto(b\"x\", (\"192.0.2.1\", 9))\n"
                        "except OSError: pass'");
+        assert_string_not_equal(says(&s, COUNTED), new_one);
+        bench_sandbox_end(&bench, &s);
+        make(&s); /* a lease of a flow label, which lasts longer than its socket */
+        (void)says(&s,
+                   "python3 -c 'import socket, struct\n"
+                   "s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n"
+                   "r = socket.inet_pton(socket.AF_INET6, \"::1\")\n"
+                   "r += struct.pack(\"=IBBHHHI\", 0x45230100, 0, 255, 1, 60, 60, 0)\n"
+                   "s.setsockopt(socket.IPPROTO_IPV6, 32, r)'");
         assert_string_not_equal(says(&s, COUNTED), new_one);
         bench_sandbox_end(&bench, &s);
         for (int i = 0; i < BLANKS * 2; i++) {

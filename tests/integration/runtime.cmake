@@ -14,6 +14,15 @@ foreach(kind exec http http_ends frozen usage)
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${kind}.c LIBS test_runtime_bench TIMEOUT 180)
   add_dependencies(test_runtime_${kind} mayfly-warden)
 endforeach()
+add_library(test_runtime_recycled_fixture STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/runtime_recycled_fixture.c)
+target_link_libraries(test_runtime_recycled_fixture PUBLIC test_runtime_bench)
+foreach(part recycled recycled_life)
+  mayfly_test(test_runtime_${part} integration
+    SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_${part}.c
+    LIBS test_runtime_recycled_fixture TIMEOUT 180)
+  add_dependencies(test_runtime_${part} mayfly-warden)
+endforeach()
 mayfly_test(test_runtime_managed integration
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/runtime_managed.c LIBS test_runtime_bench TIMEOUT 300)
 target_compile_definitions(test_runtime_managed PRIVATE
@@ -30,7 +39,7 @@ mayfly_test(test_runtime_packages integration
   LIBS agent_runtime PkgConfig::ARCHIVE TIMEOUT 120)
 
 # The same in sandboxes that were made ahead, some with the runtime up.
-foreach(part exec http frozen usage lambda managed)
+foreach(part exec http frozen recycled recycled_life usage lambda managed)
   add_test(NAME integration/test_runtime_${part}_of_blanks COMMAND test_runtime_${part})
   set_tests_properties(integration/test_runtime_${part}_of_blanks PROPERTIES
     LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77

@@ -24,3 +24,11 @@ foreach(part warden warden_ends sandbox sandbox_calls sandbox_limits)
     LABELS integration TIMEOUT 180 SKIP_RETURN_CODE 77
     ENVIRONMENT "MAYFLY_TEST_BLANKS=8")
 endforeach()
+
+# And in sandboxes that have had another call.
+foreach(part warden sandbox sandbox_calls sandbox_limits)
+  add_test(NAME integration/test_${part}_of_recycled COMMAND test_${part})
+  set_tests_properties(integration/test_${part}_of_recycled PROPERTIES
+    LABELS integration TIMEOUT 180 SKIP_RETURN_CODE 77
+    ENVIRONMENT "MAYFLY_TEST_RECYCLED=1")
+endforeach()

@@ -12,7 +12,8 @@
 #include "common/random.h"
 #include "tests/lib/runtime.h"
 
-#define BLOCK (64 * 1024)
+#define BLOCK        (64 * 1024)
+#define RECYCLED_MAX 8
 
 static uint64_t event;
 
@@ -47,8 +48,14 @@ static void on_gone(void *data, struct runtime_instance *in)
 
 static void on_cpu(void *data, struct runtime_instance *in, uint64_t cpu_us)
 {
-    struct bench_instance *i = runtime_instance_data(in);
+    struct runtime_bench *b = data;
+    struct bench_instance *i;
 
+    b->cpu_us += cpu_us;
+    if (in == NULL) {
+        return;
+    }
+    i = runtime_instance_data(in);
     assert_int_equal(i->n_gone, 0);
     assert_true(cpu_us > 0);
     i->cpu_us += cpu_us;
@@ -79,6 +86,7 @@ void runtime_bench_open(struct runtime_bench *b)
                                            .on_failed = on_failed,
                                            .on_gone = on_gone,
                                            .on_cpu = on_cpu,
+                                           .recycled_max = RECYCLED_MAX,
                                            .data = b};
     char dir[96], packages[96];
 
@@ -135,6 +143,7 @@ void bench_instance_start(struct runtime_bench *b, struct bench_instance *i)
         .namespace_ = "default",
         .name = "tried",
         .version = 3,
+        .version_id = i->version_id,
         .namespace_index = 7,
         .spec = &i->spec,
         .package = &i->package,

@@ -14,6 +14,7 @@ struct runtime_bench {
     struct runtime_host *host;
     uint64_t last_id;
     unsigned last_call;
+    uint64_t cpu_us; /* of all sandboxes that was told */
     bool closed;
 };
 
@@ -22,6 +23,7 @@ struct bench_instance {
     struct function_spec spec; /* change it before bench_instance_start() */
     struct package_ref package;
     uint64_t id;
+    uint64_t version_id; /* 0: its sandboxes are not recycled */
     unsigned n_ready, n_failed, n_gone;
     uint64_t cpu_us; /* all that was told */
     unsigned n_cpu;

@@ -217,7 +217,11 @@ void sandbox_bench_open_with(struct sandbox_bench *b,
         .log_level = "warn",
         .log_format = "human",
     };
-    struct warden_client_options options = {on_ready, on_exit_event, on_oom, on_lost, b};
+    struct warden_client_options options = {.on_ready = on_ready,
+                                            .on_exit = on_exit_event,
+                                            .on_oom = on_oom,
+                                            .on_lost = on_lost,
+                                            .data = b};
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
     struct error err;
     int fd;
@@ -347,26 +351,6 @@ static void created(void *data, int status, const struct error *err,
     s->done = true;
 }
 
-void bench_sandbox_make(struct sandbox_bench *b, struct bench_sandbox *s,
-                        const struct sandbox_config *config)
-{
-    struct sandbox_config c = *config;
-    uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
-
-    *s = (struct bench_sandbox){.id = ++b->last_id,
-                                .control = -1,
-                                .listener = -1,
-                                .freezer = -1,
-                                .seed_out = -1,
-                                .seed_err = -1};
-    c.id = s->id;
-    warden_create(b->warden, &c, created, s);
-    while (!s->done) {
-        sandbox_bench_turn(b);
-        CHECK(clock_mono_ms() < until_ms);
-    }
-}
-
 void bench_sandbox_end(struct sandbox_bench *b, struct bench_sandbox *s)
 {
     uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
@@ -385,9 +369,11 @@ void bench_sandbox_end(struct sandbox_bench *b, struct bench_sandbox *s)
     }
 }
 
-static void send_run(struct bench_sandbox *s, const char *const *argv, const int fds[3])
+static void send_run(struct bench_sandbox *s, const char *const *argv, const int fds[3],
+                     int how)
 {
-    struct init_message m = {.type = INIT_RUN, .run = ++s->last_run, .n_env = 2};
+    struct init_message m = {
+        .type = INIT_RUN, .run = ++s->last_run, .value = how, .n_env = 2};
     struct buf text = {0};
     struct iovec parts[2];
 
@@ -432,13 +418,56 @@ static bool hear_init(const struct bench_sandbox *s, uint32_t id, struct bench_r
     return false;
 }
 
+/* It has had another's call, of which init has cleared away what is left. */
+static void use_once(struct bench_sandbox *s)
+{
+    static const char *const argv[] = {
+        "/bin/sh", "-c", "echo left >/tmp/left; (sleep 1000 &); exit 0", NULL};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct init_message m = {0};
+
+    CHECK(null >= 0);
+    send_run(s, argv, (int[]){null, null, null}, INIT_RUN_ONCE);
+    (void)close(null);
+    while (m.type != INIT_CLEAN) {
+        struct pollfd p = {s->control, POLLIN, 0};
+
+        CHECK(poll(&p, 1, LIMIT_MS) == 1);
+        CHECK(recv(s->control, &m, sizeof(m), MSG_TRUNC) >= (ssize_t)sizeof(m));
+        CHECK(m.type == INIT_EXITED || m.type == INIT_CLEAN);
+    }
+}
+
+void bench_sandbox_make(struct sandbox_bench *b, struct bench_sandbox *s,
+                        const struct sandbox_config *config)
+{
+    struct sandbox_config c = *config;
+    uint64_t until_ms = clock_mono_ms() + LIMIT_MS;
+
+    *s = (struct bench_sandbox){.id = ++b->last_id,
+                                .control = -1,
+                                .listener = -1,
+                                .freezer = -1,
+                                .seed_out = -1,
+                                .seed_err = -1};
+    c.id = s->id;
+    warden_create(b->warden, &c, created, s);
+    while (!s->done) {
+        sandbox_bench_turn(b);
+        CHECK(clock_mono_ms() < until_ms);
+    }
+    if (s->status == 0 && getenv("MAYFLY_TEST_RECYCLED") != NULL) {
+        use_once(s);
+    }
+}
+
 int bench_sandbox_spawn(struct bench_sandbox *s, const char *const *argv, int out)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     struct bench_run r = {0};
 
     CHECK(null >= 0);
-    send_run(s, argv, (int[]){null, out, out});
+    send_run(s, argv, (int[]){null, out, out}, 0);
     (void)close(null);
     while (!r.started) {
         struct pollfd p = {s->control, POLLIN, 0};
@@ -461,7 +490,7 @@ void bench_sandbox_run(struct sandbox_bench *b, struct bench_sandbox *s,
 
     *r = (struct bench_run){0};
     CHECK(null >= 0 && pipe2(out, O_CLOEXEC) == 0);
-    send_run(s, argv, (int[]){null, out[1], out[1]});
+    send_run(s, argv, (int[]){null, out[1], out[1]}, 0);
     (void)close(out[1]);
     (void)close(null);
     while (more) {

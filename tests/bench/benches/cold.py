@@ -1,4 +1,5 @@
-"""Cold starts: every call gets a fresh sandbox, with every isolation on."""
+"""Cold starts: every call gets a process, and a sandbox in which nothing is left of another, with
+every isolation on."""
 
 import json
 import shutil
@@ -10,6 +11,7 @@ from .world import GATEWAY, NGINX, run
 COLUMNS = [("p50_us", "p50 µs", "{:,.0f}"), ("p99_us", "p99 µs", "{:,.0f}"),
            ("mean_us", "mean µs", "{:,.0f}")]
 PAUSE_MS = 250  # between calls, and between starts of what they are compared with
+FRESH = "mayfly, no sandbox used twice"
 HYBRID = "/sys/fs/cgroup/unified"  # crun 1.8 refuses a hybrid one; without it, it sees v1
 
 
@@ -51,17 +53,25 @@ def _spawned(world, which, *args, **kw):
     return lambda: world.spawn(*args, **kw)[which]
 
 
+def _deploy(world):
+    """`cold` may have the sandbox of its last call, `fresh` has one that nobody had."""
+    for name, options in ("cold", []), ("fresh", ["--idle", "0"]):
+        world.mayfly.deploy(world.helper("hello"), name, "--runtime", "exec", "--no-reuse",
+                            "--memory", "64", *options)
+
+
 def cold_static(world):
     result = Result("cold-static", "A cold start of a static program, from request to response")
     result.columns = COLUMNS
     n = 20 if world.options.quick else 100
     root, bundle = _root(world), _bundle(world)
-    world.mayfly.deploy(world.helper("hello"), "cold", "--runtime", "exec", "--no-reuse",
-                        "--memory", "64")
+    _deploy(world)
     _calls(world, "/fn/cold/", n)
+    _calls(world, "/fn/fresh/", n)
     crun = ["crun", "--cgroup-manager=disabled", "run", "{}"]
     result.interleave({
         "mayfly": lambda: _calls(world, "/fn/cold/", n),
+        FRESH: lambda: _calls(world, "/fn/fresh/", n),
         "floor: 4 namespaces, overlay, pivot_root, exec": _spawned(
             world, "first_byte", n, ["/hello"], sandbox=root),
         "floor, to the program's end": _spawned(world, "whole", n, ["/hello"], sandbox=root),
@@ -76,18 +86,20 @@ def cold_static(world):
         Ratio("the floor's p50 (to its first byte)", "mayfly",
               "floor: 4 namespaces, overlay, pivot_root, exec", "p50_us", at_most=1.5),
         Ratio("the floor's p50 (to its end)", "mayfly", "floor, to the program's end", "p50_us"),
+        Ratio("the floor's p50 (to its first byte), no sandbox used twice", FRESH,
+              "floor: 4 namespaces, overlay, pivot_root, exec", "p50_us"),
         Ratio("faster than bwrap, p50", "bwrap", "mayfly", "p50_us", at_least=2),
         Ratio("faster than crun, p50", "crun run", "mayfly", "p50_us", at_least=5),
         Ratio("faster than runc, p50", "runc run", "mayfly", "p50_us", at_least=20)]
     _phases(result, "mayfly")
+    _phases(result, FRESH)
     return result
 
 
 def cold_throughput(world):
     result = Result("cold-throughput", "Cold starts a second, all processors, every isolation on")
     result.columns = [("rate", "starts/s", "{:,.0f}"), *COLUMNS]
-    world.mayfly.deploy(world.helper("hello"), "cold", "--runtime", "exec", "--no-reuse",
-                        "--memory", "64")
+    _deploy(world)
     world.fcgiwrap()
     world.nginx(1)
     seconds = 0.5 if world.options.quick else 3
@@ -95,6 +107,7 @@ def cold_throughput(world):
     floor = "floor: 4 namespaces, overlay, pivot_root, exec, without HTTP"
     result.interleave({
         "mayfly": lambda: world.load(GATEWAY, "/fn/cold/", at_once, seconds, warmup=0.2),
+        FRESH: lambda: world.load(GATEWAY, "/fn/fresh/", at_once, seconds, warmup=0.2),
         "nginx and fcgiwrap": lambda: world.load(NGINX, "/cgi/", at_once, seconds, warmup=0.2),
         floor: lambda: world.spawn_at_once(at_once, seconds, ["/hello"], sandbox=_root(world)),
         "clone3 and exec, without HTTP": lambda: world.spawn_at_once(
@@ -103,6 +116,7 @@ def cold_throughput(world):
     result.wanted = [
         Ratio("starts/s of fcgiwrap's fork and exec, without isolation", "mayfly",
               "nginx and fcgiwrap", "rate", at_least=1.0),
+        Ratio("starts/s of fcgiwrap's, no sandbox used twice", FRESH, "nginx and fcgiwrap", "rate"),
         Ratio("starts/s of the floor on all processors, without HTTP", "mayfly", floor, "rate"),
         Ratio("the floor's starts/s of fcgiwrap's: what the kernel leaves", floor,
               "nginx and fcgiwrap", "rate")]
