@@ -95,7 +95,7 @@ int client_conn_send(struct client_conn *conn, const struct http_str *pieces, un
     return rc;
 }
 
-/* Heads for which no body has come in this turn of the loop. */
+/* Requests that began in this turn of the loop, and whose body has not come yet. */
 void client_send_held(struct http_client *c)
 {
     while (!list_empty(&c->held)) {
