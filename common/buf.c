@@ -10,7 +10,7 @@
 
 #define MIN_CAPACITY 256
 
-int buf_reserve(struct buf *b, size_t extra)
+int buf_grow(struct buf *b, size_t extra)
 {
     size_t need = b->len + extra + 1;
     size_t capacity = b->capacity < MIN_CAPACITY ? MIN_CAPACITY : b->capacity;
@@ -18,9 +18,6 @@ int buf_reserve(struct buf *b, size_t extra)
 
     if (need < extra) {
         return -ENOMEM;
-    }
-    if (need <= b->capacity) {
-        return 0;
     }
     while (capacity < need) {
         if (capacity > SIZE_MAX / 2) {
@@ -46,11 +43,6 @@ int buf_append_grow(struct buf *b, const void *data, size_t len)
         return rc;
     }
     return buf_append(b, data, len);
-}
-
-int buf_append_str(struct buf *b, const char *s)
-{
-    return buf_append(b, s, strlen(s));
 }
 
 int buf_printf(struct buf *b, const char *fmt, ...)
@@ -88,10 +80,4 @@ void buf_consume(struct buf *b, size_t len)
     }
     b->len -= len;
     memmove(b->data, b->data + len, b->len + 1);
-}
-
-void buf_free(struct buf *b)
-{
-    free(b->data);
-    *b = (struct buf){0};
 }

@@ -65,6 +65,11 @@ bool access_key_secret_valid(const char *secret)
     return len >= ACCESS_KEY_SECRET_MIN && len <= ACCESS_KEY_SECRET_MAX;
 }
 
+static bool in_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
 bool spec_name_valid(const char *name)
 {
     size_t len = strlen(name);
@@ -72,7 +77,12 @@ bool spec_name_valid(const char *name)
     if (len == 0 || len > SPEC_NAME_MAX || name[0] == '-' || name[len - 1] == '-') {
         return false;
     }
-    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+    for (size_t i = 0; i < len; i++) { /* strspn() first makes a table, for each call */
+        if (!in_name(name[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool spec_digest_valid(const char *digest)

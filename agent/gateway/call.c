@@ -82,7 +82,7 @@ void call_maybe_free(struct gateway_call *c)
     if (c->face != NULL) {
         c->face->free(c->face_data);
     }
-    free(c);
+    spare_give(&g->spare_calls, c);
     gateway_call_gone(g);
 }
 

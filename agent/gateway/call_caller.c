@@ -157,7 +157,7 @@ static void refuse(struct gateway *g, struct http_exchange *x, enum cause cause,
 
 static struct gateway_call *call_new(struct gateway *g, struct http_exchange *x)
 {
-    struct gateway_call *c = calloc(1, sizeof(*c));
+    struct gateway_call *c = spare_take(&g->spare_calls);
 
     if (c != NULL) {
         c->gateway = g;

@@ -17,10 +17,10 @@ static void on_response(struct runtime_call *run, int status, struct http_header
     if (c->todo == TODO_FAIL) {
         return;
     }
-    call_timing_ran(c);
     c->reply_cause = runtime_call_cause(run);
     c->call.failed = status >= 500;
-    if (c->face != NULL) {
+    if (c->face != NULL) { /* else the head's Server-Timing takes the time */
+        call_timing_ran(c);
         c->face->head(c, status, headers);
         c->replied = true;
     } else if (reply_head(c, status, headers, content_length) == -EINVAL) {

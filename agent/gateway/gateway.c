@@ -47,9 +47,9 @@ static void on_request(struct http_server *s, struct http_exchange *x)
 {
     static const struct http_header plain = {HTTP_STR("Content-Type"),
                                              HTTP_STR("text/plain")};
-    struct http_str method = http_exchange_method(x);
+    struct http_str method = http_exchange_method(x), path = http_exchange_path(x);
 
-    if (http_str_eq(http_exchange_path(x), "/healthz") &&
+    if (http_str_eq(path, "/healthz") &&
         (http_str_eq(method, "GET") || http_str_eq(method, "HEAD"))) {
         const struct gateway *g = s->data;
         const char *text = g->leaving ? "the agent is being stopped\n" : "ok\n";
@@ -58,7 +58,7 @@ static void on_request(struct http_server *s, struct http_exchange *x)
                                   (struct http_headers){&plain, 1}, text, strlen(text));
         return;
     }
-    if (!lambda_takes(s->data, x)) {
+    if (!lambda_takes(s->data, x, path)) {
         call_begin(s->data, x);
     }
 }
@@ -95,6 +95,7 @@ static void part_closed(struct gateway *g)
     }
     gateway_metrics_free(g->metrics);
     lambda_tables_free(g);
+    spare_free(&g->spare_calls);
     free(g->secret);
     free(g);
     if (on_closed != NULL) {
@@ -163,6 +164,8 @@ int gateway_new(struct gateway **ret, uv_loop_t *loop,
     g->core = options->core;
     g->on_unreachable = options->on_unreachable;
     g->data = options->data;
+    g->spare_calls =
+        (struct spare){.size = sizeof(struct gateway_call), .max = SPARE_CALLS_MAX};
     list_init(&g->calls);
     list_init(&g->due);
     list_init(&g->relays);

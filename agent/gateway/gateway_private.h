@@ -19,6 +19,7 @@
 #include "common/http/http_client.h"
 #include "common/http/http_server.h"
 #include "common/list.h"
+#include "common/spare.h"
 
 /* Of a body that comes while its call waits so much is taken; then the caller waits. */
 #define PREFIX_MAX (64 * 1024)
@@ -27,6 +28,8 @@
 #define AGAIN_INSTANCE_MAX 8
 /* Failures that are logged in a second; the metrics have all of them. */
 #define LOG_LINES_MAX 20
+/* Ended calls whose memory is kept for the next ones. */
+#define SPARE_CALLS_MAX 64
 
 /* A call's life. Each arrow out of ASK, WAIT, RUN and HOP ends the core's part of the
  * call exactly once (gateway_call.core_open falls), or begins it anew.
@@ -156,6 +159,7 @@ struct gateway {
     struct peers *peers;
     struct gateway_metrics *metrics;
     struct list calls;
+    struct spare spare_calls;
     struct list relays; /* lambda_relay.c */
     struct lambda_state lambda;
     struct list due;

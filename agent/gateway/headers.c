@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "agent/gateway/mark.h"
-#include "common/check.h"
 
 #define OURS "X-Mayfly-"
 
@@ -49,17 +48,6 @@ int headers_pass(struct headers *ret, struct http_headers from,
     ret->n = n;
     ret->capacity = capacity;
     return 0;
-}
-
-void headers_add(struct headers *h, const char *name, const char *value)
-{
-    headers_put(h, name, http_str(value));
-}
-
-void headers_put(struct headers *h, const char *name, struct http_str value)
-{
-    CHECK(h->n < h->capacity);
-    h->list[h->n++] = (struct http_header){http_str(name), value};
 }
 
 struct http_headers headers_get(const struct headers *h)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/check.h"
 #include "common/http/http.h"
 
 #define HEADERS_FEW 40 /* so many need no memory of their own */
@@ -35,8 +36,18 @@ enum headers_direction {
  * `extra` more by headers_add(). 0 or -ENOMEM. */
 int headers_pass(struct headers *ret, struct http_headers from,
                  enum headers_direction direction, size_t extra);
-void headers_add(struct headers *h, const char *name, const char *value);
-void headers_put(struct headers *h, const char *name, struct http_str value);
+
+static inline void headers_put(struct headers *h, const char *name, struct http_str value)
+{
+    CHECK(h->n < h->capacity);
+    h->list[h->n++] = (struct http_header){http_str(name), value};
+}
+
+static inline void headers_add(struct headers *h, const char *name, const char *value)
+{
+    headers_put(h, name, http_str(value));
+}
+
 struct http_headers headers_get(const struct headers *h);
 void headers_free(struct headers *h);
 

@@ -432,12 +432,12 @@ void lambda_collect_url(struct invoke *i)
     http_exchange_set(i->exchange, &collect_ops, i);
 }
 
-bool lambda_takes(struct gateway *g, struct http_exchange *x)
+bool lambda_takes(struct gateway *g, struct http_exchange *x, struct http_str path)
 {
-    struct http_str path = http_exchange_path(x), method = http_exchange_method(x);
+    struct http_str method = http_exchange_method(x);
     struct lambda_path p;
 
-    if (lambda_url_is(g, x)) {
+    if (lambda_url_is(x, path)) {
         lambda_url_begin(g, x);
         return true;
     }

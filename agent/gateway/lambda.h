@@ -24,6 +24,6 @@ struct lambda_state {
 };
 
 /* False: the request is none of these. */
-bool lambda_takes(struct gateway *g, struct http_exchange *x);
+bool lambda_takes(struct gateway *g, struct http_exchange *x, struct http_str path);
 
 #endif /* AGENT_GATEWAY_LAMBDA_H */

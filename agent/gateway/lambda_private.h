@@ -128,7 +128,7 @@ enum lambda_error lambda_call_error(enum cause cause, const char **ret_text,
                                     const char **ret_reason);
 
 /* --- lambda_url.c */
-bool lambda_url_is(struct gateway *g, struct http_exchange *x);
+bool lambda_url_is(struct http_exchange *x, struct http_str path);
 void lambda_url_begin(struct gateway *g, struct http_exchange *x);
 void lambda_url_call(struct invoke *i);
 

@@ -33,10 +33,9 @@ static const char *host_part(struct http_str host)
 }
 
 /* The id, and the path below it. */
-static bool find_id(struct http_exchange *x, struct http_str *ret_id,
-                    struct http_str *ret_path)
+static bool find_id(struct http_exchange *x, struct http_str path,
+                    struct http_str *ret_id, struct http_str *ret_path)
 {
-    struct http_str path = http_exchange_path(x);
     const struct http_header *host = http_headers_find(http_exchange_headers(x), "Host");
     size_t skip = strlen(PREFIX);
     const char *end;
@@ -61,11 +60,11 @@ static bool find_id(struct http_exchange *x, struct http_str *ret_id,
     return false;
 }
 
-bool lambda_url_is(struct gateway *g, struct http_exchange *x)
+bool lambda_url_is(struct http_exchange *x, struct http_str path)
 {
-    struct http_str id, path;
+    struct http_str id, below;
 
-    return find_id(x, &id, &path);
+    return find_id(x, path, &id, &below);
 }
 
 /* --- replies ---------------------------------------------------------------------- */
@@ -382,7 +381,7 @@ void lambda_url_begin(struct gateway *g, struct http_exchange *x)
     }
     i->mode = LAMBDA_MODE_URL;
     lambda_collect_url(i);
-    (void)find_id(x, &id, &i->below);
+    (void)find_id(x, http_exchange_path(x), &id, &i->below);
     i->url = lambda_url_find(g, id.at, id.len);
     if (i->url == NULL) {
         reply(i, NULL, 404, NULL, "{\"Message\":\"Not Found\"}");

@@ -37,16 +37,19 @@ uint64_t timing_total_us(const struct timing *t)
 
 /* --- as text ------------------------------------------------------------------ */
 
-/* At most 36 bytes with the longest of numbers: TIMING_SIZE holds seven. */
-static char *put(char *at, const char *name, uint64_t us)
+/* In milliseconds with three decimals. At most 36 bytes with the longest of numbers:
+ * TIMING_SIZE holds seven. */
+static char *put(char *at, struct http_str name, uint64_t us)
 {
-    char fraction[NUMBER_TEXT_SIZE];
-
-    at = stpcpy(stpcpy(at, name), DURATION);
+    at = mempcpy(at, name.at, name.len);
+    at = mempcpy(at, DURATION, strlen(DURATION));
     at += number_text(at, us / 1000);
-    (void)number_text(fraction, 1000 + us % 1000);
-    *at = '.';
-    return stpcpy(at + 1, fraction + 1);
+    *at++ = '.';
+    *at++ = (char)('0' + us / 100 % 10);
+    *at++ = (char)('0' + us / 10 % 10);
+    *at++ = (char)('0' + us % 10);
+    *at = '\0';
+    return at;
 }
 
 void timing_format(char ret[TIMING_SIZE], const struct timing *t)
@@ -54,20 +57,20 @@ void timing_format(char ret[TIMING_SIZE], const struct timing *t)
     char *at = ret;
 
     if (t->read) {
-        at = stpcpy(put(at, "body", t->body_us), ", ");
+        at = stpcpy(put(at, HTTP_STR("body"), t->body_us), ", ");
     }
-    at = put(at, "queue", t->queue_us);
+    at = put(at, HTTP_STR("queue"), t->queue_us);
     if (t->cold) {
-        at = put(at, ", start", t->start_us);
-        at = put(at, ", init", t->init_us);
+        at = put(at, HTTP_STR(", start"), t->start_us);
+        at = put(at, HTTP_STR(", init"), t->init_us);
     }
     if (t->ran) {
-        at = put(at, ", run", t->run_us);
+        at = put(at, HTTP_STR(", run"), t->run_us);
     }
     if (t->hopped) {
-        at = put(at, ", hop", t->hop_us);
+        at = put(at, HTTP_STR(", hop"), t->hop_us);
     }
-    (void)put(at, ", total", timing_total_us(t));
+    (void)put(at, HTTP_STR(", total"), timing_total_us(t));
 }
 
 static bool is_digit(char c)

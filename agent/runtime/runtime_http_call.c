@@ -45,7 +45,7 @@ static void put(struct head *h, const char *name, struct http_str value)
 }
 
 /* All values of `name`, then one more. */
-static int gather(struct buf *b, struct http_headers headers, const char *name)
+static inline int gather(struct buf *b, struct http_headers headers, const char *name)
 {
     int rc = 0;
 

@@ -80,10 +80,6 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
         return -EINVAL;
     }
     for (size_t i = 0; i < headers.n; i++) {
-        if (!http_word_valid(headers.list[i].name) ||
-            !http_text_valid(headers.list[i].value)) {
-            return -EINVAL;
-        }
         room += headers.list[i].name.len + headers.list[i].value.len + 4;
     }
     call = c->closing ? NULL : zalloc(sizeof(*call));
@@ -200,11 +196,8 @@ int http_call_end(struct http_call *call, struct http_headers trailers)
     }
     rc = buf_append_str(&b, "0\r\n");
     for (size_t i = 0; rc == 0 && i < trailers.n; i++) {
-        const struct http_header *h = &trailers.list[i];
-
-        if (http_word_valid(h->name) && http_text_valid(h->value)) {
-            rc = http_header_append(&b, h);
-        }
+        rc = http_header_append(&b, &trailers.list[i]);
+        rc = rc == -EINVAL ? 0 : rc; /* it is left out */
     }
     rc = rc < 0 ? rc : buf_append(&b, "\r\n", 2);
     rc = rc < 0 ? rc : send_or_keep(call, &(struct http_str){b.data, b.len}, 1);

@@ -21,8 +21,10 @@ static void conn_begin(struct client_conn *conn)
     conn->n_before = conn->n_sent;
     conn->deadline_ms = limit_ms > 0 ? uv_now(conn->client->loop) + limit_ms : 0;
     list_push_back(&conn->client->held, &conn->held);
-    if (!call->ended && call->out.len <= HOLD_MAX) {
-        client_flush_soon(conn->client); /* the first of the body may come before that */
+    if (call->out.len <= HOLD_MAX) {
+        /* The first of the body may come before that. And what goes to one server goes at
+         * once, when all has been read: it is woken once, not for each. */
+        client_flush_soon(conn->client);
     } else if (client_conn_send(conn, NULL, 0) < 0) {
         client_conn_close(conn, -ENOMEM);
         return;

@@ -17,7 +17,7 @@ enum client_conn_state {
 
 struct client_conn {
     struct list node; /* client.idle or client.busy */
-    struct list held; /* in client.held: call.out is yet to be sent */
+    struct list held; /* in client.held: call.out is to be sent after the poll */
     struct http_client *client;
     struct http_call *call;
     enum client_conn_state state;
@@ -87,7 +87,7 @@ void client_conn_resumed(struct client_conn *c);
 #define CLIENT_PIECES_MAX 3
 /* What is held of the request, then these, in one write. 0 or -ENOMEM. */
 int client_conn_send(struct client_conn *conn, const struct http_str *pieces, unsigned n);
-void client_send_held(struct http_client *c); /* heads whose body has not come */
+void client_send_held(struct http_client *c);
 
 /* client_tunnel.c */
 bool client_tunnel_begin(struct client_conn *c); /* false: nobody asked for this 101 */

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "common/http/client_private.h"
+#include "common/http/stream.h"
 
 struct write_op {
     uv_write_t req;
@@ -82,7 +83,7 @@ int client_conn_send(struct client_conn *conn, const struct http_str *pieces, un
     }
     conn->call->sent |= n_bufs > 0;
     if (n_bufs > 0 && uv_stream_get_write_queue_size(&conn->io.stream) == 0) {
-        taken = uv_try_write(&conn->io.stream, bufs, n_bufs);
+        taken = http_stream_try_write(&conn->io.stream, bufs, n_bufs);
         if (taken < 0 && taken != UV_EAGAIN) {
             return 0; /* broken: the reader tells, perhaps with an early response */
         }
@@ -94,7 +95,7 @@ int client_conn_send(struct client_conn *conn, const struct http_str *pieces, un
     return rc;
 }
 
-/* Heads for which no body has come in this turn of the loop. */
+/* Requests that began in this turn of the loop, and whose body has not come yet. */
 void client_send_held(struct http_client *c)
 {
     while (!list_empty(&c->held)) {

@@ -39,7 +39,12 @@ struct http_headers {
 #define HTTP_BODY_CHUNKED UINT64_MAX /* length unknown: chunked (close for HTTP/1.0) */
 
 #define HTTP_STR(lit) ((struct http_str){(lit), sizeof(lit) - 1})
-struct http_str http_str(const char *s); /* s may be NULL: empty */
+
+/* s may be NULL: empty. Inline: of a literal the length is known. */
+static inline struct http_str http_str(const char *s)
+{
+    return (struct http_str){s, s != NULL ? strlen(s) : 0};
+}
 
 char *http_str_dup(struct http_str s); /* NULL when out of memory */
 
@@ -78,9 +83,8 @@ static inline const struct http_header *http_headers_find(struct http_headers h,
     return NULL;
 }
 
-/* As a line of a head. The caller has looked whether its text may be sent. 0 or -ENOMEM.
- */
-struct buf;
+/* As a line of a head. 0; -EINVAL: its name or its value may not be sent; -ENOMEM. With
+ * an error `b` is as it was. */
 int http_header_append(struct buf *b, const struct http_header *h);
 
 /* True if the header is connection-level and must not be forwarded by a proxy (RFC 9110

@@ -67,7 +67,7 @@ struct http_client {
     uv_prepare_t flush; /* tells of `done`, and so does polled: whichever comes first */
     uv_check_t polled;
     struct list done; /* calls whose on_close is due */
-    struct list held; /* connections with a head that waits a moment for its body */
+    struct list held; /* connections with a request that is sent after the poll */
     char *scratch, *own_scratch;
     unsigned n_handles;
 };

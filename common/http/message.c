@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/http/head_lines.h"
+
 #define OVERHEAD_MAX    (16 * 1024) /* chunk extensions, CVE-2024-22019 */
 #define BLANK_LINES_MAX 8 /* RFC 9112 section 2.2: at least one is to be ignored */
 
@@ -165,6 +167,17 @@ static bool ends_with_head(const llhttp_t *parser)
             parser->status_code == 304);
 }
 
+/* RFC 9112 section 3: single spaces between method, target and version. Then they are
+ * where their lengths say. The head ends with two line ends: there is as much to be
+ * compared. */
+static bool request_line_valid(const struct http_message *m)
+{
+    const char *after = m->url.at + m->url.len;
+
+    return m->url.at == m->head.data + m->method.len + 1 &&
+           memcmp(after, " HTTP/1.", 8) == 0 && memcmp(after + 9, "\r\n", 2) == 0;
+}
+
 static int on_headers_complete(llhttp_t *parser)
 {
     struct http_message *m = of(parser);
@@ -175,8 +188,14 @@ static int on_headers_complete(llhttp_t *parser)
         m->reason = "only HTTP/1.0 and HTTP/1.1 are spoken";
         return -1;
     }
-    if (request && parser->method == HTTP_CONNECT) {
-        return refuse_user(m, "CONNECT is not served");
+    if (request) {
+        m->method = http_str(llhttp_method_name((llhttp_method_t)parser->method));
+        if (!request_line_valid(m)) {
+            return refuse_user(m, "malformed request line");
+        }
+        if (parser->method == HTTP_CONNECT) {
+            return refuse_user(m, "CONNECT is not served");
+        }
     }
     if (check_headers(m, parser) < 0) {
         return -1;
@@ -230,16 +249,19 @@ static int on_message_complete(llhttp_t *parser)
 
 void http_message_init(struct http_message *m, llhttp_type_t type)
 {
-    llhttp_settings_init(&m->settings);
-    m->settings.on_url = on_url;
-    m->settings.on_header_field = on_field;
-    m->settings.on_header_value = on_value;
-    m->settings.on_header_value_complete = on_value_complete;
-    m->settings.on_headers_complete = on_headers_complete;
-    m->settings.on_body = on_body;
-    m->settings.on_chunk_header = on_chunk_header;
-    m->settings.on_message_complete = on_message_complete;
-    llhttp_init(&m->parser, type, &m->settings);
+    /* The same for all, so that they are in the cache for each. */
+    static const llhttp_settings_t settings = {
+        .on_url = on_url,
+        .on_header_field = on_field,
+        .on_header_value = on_value,
+        .on_header_value_complete = on_value_complete,
+        .on_headers_complete = on_headers_complete,
+        .on_body = on_body,
+        .on_chunk_header = on_chunk_header,
+        .on_message_complete = on_message_complete,
+    };
+
+    llhttp_init(&m->parser, type, &settings);
     m->parser.data = m;
     http_message_reset(m);
 }
@@ -251,10 +273,11 @@ void http_message_reset(struct http_message *m)
     m->paused = m->skip_body = m->chunked = m->until_close = m->keep_alive = false;
     m->in_value = m->trailers_next = false;
     m->content_length = 0;
-    m->url = m->connection = (struct http_str){"", 0};
+    m->method = m->url = m->connection = (struct http_str){"", 0};
     m->refusal = 0;
     m->reason = "";
     m->head.len = 0;
+    m->checked = 0;
     m->trailer_text.len = 0;
     m->n = m->n_trailers = 0;
     m->overhead = 0;
@@ -295,97 +318,32 @@ static int execute(struct http_message *m, const char *data, size_t len,
     return m->refusal < 0 ? m->refusal : -EPROTO;
 }
 
-/* What follows the first empty line from `from` on; NULL: there is none yet. */
-static const char *after_empty_line(const struct buf *b, size_t from)
-{
-    const char *at = b->data + from, *end = b->data + b->len;
-
-    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-        at++;
-        if (at - b->data >= 4 && memcmp(at - 4, "\r\n\r\n", 4) == 0) {
-            return at;
-        }
-    }
-    return NULL;
-}
-
-/* Gathers up to and with the empty line. 1: it is whole; 0: more is needed. */
-static int gather(struct http_message *m, struct buf *b, const char *data, size_t len,
-                  size_t *ret_taken)
+/* Gathers up to and with the empty line. 1: it is whole; 0: more is needed. headers: of
+ * trailers, which have no request or status line. */
+static int gather(struct http_message *m, struct buf *b, bool headers, const char *data,
+                  size_t len, size_t *ret_taken)
 {
     size_t before = b->len;
     size_t room = m->head_max_bytes - before;
     size_t add = len < room ? len : room;
-    const char *end;
+    const char *reason;
+    ssize_t end;
 
     if (buf_append(b, data, add) < 0) {
         return -ENOMEM;
     }
-    if (b == &m->trailer_text && b->len >= 2 && memcmp(b->data, "\r\n", 2) == 0) {
-        end = b->data + 2;
-    } else {
-        end = after_empty_line(b, before);
+    end = head_lines_check(b, &m->checked, headers, &reason);
+    if (end < 0) {
+        return refuse(m, 400, reason);
     }
-    if (end != NULL) {
-        b->len = (size_t)(end - b->data);
+    if (end > 0) {
+        m->checked = 0;
+        b->len = (size_t)end;
         *ret_taken = b->len - before;
         return 1;
     }
     *ret_taken = add;
     return b->len >= m->head_max_bytes ? -EMSGSIZE : 0;
-}
-
-static int check_name(struct http_message *m, const char *line, size_t len)
-{
-    const char *colon = memchr(line, ':', len);
-    size_t n = colon != NULL ? (size_t)(colon - line) : len;
-
-    if (*line == ' ' || *line == '\t') {
-        return refuse(m, 400, "folded header line");
-    }
-    if (n == 0) {
-        return refuse(m, 400, "header without a name");
-    }
-    if (!http_word_valid((struct http_str){line, n})) { /* RFC 9112 section 5.1 */
-        return refuse(m, 400, "white space or a control character in a header's name");
-    }
-    return 0;
-}
-
-/* Each line ends with CRLF, none is folded, names are without white space, no NUL.
- * in_name: the text begins with a header, not with a request or status line. */
-static int check_lines(struct http_message *m, const char *text, size_t len, bool in_name)
-{
-    const char *end = text + len;
-
-    for (const char *line = text; line < end; in_name = true) {
-        const char *feed = memchr(line, '\n', (size_t)(end - line));
-        size_t n = (size_t)((feed != NULL ? feed : end) - line);
-        int rc;
-
-        if (feed == NULL || n == 0 || line[n - 1] != '\r' ||
-            !http_text_valid((struct http_str){line, n - 1})) {
-            return refuse(m, 400, "NUL, bare CR or bare LF in the head");
-        }
-        rc = in_name && n > 1 ? check_name(m, line, n - 1) : 0;
-        if (rc < 0) {
-            return rc;
-        }
-        line = feed + 1;
-    }
-    return 0;
-}
-
-/* RFC 9112 section 3: single spaces between method, target and version. */
-static int check_request_line(struct http_message *m)
-{
-    const char *end = memchr(m->head.data, '\r', m->head.len);
-    unsigned spaces = 0;
-
-    for (const char *c = m->head.data; c < end; c++) {
-        spaces += *c == ' ' || *c == '\t';
-    }
-    return spaces == 2 ? 0 : refuse(m, 400, "malformed request line");
 }
 
 /* Empty lines before a message are skipped, within reason; a CR may have come alone and
@@ -422,7 +380,7 @@ static int feed_head(struct http_message *m, const char *data, size_t len,
         return (int)blank;
     }
     skipped = (size_t)blank;
-    rc = gather(m, &m->head, data + skipped, len - skipped, &taken);
+    rc = gather(m, &m->head, false, data + skipped, len - skipped, &taken);
     *ret_taken = skipped + taken;
     if (rc <= 0) {
         if (rc == -EMSGSIZE) {
@@ -431,13 +389,7 @@ static int feed_head(struct http_message *m, const char *data, size_t len,
         return rc;
     }
     m->overhead = 0;
-    rc = check_lines(m, m->head.data, m->head.len, false);
-    if (rc == 0 && m->parser.type == HTTP_REQUEST) {
-        rc = check_request_line(m);
-    }
-    if (rc == 0) {
-        rc = execute(m, m->head.data, m->head.len, &parsed);
-    }
+    rc = execute(m, m->head.data, m->head.len, &parsed);
     if (rc == 0 && m->state == HTTP_MESSAGE_HEAD) {
         return refuse(m, 400, "malformed head");
     }
@@ -474,7 +426,7 @@ static int feed_trailers(struct http_message *m, const char *data, size_t len,
                          size_t *ret_taken)
 {
     size_t before = m->n, parsed;
-    int rc = gather(m, &m->trailer_text, data, len, ret_taken);
+    int rc = gather(m, &m->trailer_text, true, data, len, ret_taken);
 
     if (rc <= 0) {
         if (rc == -EMSGSIZE) {
@@ -482,11 +434,8 @@ static int feed_trailers(struct http_message *m, const char *data, size_t len,
         }
         return rc;
     }
-    rc = check_lines(m, m->trailer_text.data, m->trailer_text.len, true);
     m->in_value = true; /* no header is open */
-    if (rc == 0) {
-        rc = execute(m, m->trailer_text.data, m->trailer_text.len, &parsed);
-    }
+    rc = execute(m, m->trailer_text.data, m->trailer_text.len, &parsed);
     m->n_trailers = m->n - before;
     if (rc == 0 && m->state != HTTP_MESSAGE_DONE) {
         return refuse(m, 400, "malformed trailers");

@@ -3,8 +3,7 @@
  *     HEAD ──▶ BODY ──▶ TRAILERS ──▶ DONE ──http_message_reset()──▶ HEAD
  *
  * A head (and the trailers) is gathered whole before llhttp sees it, so that all slices
- * of it stay valid until the reset, and so that what llhttp lets pass but another parser
- * might read differently is refused first: bare CR or LF, NUL, folded lines. */
+ * of it stay valid until the reset, and its lines are looked at first: head_lines.h. */
 #ifndef COMMON_HTTP_MESSAGE_H
 #define COMMON_HTTP_MESSAGE_H
 
@@ -37,6 +36,7 @@ struct http_message {
     bool until_close;           /* response whose body ends with the connection */
     bool keep_alive;            /* as far as this message says */
     uint64_t content_length;    /* HTTP_BODY_CHUNKED if not known */
+    struct http_str method;     /* request */
     struct http_str url;        /* request */
     struct http_str connection; /* value of the Connection header, or empty */
     int refusal;                /* HTTP status for what was refused */
@@ -44,9 +44,9 @@ struct http_message {
 
     /* Private. */
     llhttp_t parser;
-    llhttp_settings_t settings;
     struct buf head;
     struct buf trailer_text;
+    size_t checked; /* of one of these, how much of it is in lines that were looked at */
     struct http_header *list;
     size_t n, capacity;
     size_t n_trailers; /* the last n_trailers of list */

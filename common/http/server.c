@@ -346,7 +346,7 @@ struct http_server *http_exchange_server(const struct http_exchange *x)
 
 struct http_str http_exchange_method(const struct http_exchange *x)
 {
-    return http_str(llhttp_method_name((llhttp_method_t)conn_const(x)->in.parser.method));
+    return conn_const(x)->in.method;
 }
 
 struct http_str http_exchange_target(const struct http_exchange *x)

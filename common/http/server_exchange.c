@@ -6,6 +6,7 @@
 
 #include "common/cause.h"
 #include "common/http/server_private.h"
+#include "common/http/stream.h"
 #include "common/number.h"
 
 struct write_op {
@@ -62,7 +63,7 @@ static int send_now(struct http_conn *c, const char *data, size_t len)
         return 0;
     }
     if (uv_stream_get_write_queue_size(&c->io.stream) == 0) {
-        n = uv_try_write(&c->io.stream, bufs + first, len > 0 ? 2 - first : 1);
+        n = http_stream_try_write(&c->io.stream, bufs + first, len > 0 ? 2 - first : 1);
     }
     if (n < 0 && n != UV_EAGAIN) {
         http_conn_close(c, -ECONNRESET, false);
@@ -209,12 +210,6 @@ int http_exchange_respond(struct http_exchange *x, int status,
     if (status == 101 && http_exchange_upgrade(x).len == 0) {
         return -EINVAL;
     }
-    for (size_t i = 0; i < headers.n; i++) {
-        if (!http_text_valid(headers.list[i].name) ||
-            !http_text_valid(headers.list[i].value)) {
-            return -EINVAL;
-        }
-    }
     x->no_body = status == 204 || status == 304 ||
                  (status != 101 && http_str_eq(http_exchange_method(x), "HEAD"));
     rc = append_status(c, status);
@@ -284,10 +279,8 @@ int http_exchange_end(struct http_exchange *x, struct http_headers trailers)
     if (x->chunked && !x->no_body) {
         rc = buf_append(&c->out, "0\r\n", 3);
         for (size_t i = 0; rc == 0 && i < trailers.n; i++) {
-            if (http_text_valid(trailers.list[i].name) &&
-                http_text_valid(trailers.list[i].value)) {
-                rc = http_header_append(&c->out, &trailers.list[i]);
-            }
+            rc = http_header_append(&c->out, &trailers.list[i]);
+            rc = rc == -EINVAL ? 0 : rc; /* it is left out */
         }
         rc = rc < 0 ? rc : buf_append(&c->out, "\r\n", 2);
     }
