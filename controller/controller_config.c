@@ -48,6 +48,9 @@ const struct config_key controller_config_keys[] = {
     KEY("settle", CONFIG_MS, settle_ms, 0, 600000,
         "after a start, nodes are listened to for so long before anything moves; default "
         "3s"),
+    KEY("progress_deadline", CONFIG_MS, progress_deadline_ms, 1000, 7 * 24 * 3600 * 1000,
+        "a new version that finds no room waits for it, and fails after this; default "
+        "10m"),
     KEY("autoscaler.window", CONFIG_MS, autoscaler.window_ms, 6000, 3600000,
         "load is averaged over this; default 60s"),
     KEY("autoscaler.panic_window", CONFIG_U32, autoscaler.panic_window, 1, 100,
@@ -115,6 +118,7 @@ int controller_config_init(struct controller_config *c, struct error *err)
         .packages_max_bytes = 256ULL << 20,
         .packages_grace_ms = 3600 * 1000,
         .settle_ms = 3000,
+        .progress_deadline_ms = 600 * 1000,
         .autoscaler = {.target_utilization = 70,
                        .panic_window = 10,
                        .panic_threshold = 200,

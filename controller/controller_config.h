@@ -31,6 +31,7 @@ struct controller_config {
     uint64_t packages_max_bytes;
     uint32_t packages_grace_ms;
     uint32_t settle_ms;
+    uint32_t progress_deadline_ms;
     struct {
         uint32_t target_utilization, panic_window, panic_threshold; /* % */
         uint32_t target_rps, initial_scale, activation_scale;

@@ -231,6 +231,9 @@ static void adopt(struct function *f, struct plan *p)
     if (p->ours.max < v->told_max) {
         pool_tell_less(v);
     }
+    if (v->told_warm == 0) {
+        v->short_told = false; /* it is asked anew */
+    }
     v->told_max = p->ours.max;
     v->told_warm = p->ours.warm;
     v->told_reserved = p->ours.reserved;

@@ -309,6 +309,9 @@ void catalog_version_arm(struct version *v)
     if (v->n_queued > 0 && v->offload_ms != 0) {
         due_ms = min_ms(due_ms, v->offload_ms);
     }
+    if (v->short_ms != 0) {
+        due_ms = min_ms(due_ms, v->short_ms);
+    }
     if (due_ms != UINT64_MAX) {
         agent_timer_lower(a, &v->timer, due_ms);
     }

@@ -212,6 +212,26 @@ void world_say(struct world *w, const struct model_agent *a, const char *functio
     world_run(w);
 }
 
+struct model_agent *world_proof(struct world *w, const char *name, uint64_t version)
+{
+    char node[SPEC_NODE_MAX + 1];
+
+    world_proof_node(w, name, version, node);
+    for (size_t i = 0; i < w->n_agents; i++) {
+        if (strcmp(w->agents[i].name, node) == 0) {
+            return &w->agents[i];
+        }
+    }
+    fail_msg("%s is to prove %s", *node != '\0' ? node : "nobody", name);
+    return NULL;
+}
+
+void world_refuse(struct world *w, const char *name, uint64_t version, enum cause cause)
+{
+    world_say(w, world_proof(w, name, version), name, version, false, cause,
+              "it says no");
+}
+
 void world_report_full(struct world *w, const struct model_agent *a)
 {
     struct version_load loads[FUNCTIONS_IN];
