@@ -285,6 +285,8 @@ static void commit(struct function *f, const struct function_state *s, struct pl
     f->target = choose_target(f, s->serving);
     if (f->target != NULL) {
         f->trouble.cause = CAUSE_NONE;
+    } else if (s->failed != CAUSE_NONE) { /* wherever that was, calls here are told it */
+        catalog_trouble_set(&f->trouble, s->failed, s->failed_text);
     }
     pool_idle_plan(f);
     router_follow(f);

@@ -323,6 +323,10 @@ void catalog_trouble_set(struct trouble *t, enum cause cause, const char *text)
 {
     size_t len = text != NULL ? strnlen(text, sizeof(t->text) - 1) : 0;
 
+    while (len > 0 &&
+           ((unsigned char)text[len] & 0xc0) == 0x80) { /* cut in a character */
+        len--;
+    }
     t->cause = cause;
     if (len > 0) {
         memmove(t->text, text, len);

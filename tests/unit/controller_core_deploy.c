@@ -92,6 +92,40 @@ static void first_version_fails(void **state)
     assert_view(&f->w, "hello", "state", "ready");
 }
 
+/* All nodes are told why no version serves, also before the store has it, and those that
+ * come later; a new deploy, and one that serves, take it back. */
+static void all_nodes_hear_why(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *a = world_join(&f->w, "n1", 1024);
+    struct model_agent *b = world_join(&f->w, "n2", 1024);
+    struct model_agent *nodes[3] = {a, b, NULL};
+
+    (void)world_deploy(&f->w, "hello", 128, 1, 0);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_NONE);
+    f->w.mode = TXN_HELD;
+    world_refuse(&f->w, "hello", 1, CAUSE_INIT_FAILED);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_INIT_FAILED);
+    f->w.mode = TXN_NORMAL;
+    world_run(&f->w);
+    assert_view(&f->w, "hello", "state", "failed");
+    nodes[2] = world_join(&f->w, "n3", 1024);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(agent_function(nodes[i], "hello")->failed, CAUSE_INIT_FAILED);
+        assert_string_equal(agent_function(nodes[i], "hello")->failed_text,
+                            "it says no");
+    }
+    (void)world_deploy(&f->w, "hello", 128, 0, 0);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_NONE);
+    world_refuse(&f->w, "hello", 2, CAUSE_OOM);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_OOM);
+    (void)world_deploy_ready(&f->w, "hello", 128, 0, 0);
+    (void)world_deploy(&f->w, "hello", 128, 0, 0);
+    world_refuse(&f->w, "hello", 4, CAUSE_OOM); /* version 3 serves on */
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_NONE);
+    world_check(&f->w);
+}
+
 /* A later deploy retires one that has not proved itself; what is said of it is late. */
 static void superseded(void **state)
 {
@@ -365,6 +399,7 @@ int main(void)
         TEST(takes_over),
         TEST(fails_with_its_cause),
         TEST(first_version_fails),
+        TEST(all_nodes_hear_why),
         TEST(superseded),
         TEST(serving_goes_on),
         TEST(another_node_is_asked),

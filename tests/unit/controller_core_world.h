@@ -69,6 +69,8 @@ struct model_function {
     uint64_t revision;
     bool deleted;
     bool stopped;
+    enum cause failed;
+    char failed_text[512];
     bool named; /* by the snapshot that is being taken */
     uint32_t namespace_index;
     uint64_t serving;

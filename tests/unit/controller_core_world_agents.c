@@ -42,6 +42,9 @@ static void agent_takes(struct model_agent *a, const struct function_state *s)
     f->deleted = s->deleted;
     f->serving = s->serving;
     f->stopped = !s->deleted && s->stopped;
+    f->failed = s->failed;
+    (void)snprintf(f->failed_text, sizeof(f->failed_text), "%s",
+                   s->failed_text != NULL ? s->failed_text : "");
     f->namespace_index = s->namespace_index;
     f->n_versions = f->n_grants = f->n_aliases = 0;
     CHECK(s->n_versions <= VERSIONS_IN && s->n_aliases <= ALIASES_IN);
