@@ -198,6 +198,8 @@ json_t *function_spec_to_json(const struct function_spec *s); /* NULL: out of me
 /* Rules between fields (min_scale within max_scale, what reuse=false excludes) and of
  * env. */
 int function_spec_validate(const struct function_spec *s, struct error *err);
+/* And rules for what is asked anew: versions that are stored may be older than these. */
+int function_spec_check_new(const struct function_spec *s, struct error *err);
 
 int package_ref_from_json(struct package_ref *p, const json_t *json, struct error *err);
 json_t *package_ref_to_json(const struct package_ref *p);

@@ -95,6 +95,13 @@ static int scaling_validate(const struct function_spec *s, struct error *err)
     return 0;
 }
 
+int function_spec_check_new(const struct function_spec *s, struct error *err)
+{
+    int rc = function_spec_validate(s, err);
+
+    return rc < 0 ? rc : constraints_check(s->constraints, s->n_constraints, err);
+}
+
 int function_spec_validate(const struct function_spec *s, struct error *err)
 {
     int rc = scaling_validate(s, err);
