@@ -21,6 +21,12 @@ static bool spec_same(const struct function_spec *x, const struct function_spec 
     }
     SPEC_NUMBERS(X)
 #undef X
+#define X(name, key, flag, min, max, dflt, unit, help)  \
+    if (x->name##_hundredths != y->name##_hundredths) { \
+        return false;                                   \
+    }
+    SPEC_DECIMALS(X)
+#undef X
     if (x->runtime != y->runtime || x->metric != y->metric || x->reuse != y->reuse ||
         x->keep_alive != y->keep_alive || x->placement != y->placement ||
         x->n_constraints != y->n_constraints || x->n_env != y->n_env ||

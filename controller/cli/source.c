@@ -79,7 +79,7 @@ static int take_numbers(struct source *s, const struct cli *c)
 {
     static const char *const flags[] = {
 #define X(member, key, flag, min, max, dflt, unit, help) flag,
-        SPEC_NUMBERS(X)
+        SPEC_NUMBERS(X) SPEC_DECIMALS(X)
 #undef X
     };
     struct error err = {0};
