@@ -26,136 +26,6 @@ struct apply {
     struct error *err;
 };
 
-static int parse_u64(const char *text, const char **ret_rest, uint64_t *ret)
-{
-    uint64_t v = 0;
-    const char *p;
-
-    for (p = text; *p >= '0' && *p <= '9'; p++) {
-        if (__builtin_mul_overflow(v, 10U, &v) ||
-            __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v)) {
-            return -ERANGE;
-        }
-    }
-    if (p == text) {
-        return -EINVAL;
-    }
-    *ret_rest = p;
-    *ret = v;
-    return 0;
-}
-
-struct unit {
-    const char *suffix;
-    uint64_t factor;
-};
-
-static int parse_with_unit(const char *text, const struct unit *units, uint64_t *ret)
-{
-    const char *rest;
-    uint64_t v;
-    int rc = parse_u64(text, &rest, &v);
-
-    if (rc < 0) {
-        return rc;
-    }
-    for (const struct unit *u = units; u->suffix != NULL; u++) {
-        if (strcmp(rest, u->suffix) == 0) {
-            if (__builtin_mul_overflow(v, u->factor, &v)) {
-                return -ERANGE;
-            }
-            *ret = v;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
-/* What other tools take for the same: 128Mi as Kubernetes, 128m as Docker, 128MB as
- * people write it. All are powers of 1024. False: it is none of them. */
-static bool read_size_unit(const char *text, uint64_t *ret)
-{
-    static const char letters[] = "kmgt";
-    const char *at =
-        *text != '\0' ? strchr(letters, tolower((unsigned char)*text)) : NULL;
-
-    *ret = 1;
-    if (at != NULL) {
-        *ret = UINT64_C(1) << (10 * (at - letters + 1));
-        text++;
-        text += *text == 'i';
-    }
-    text += *text == 'B' || (at != NULL && *text == 'b');
-    return *text == '\0';
-}
-
-int config_parse_bytes(const char *text, uint64_t *ret_bytes)
-{
-    const char *rest;
-    uint64_t v, unit;
-    int rc = parse_u64(text, &rest, &v);
-
-    if (rc < 0) {
-        return rc;
-    }
-    if (!read_size_unit(rest, &unit)) {
-        return -EINVAL;
-    }
-    if (__builtin_mul_overflow(v, unit, &v)) {
-        return -ERANGE;
-    }
-    *ret_bytes = v;
-    return 0;
-}
-
-int config_parse_ms(const char *text, uint64_t *ret_ms)
-{
-    static const struct unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {NULL, 0},
-    };
-
-    if (strcmp(text, "0") == 0) { /* the one number that needs no unit */
-        *ret_ms = 0;
-        return 0;
-    }
-    return parse_with_unit(text, units, ret_ms);
-}
-
-/* Edits (insert, remove, replace, swap of neighbours) from a to b; at least `limit` is
- * said as `limit`. Strings longer than the table are taken as unlike. */
-static unsigned edit_distance(const char *a, const char *b, unsigned limit)
-{
-    enum { MAX = 64 };
-    unsigned d[3][MAX + 1]; /* the rows before last, last and now */
-    size_t n = strlen(a);
-    size_t m = strlen(b);
-
-    if (n > MAX || m > MAX) {
-        return limit;
-    }
-    for (unsigned j = 0; j <= m; j++) {
-        d[0][j] = j;
-    }
-    for (unsigned i = 1; i <= n; i++) {
-        unsigned *now = d[i % 3];
-        const unsigned *last = d[(i - 1) % 3];
-
-        now[0] = i;
-        for (unsigned j = 1; j <= m; j++) {
-            unsigned best = last[j - 1] + (a[i - 1] != b[j - 1]);
-
-            best = last[j] + 1 < best ? last[j] + 1 : best;
-            best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                d[(i - 2) % 3][j - 2] + 1 < best) {
-                best = d[(i - 2) % 3][j - 2] + 1;
-            }
-            now[j] = best;
-        }
-    }
-    return d[n % 3][m] < limit ? d[n % 3][m] : limit;
-}
-
 /* The key, or the section that keys are in, that is most like path. "" if none is. */
 static void suggest(const struct apply *a, const char *path, char ret[PATH_SIZE])
 {
@@ -172,7 +42,7 @@ static void suggest(const struct apply *a, const char *path, char ret[PATH_SIZE]
             end = strchr(end + 1, '.');
             (void)snprintf(part, sizeof(part), "%.*s",
                            end != NULL ? (int)(end - name) : (int)strlen(name), name);
-            d = edit_distance(path, part, best);
+            d = config_edit_distance(path, part, best);
             if (d < best) {
                 best = d;
                 memcpy(ret, part, sizeof(part));
@@ -232,32 +102,38 @@ static int convert_number(const struct apply *a, const struct config_key *k,
 {
     bool has_range = k->min != 0 || k->max != 0;
     uint64_t max = has_range ? k->max : type_max(k->type);
-    const char *rest = "";
+    uint64_t min = k->min, unit = k->type == CONFIG_DECIMAL ? 100 : 1;
     int rc;
 
     CHECK(max <= type_max(k->type));
+    max = max <= UINT64_MAX / unit ? max * unit : UINT64_MAX;
+    min *= unit;
     if (k->type == CONFIG_MS) {
         rc = config_parse_ms(node->text, ret);
     } else if (k->type == CONFIG_BYTES) {
         rc = config_parse_bytes(node->text, ret);
+    } else if (k->type == CONFIG_DECIMAL) {
+        rc = config_parse_hundredths(node->text, ret);
     } else {
-        rc = parse_u64(node->text, &rest, ret);
+        rc = config_parse_u64(node->text, ret);
     }
-    if (rc == -EINVAL || *rest != '\0') {
+    if (rc == -EINVAL) {
         return wrong(a, node->line, k->name, -EINVAL, node->text,
                      k->type == CONFIG_MS ? "a duration: write 500ms, 30s, 5m or 1h"
                      : k->type == CONFIG_BYTES
                          ? "a size: write a number of bytes, or 64Ki, 128Mi, 2Gi"
+                     : k->type == CONFIG_DECIMAL
+                         ? "a number with two decimals at most: write 2 or 1.5"
                          : "a whole number");
     }
-    if (rc == -ERANGE || *ret > max || *ret < k->min) {
+    if (rc == -ERANGE || *ret > max || *ret < min) {
         char excerpt[CONFIG_EXCERPT_SIZE];
 
         return error_set(a->err, -ERANGE,
                          "%s%s: %s: %s is out of range; allowed is %" PRIu64
                          " to %" PRIu64 "%s",
                          a->name, at(node->line).text, k->name,
-                         config_excerpt(node->text, excerpt), k->min, max,
+                         config_excerpt(node->text, excerpt), k->min, max / unit,
                          k->type == CONFIG_MS      ? " ms"
                          : k->type == CONFIG_BYTES ? " bytes"
                                                    : "");
@@ -318,6 +194,9 @@ static int apply_scalar(const struct apply *a, const struct config_key *k,
     case CONFIG_U32:
     case CONFIG_MS:
         *(uint32_t *)field = (uint32_t)number;
+        break;
+    case CONFIG_DECIMAL:
+        *(double *)field = (double)number / 100;
         break;
     default:
         *(uint64_t *)field = number;

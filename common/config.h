@@ -29,6 +29,7 @@ enum config_type {
     CONFIG_U32,      /* uint32_t */
     CONFIG_U64,      /* uint64_t */
     CONFIG_MS,       /* uint32_t; "500ms", "30s", "5m", "1h" */
+    CONFIG_DECIMAL,  /* double; a whole number, or with two decimals at most */
     CONFIG_BYTES,    /* uint64_t; "64Ki", "128Mi", "2Gi", or a plain number */
     CONFIG_STR_LIST, /* char **, NULL-terminated, malloc'ed */
     CONFIG_STR_MAP,  /* char **, NULL-terminated "key=value" strings */
@@ -63,5 +64,8 @@ int config_yaml_to_json(const char *name, const char *text, size_t len, json_t *
  */
 int config_parse_bytes(const char *text, uint64_t *ret_bytes);
 int config_parse_ms(const char *text, uint64_t *ret_ms);
+/* "12"; "12", "0.5" or "1.25", in hundredths. Likewise. */
+int config_parse_u64(const char *text, uint64_t *ret);
+int config_parse_hundredths(const char *text, uint64_t *ret);
 
 #endif /* COMMON_CONFIG_H */

@@ -36,4 +36,8 @@ bool config_node_is_null(const struct config_node *node);
 #define CONFIG_EXCERPT_SIZE 84
 const char *config_excerpt(const char *text, char ret[CONFIG_EXCERPT_SIZE]);
 
+/* Edits (insert, remove, replace, swap of neighbours) from a to b; at least `limit` is
+ * said as `limit`. Strings longer than 64 bytes are taken as unlike. */
+unsigned config_edit_distance(const char *a, const char *b, unsigned limit);
+
 #endif /* COMMON_CONFIG_TREE_H */

@@ -27,6 +27,10 @@ struct constraint {
 /* Keys and values have letters, digits and ._/- (a value may be empty). -EINVAL: err has
  * the text and how to write one; -ENOMEM. constraint_free() is the caller's. */
 int constraint_parse(struct constraint *ret, const char *text, struct error *err);
+/* Rules for what is asked anew; what is stored may break them. -EINVAL, with the fix: an
+ * empty value among those of a CONSTRAINT_ONE_OF; constraints on one label of which no
+ * value could satisfy all. err begins with "constraints". */
+int constraints_check(const struct constraint *all, size_t n, struct error *err);
 void constraint_free(struct constraint *c);
 int constraint_copy(struct constraint *dst, const struct constraint *src); /* -ENOMEM */
 

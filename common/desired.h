@@ -55,6 +55,9 @@ struct function_state {
     /* Serving, candidate and all that may be named; others are retired. */
     const struct version_state *versions;
     bool stopped;     /* takes no calls: its reserved concurrency is 0 */
+    /* Why no version serves: the latest one failed so. CAUSE_NONE: that is not so. */
+    enum cause failed;
+    const char *failed_text;
     const char *urls; /* JSON: a list of its URLs' configurations; NULL: it has none */
     size_t n_versions;
     const struct alias_state *aliases;

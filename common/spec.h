@@ -87,7 +87,7 @@ struct spec_layer {
     struct package_ref package; /* digest "": not looked up yet */
 };
 
-/* Numeric fields: X(member, "json_key", "flag", min, max, default, "unit", "help") */
+/* Whole numbers: X(member, "json_key", "flag", min, max, default, "unit", "help") */
 #define SPEC_NUMBERS(X)                                                                  \
     X(memory_mib, "memory_mib", "memory", 16, 32768, 128, "MiB",                         \
       "memory limit of an instance")                                                     \
@@ -103,17 +103,8 @@ struct spec_layer {
       "most instances in the cluster; 0: no limit but capacity")                         \
     X(min_scale, "min_scale", "min-scale", 0, 10000, 0, "instances",                     \
       "instances kept ready")                                                            \
-    X(target, "target", "target", 0, 1000000, 0, "calls (/s)",                           \
-      "load of an instance to aim for; 0: concurrency, or the cluster's default")        \
-    X(target_utilization, "target_utilization", "target-utilization", 0, 100, 0, "%",    \
-      "share of the target that is used; 0: the cluster's default, 70")                  \
     X(window_ms, "window_ms", "window", 0, 3600000, 0, "ms",                             \
       "load is averaged over this; 0: the cluster's default, 60s")                       \
-    X(panic_window, "panic_window", "panic-window", 0, 100, 0, "%",                      \
-      "of the window: averaged over this in a burst; 0: the cluster's default, 10")      \
-    X(panic_threshold, "panic_threshold", "panic-threshold", 0, 1000, 0, "%",            \
-      "instances wanted, of those ready, that make a burst; 0: the cluster's default, "  \
-      "200")                                                                             \
     X(initial_scale, "initial_scale", "initial-scale", 0, 10000, 0, "instances",         \
       "instances that a new version takes over with; 0: the cluster's default, 1")       \
     X(activation_scale, "activation_scale", "activation-scale", 0, 10000, 0,             \
@@ -122,12 +113,6 @@ struct spec_layer {
       "ms",                                                                              \
       "fewer instances must have been wanted for so long; 0: the cluster's default, "    \
       "none")                                                                            \
-    X(max_scale_up_rate, "max_scale_up_rate", "max-scale-up-rate", 0, 1000000, 0,        \
-      "times",                                                                           \
-      "most instances wanted at once, of those ready; 0: the cluster's default, 1000")   \
-    X(max_scale_down_rate, "max_scale_down_rate", "max-scale-down-rate", 0, 1000000, 0,  \
-      "times",                                                                           \
-      "those ready are at most divided by this at once; 0: the cluster's default, 2")    \
     X(retention_ms, "scale_to_zero_retention_ms", "scale-to-zero-retention", 0, 3600000, \
       0, "ms",                                                                           \
       "the last instance stays so long after load ended; 0: the cluster's default, "     \
@@ -147,6 +132,25 @@ struct spec_layer {
     X(body_max_kib, "body_max_kib", "body-max", 1, 1048576, 6144, "KiB",                 \
       "largest request body")
 
+/* Those that may have two decimals, as Knative's may: X(name, …); the member is
+ * NAME_hundredths, the range is in whole ones. */
+#define SPEC_DECIMALS(X)                                                                \
+    X(target, "target", "target", 0, 1000000, 0, "calls (/s)",                          \
+      "load of an instance to aim for; 0: concurrency, or the cluster's default")       \
+    X(target_utilization, "target_utilization", "target-utilization", 0, 100, 0, "%",   \
+      "share of the target that is used; 0: the cluster's default, 70")                 \
+    X(panic_window, "panic_window", "panic-window", 0, 100, 0, "%",                     \
+      "of the window: averaged over this in a burst; 0: the cluster's default, 10")     \
+    X(panic_threshold, "panic_threshold", "panic-threshold", 0, 1000, 0, "%",           \
+      "instances wanted, of those ready, that make a burst; 0: the cluster's default, " \
+      "200")                                                                            \
+    X(max_scale_up_rate, "max_scale_up_rate", "max-scale-up-rate", 0, 1000000, 0,       \
+      "times",                                                                          \
+      "most instances wanted at once, of those ready; 0: the cluster's default, 1000")  \
+    X(max_scale_down_rate, "max_scale_down_rate", "max-scale-down-rate", 0, 1000000, 0, \
+      "times",                                                                          \
+      "those ready are at most divided by this at once; 0: the cluster's default, 2")
+
 struct function_spec {
     enum spec_runtime runtime;
     char *handler; /* exec, http: command line, first word relative to the package root;
@@ -154,6 +158,9 @@ struct function_spec {
                       NULL: the runtime's default */
 #define X(member, key, flag, min, max, dflt, unit, help) uint32_t member;
     SPEC_NUMBERS(X)
+#undef X
+#define X(name, key, flag, min, max, dflt, unit, help) uint32_t name##_hundredths;
+    SPEC_DECIMALS(X)
 #undef X
     enum spec_metric metric;
     bool reuse; /* false: every call in a fresh sandbox (not http) */
@@ -183,8 +190,9 @@ uint32_t function_spec_reserved_instances(const struct function_spec *s);
 uint32_t function_spec_instances_max(const struct function_spec *s);
 /* Where idle_ms is given (here, or in JSON without keep_alive) keep_alive becomes fixed:
  * who names a time means it. */
-/* One of the table's numbers, by key or flag name, from a person's text: a plain number
- * in the field's unit, or "128Mi", "30s", "0.5" (of a CPU). -ENOENT: no such number. */
+/* One of the tables' numbers, by key or flag name, from a person's text: a plain number
+ * in the field's unit, or "128Mi", "30s", "0.5" (of a CPU, a target). -ENOENT: no such
+ * number. */
 int function_spec_add_layer(struct function_spec *s, const struct spec_layer *layer);
 int function_spec_set(struct function_spec *s, const char *name, const char *text,
                       struct error *err);
@@ -198,6 +206,8 @@ json_t *function_spec_to_json(const struct function_spec *s); /* NULL: out of me
 /* Rules between fields (min_scale within max_scale, what reuse=false excludes) and of
  * env. */
 int function_spec_validate(const struct function_spec *s, struct error *err);
+/* And rules for what is asked anew: versions that are stored may be older than these. */
+int function_spec_check_new(const struct function_spec *s, struct error *err);
 
 int package_ref_from_json(struct package_ref *p, const json_t *json, struct error *err);
 json_t *package_ref_to_json(const struct package_ref *p);

@@ -163,29 +163,13 @@ static const struct {
     {"annotations", annotations_from_json},
 };
 
-static int number_from_json(struct function_spec *s, const struct spec_number *n,
-                            const char *key, const json_t *value, struct error *err)
-{
-    if (json_is_string(value)) {
-        return spec_number_set(s, n, json_string_value(value), err);
-    }
-    if (!json_is_integer(value)) {
-        return error_set(err, -EINVAL, "%s is not a whole number of %s", key, n->unit);
-    }
-    if (json_integer_value(value) < 0) {
-        return error_set(err, -ERANGE, "%s is negative; give %llu to %llu %s", key,
-                         (unsigned long long)n->min, (unsigned long long)n->max, n->unit);
-    }
-    return spec_number_store(s, n, (uint64_t)json_integer_value(value), err);
-}
-
 static int field_from_json(struct function_spec *s, const char *key, const json_t *value,
                            struct error *err)
 {
     const struct spec_number *n = spec_number_find(key);
 
     if (n != NULL) {
-        return number_from_json(s, n, key, value, err);
+        return spec_number_from_json(s, n, key, value, err);
     }
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         if (strcmp(fields[i].key, key) == 0) {
@@ -239,7 +223,7 @@ json_t *function_spec_to_json(const struct function_spec *s)
     rc |= json_object_set_new(json, "handler",
                               s->handler != NULL ? json_string(s->handler) : json_null());
     for (const struct spec_number *n = spec_numbers; n->key != NULL; n++) {
-        rc |= json_object_set_new(json, n->key, json_integer(spec_number_get(s, n)));
+        rc |= json_object_set_new(json, n->key, spec_number_to_json(s, n));
     }
     rc |= json_object_set_new(json, "metric", json_string(spec_metric_name(s->metric)));
     rc |= json_object_set_new(json, "keep_alive",

@@ -1,5 +1,7 @@
 /* A spec's numbers: their table, and how people write them. */
 #include <errno.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,10 +10,15 @@
 
 const struct spec_number spec_numbers[] = {
 #define X(member, key, flag, min, max, dflt, unit, help) \
-    {key, flag, min, max, dflt, unit, offsetof(struct function_spec, member)},
+    {key, flag, min, max, dflt, 1, unit, offsetof(struct function_spec, member)},
     SPEC_NUMBERS(X)
 #undef X
-        {.key = NULL},
+#define X(name, key, flag, min, max, dflt, unit, help) \
+    {key,  flag, min,  max,                            \
+     dflt, 100,  unit, offsetof(struct function_spec, name##_hundredths)},
+        SPEC_DECIMALS(X)
+#undef X
+            {.key = NULL},
 };
 
 static uint32_t *number_at(struct function_spec *s, const struct spec_number *n)
@@ -22,13 +29,8 @@ static uint32_t *number_at(struct function_spec *s, const struct spec_number *n)
 void spec_numbers_init(struct function_spec *s)
 {
     for (const struct spec_number *n = spec_numbers; n->key != NULL; n++) {
-        *number_at(s, n) = n->dflt;
+        *number_at(s, n) = n->dflt * n->scale;
     }
-}
-
-uint32_t spec_number_get(const struct function_spec *s, const struct spec_number *n)
-{
-    return *(const uint32_t *)(const void *)((const char *)s + n->offset);
 }
 
 const struct spec_number *spec_number_find(const char *name)
@@ -41,12 +43,27 @@ const struct spec_number *spec_number_find(const char *name)
     return n->key != NULL ? n : NULL;
 }
 
-int spec_number_store(struct function_spec *s, const struct spec_number *n,
-                      uint64_t value, struct error *err)
+/* value: in the member's unit, as people write it. */
+static const char *text_of(const struct spec_number *n, uint64_t value, char ret[32])
 {
-    if (value < n->min || value > n->max) {
-        return error_set(err, -ERANGE, "%s is %llu; give %llu to %llu %s", n->key,
-                         (unsigned long long)value, (unsigned long long)n->min,
+    if (value % n->scale == 0) {
+        (void)snprintf(ret, 32, "%llu", (unsigned long long)(value / n->scale));
+    } else {
+        (void)snprintf(ret, 32, "%llu.%02llu", (unsigned long long)(value / n->scale),
+                       (unsigned long long)(value % n->scale));
+    }
+    return ret;
+}
+
+/* value: in the member's unit. */
+static int store(struct function_spec *s, const struct spec_number *n, uint64_t value,
+                 struct error *err)
+{
+    if (value < n->min * n->scale || value > n->max * n->scale) {
+        char text[32];
+
+        return error_set(err, -ERANGE, "%s is %s; give %llu to %llu %s", n->key,
+                         text_of(n, value, text), (unsigned long long)n->min,
                          (unsigned long long)n->max, n->unit);
     }
     *number_at(s, n) = (uint32_t)value;
@@ -56,6 +73,59 @@ int spec_number_store(struct function_spec *s, const struct spec_number *n,
     return 0;
 }
 
+/* --- JSON ------------------------------------------------------------------------- */
+
+json_t *spec_number_to_json(const struct function_spec *s, const struct spec_number *n)
+{
+    uint32_t value = *(const uint32_t *)(const void *)((const char *)s + n->offset);
+
+    return value % n->scale == 0 ? json_integer(value / n->scale)
+                                 : json_real((double)value / n->scale);
+}
+
+/* 0.5 with its rounding errors; what is not in whole hundredths is none. */
+static int decimal_from_json(const struct spec_number *n, const json_t *value,
+                             uint64_t *ret)
+{
+    double scaled = json_number_value(value) * n->scale;
+    double whole = nearbyint(scaled);
+
+    if (!json_is_number(value) || !(fabs(scaled) < 1e15) ||
+        fabs(scaled - whole) > 1e-6 * n->scale) {
+        return -EINVAL;
+    }
+    if (whole < 0) {
+        return -ERANGE;
+    }
+    *ret = (uint64_t)whole;
+    return 0;
+}
+
+int spec_number_from_json(struct function_spec *s, const struct spec_number *n,
+                          const char *key, const json_t *value, struct error *err)
+{
+    uint64_t number;
+    int rc;
+
+    if (json_is_string(value)) {
+        return spec_number_set(s, n, json_string_value(value), err);
+    }
+    rc = n->scale == 1 && !json_is_integer(value) ? -EINVAL
+                                                  : decimal_from_json(n, value, &number);
+    if (rc == -EINVAL) {
+        return error_set(err, rc, "%s is not a %snumber of %s%s", key,
+                         n->scale == 1 ? "whole " : "", n->unit,
+                         n->scale == 1 ? "" : " with two decimals at most");
+    }
+    if (rc == -ERANGE) {
+        return error_set(err, rc, "%s is negative; give %llu to %llu %s", key,
+                         (unsigned long long)n->min, (unsigned long long)n->max, n->unit);
+    }
+    return store(s, n, number, err);
+}
+
+/* --- text ------------------------------------------------------------------------- */
+
 /* "128Mi", "30s", "0.5" (of a CPU) or a plain number in the field's unit. */
 static int number_parse(const struct spec_number *n, const char *text, uint64_t *ret)
 {
@@ -64,6 +134,9 @@ static int number_parse(const struct spec_number *n, const char *text, uint64_t 
     char *end;
     int rc;
 
+    if (n->scale != 1) {
+        return config_parse_hundredths(text, ret);
+    }
     if (digits > 0 && text[digits] == '\0') {
         errno = 0;
         *ret = strtoull(text, &end, 10);
@@ -116,10 +189,11 @@ int spec_number_set(struct function_spec *s, const struct spec_number *n,
                               : strcmp(n->flag, "cpu") == 0 ? ", such as 500 or 0.5"
                                                             : "";
 
-        return error_set(err, -EINVAL, "%s is \"%.40s\"; give a whole number of %s%s",
-                         n->key, text, n->unit, example);
+        return error_set(err, -EINVAL, "%s is \"%.40s\"; give a %snumber of %s%s", n->key,
+                         text, n->scale == 1 ? "whole " : "", n->unit,
+                         n->scale == 1 ? example : ", such as 2 or 0.75");
     }
-    return spec_number_store(s, n, value, err);
+    return store(s, n, value, err);
 }
 
 int function_spec_set(struct function_spec *s, const char *name, const char *text,

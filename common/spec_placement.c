@@ -86,7 +86,7 @@ int spec_constraints_from_json(struct function_spec *s, const json_t *value,
         }
         rc = function_spec_add_constraint(s, text, err);
         if (rc < 0) {
-            return rc;
+            return error_wrap(err, rc, "constraints[%zu]", i);
         }
     }
     return 0;

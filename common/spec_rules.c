@@ -55,13 +55,20 @@ static int scaling_validate(const struct function_spec *s, struct error *err)
     const struct {
         const char *key;
         uint32_t value, min, step;
+        double unit; /* of value and min */
         const char *give;
     } rules[] = {
-        {"window_ms", s->window_ms, 6000, 1000, "6s to 1h in whole seconds"},
-        {"scale_down_delay_ms", s->scale_down_delay_ms, 0, 1000, "whole seconds"},
-        {"panic_threshold", s->panic_threshold, 110, 1, "110 to 1000 (%)"},
-        {"max_scale_up_rate", s->max_scale_up_rate, 2, 1, "2 or more"},
-        {"max_scale_down_rate", s->max_scale_down_rate, 2, 1, "2 or more"},
+        {"window_ms", s->window_ms, 6000, 1000, 1, "6s to 1h in whole seconds"},
+        {"scale_down_delay_ms", s->scale_down_delay_ms, 0, 1000, 1, "whole seconds"},
+        {"target_utilization", s->target_utilization_hundredths, 100, 1, 100,
+         "1 to 100 (%)"},
+        {"panic_window", s->panic_window_hundredths, 100, 1, 100, "1 to 100 (%)"},
+        {"panic_threshold", s->panic_threshold_hundredths, 11000, 1, 100,
+         "110 to 1000 (%)"},
+        {"max_scale_up_rate", s->max_scale_up_rate_hundredths, 101, 1, 100,
+         "more than 1"},
+        {"max_scale_down_rate", s->max_scale_down_rate_hundredths, 101, 1, 100,
+         "more than 1"},
     };
     const struct {
         const char *key;
@@ -76,8 +83,8 @@ static int scaling_validate(const struct function_spec *s, struct error *err)
         if (rules[i].value > 0 &&
             (rules[i].value < rules[i].min || rules[i].value % rules[i].step != 0)) {
             return error_set(err, -EINVAL,
-                             "%s is %u; give %s, or 0 for the cluster's default",
-                             rules[i].key, rules[i].value, rules[i].give);
+                             "%s is %g; give %s, or 0 for the cluster's default",
+                             rules[i].key, rules[i].value / rules[i].unit, rules[i].give);
         }
     }
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
@@ -93,6 +100,13 @@ static int scaling_validate(const struct function_spec *s, struct error *err)
         }
     }
     return 0;
+}
+
+int function_spec_check_new(const struct function_spec *s, struct error *err)
+{
+    int rc = function_spec_validate(s, err);
+
+    return rc < 0 ? rc : constraints_check(s->constraints, s->n_constraints, err);
 }
 
 int function_spec_validate(const struct function_spec *s, struct error *err)

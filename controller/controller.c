@@ -190,6 +190,7 @@ int controller_new(struct controller **ret, uv_loop_t *loop,
     };
     struct controller_core_options options = {
         .settle_ms = config->settle_ms,
+        .progress_deadline_ms = config->progress_deadline_ms,
         .homes_max = config->placement_homes,
         .cpu_overcommit_percent = config->placement_cpu_overcommit > 0
                                       ? config->placement_cpu_overcommit

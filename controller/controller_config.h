@@ -31,10 +31,11 @@ struct controller_config {
     uint64_t packages_max_bytes;
     uint32_t packages_grace_ms;
     uint32_t settle_ms;
+    uint32_t progress_deadline_ms;
     struct {
-        uint32_t target_utilization, panic_window, panic_threshold; /* % */
-        uint32_t target_rps, initial_scale, activation_scale;
-        uint32_t max_scale_up_rate, max_scale_down_rate;
+        double target_utilization, panic_window, panic_threshold; /* % */
+        double target_rps, max_scale_up_rate, max_scale_down_rate;
+        uint32_t initial_scale, activation_scale;
         uint32_t window_ms, scale_down_delay_ms, grace_ms, retention_ms;
         bool scale_to_zero;
     } autoscaler;           /* of functions that do not say it */

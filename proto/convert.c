@@ -61,6 +61,12 @@ int convert_spec_to_wire(Mayfly__V1__Spec *ret, const struct function_spec *from
 #define X(member, key, flag, min, max, dflt, unit, help) spec.member = from->member;
     SPEC_NUMBERS(X)
 #undef X
+#define X(name, key, flag, min, max, dflt, unit, help) \
+    spec.name = (from->name##_hundredths + 99) / 100;  \
+    spec.name##_hundredths =                           \
+        from->name##_hundredths % 100 != 0 ? from->name##_hundredths : 0;
+    SPEC_DECIMALS(X)
+#undef X
     spec.reuse = from->reuse;
     spec.metric = (char *)(uintptr_t)spec_metric_name(from->metric);
     spec.placement = (char *)(uintptr_t)spec_placement_name(from->placement);
@@ -108,6 +114,17 @@ static int check_range(const char *key, uint32_t value, uint64_t min, uint64_t m
 {
     if (value < min || value > max) {
         return error_set(err, -ERANGE, "%s %u is out of range", key, value);
+    }
+    return 0;
+}
+
+/* They say the same as the whole number beside them, but exactly. */
+static int check_hundredths(const char *key, uint32_t value, uint32_t hundredths,
+                            struct error *err)
+{
+    if (hundredths != 0 && (hundredths / 100 + 1 != value || hundredths % 100 == 0)) {
+        return error_set(err, -EINVAL, "%s is both %u and %u hundredths", key, value,
+                         hundredths);
     }
     return 0;
 }
@@ -208,6 +225,15 @@ int convert_spec_from_wire(struct function_spec *ret, const Mayfly__V1__Spec *fr
     }                                                               \
     s.member = from->member;
     SPEC_NUMBERS(X)
+#undef X
+#define X(name, key, flag, min, max, dflt, unit, help)                                \
+    if ((rc = check_range(key, from->name, min, max, err)) < 0 ||                     \
+        (rc = check_hundredths(key, from->name, from->name##_hundredths, err)) < 0) { \
+        return rc;                                                                    \
+    }                                                                                 \
+    s.name##_hundredths =                                                             \
+        from->name##_hundredths != 0 ? from->name##_hundredths : from->name * 100;
+    SPEC_DECIMALS(X)
 #undef X
     rc = placement_from_wire(&s, from->placement, err);
     rc = rc < 0 ? rc : copy_texts(&s, from, err);

@@ -124,6 +124,10 @@ int convert_function_to_wire(Mayfly__V1__FunctionState *ret,
     }
     ret->urls = text(from->urls);
     ret->stopped = from->stopped;
+    if (from->failed != CAUSE_NONE) {
+        ret->failed = text(cause_name(from->failed));
+        ret->failed_text = text(from->failed_text);
+    }
     if (from->n_versions == 0) {
         return 0;
     }
@@ -205,6 +209,14 @@ static int version_from_wire(struct version_state *ret, const Mayfly__V1__Versio
     return rc < 0 ? rc : grants_from_wire(ret, from, err);
 }
 
+/* Of a cause that only a newer controller knows nothing is said. */
+static enum cause failed_from_wire(const char *name)
+{
+    enum cause cause = cause_from_name(name);
+
+    return cause != CAUSE_COUNT ? cause : CAUSE_NONE;
+}
+
 int convert_function_from_wire(struct function_state *ret,
                                const Mayfly__V1__FunctionState *from, struct error *err)
 {
@@ -233,6 +245,8 @@ int convert_function_from_wire(struct function_state *ret,
     }
     ret->urls = *from->urls != '\0' ? from->urls : NULL;
     ret->stopped = from->stopped;
+    ret->failed = failed_from_wire(from->failed);
+    ret->failed_text = from->failed_text;
     if (from->n_versions > VERSIONS_MAX) {
         return error_set(err, -ERANGE, "function %s has too many versions", from->name);
     }

@@ -12,6 +12,7 @@
  *   pool_slots.c        calls in them
  *   pool_idle.c         idle ones: for how long, frozen, started ahead of calls
  *   pool_room.c         memory admission: room now, room later (claims), eviction
+ *   pool_short.c        room that a new version waits for in vain
  *   router.c            calls: which way they go and how they end
  *   router_queue.c      calls that wait
  *   seen.c              how calls fared, for people
@@ -216,6 +217,8 @@ struct version {
     struct trouble trouble;
     struct backoff backoff;
     uint64_t retry_ms; /* no start before this */
+    uint64_t short_ms; /* 0, or: room that its first instance lacks is told of then */
+    bool short_told;   /* of this grant */
 
     struct timer timer;
     uint64_t over_ms;  /* when it came to its end, while lingering; 0: it has not */
@@ -453,6 +456,9 @@ void gate_enter(struct instance *in);     /* it is to start: at once, or in its 
 void gate_leave(struct instance *in);     /* it is STARTING no more; harmless again */
 void gate_turn_away(struct instance *in); /* it was stopped before it began */
 void gate_pump(struct agent_core *a);     /* whose turn is it? From agent_leave() */
+
+/* --- pool_short.c ------------------------------------------------------------------- */
+void short_look(struct version *v); /* whether room for its first instance is missing */
 
 /* --- pool_slots.c ------------------------------------------------------------------- */
 struct instance *pool_free_instance(const struct version *v); /* or NULL */

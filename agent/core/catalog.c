@@ -232,6 +232,9 @@ static void adopt(struct function *f, struct plan *p)
     if (p->ours.max < v->told_max) {
         pool_tell_less(v);
     }
+    if (v->told_warm == 0) {
+        v->short_told = false; /* it is asked anew */
+    }
     v->told_max = p->ours.max;
     v->told_warm = p->ours.warm;
     v->told_reserved = p->ours.reserved;
@@ -289,6 +292,8 @@ static void commit(struct function *f, const struct function_state *s, struct pl
     f->target = choose_target(f, s->serving);
     if (f->target != NULL) {
         f->trouble.cause = CAUSE_NONE;
+    } else if (s->failed != CAUSE_NONE) { /* wherever that was, calls here are told it */
+        catalog_trouble_set(&f->trouble, s->failed, s->failed_text);
     }
     pool_idle_plan(f);
     router_follow(f);

@@ -21,6 +21,12 @@ static bool spec_same(const struct function_spec *x, const struct function_spec 
     }
     SPEC_NUMBERS(X)
 #undef X
+#define X(name, key, flag, min, max, dflt, unit, help)  \
+    if (x->name##_hundredths != y->name##_hundredths) { \
+        return false;                                   \
+    }
+    SPEC_DECIMALS(X)
+#undef X
     if (x->runtime != y->runtime || x->metric != y->metric || x->reuse != y->reuse ||
         x->keep_alive != y->keep_alive || x->placement != y->placement ||
         x->n_constraints != y->n_constraints || x->n_env != y->n_env ||
@@ -363,6 +369,9 @@ void catalog_version_arm(struct version *v)
     if (v->n_queued > 0 && v->offload_ms != 0) {
         due_ms = min_ms(due_ms, v->offload_ms);
     }
+    if (v->short_ms != 0) {
+        due_ms = min_ms(due_ms, v->short_ms);
+    }
     if (due_ms != UINT64_MAX) {
         agent_timer_lower(a, &v->timer, due_ms);
     }
@@ -374,6 +383,10 @@ void catalog_trouble_set(struct trouble *t, enum cause cause, const char *text)
 {
     size_t len = text != NULL ? strnlen(text, sizeof(t->text) - 1) : 0;
 
+    while (len > 0 &&
+           ((unsigned char)text[len] & 0xc0) == 0x80) { /* cut in a character */
+        len--;
+    }
     t->cause = cause;
     if (len > 0) {
         memmove(t->text, text, len);

@@ -336,6 +336,9 @@ void pool_pump(struct version *v)
     if (v->n_claims == 0 && o != OBSTACLE_ROOM) {
         list_remove(&v->starved);
     }
+    if (v->short_ms != 0 || (v->grant_warm > 0 && !v->was_ready)) {
+        short_look(v);
+    }
     catalog_version_arm(v);
     CHECK(pool_invariant(v));
 }

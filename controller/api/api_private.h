@@ -22,6 +22,8 @@
 #include "controller/api/package_store.h"
 
 #define ROUTE_PARAMS_MAX 3
+/* As people write numbers: 1.1, and not all digits of the double beside it. */
+#define API_JSON (JSON_COMPACT | JSON_REAL_PRECISION(15))
 
 struct api_request;
 

@@ -91,7 +91,7 @@ static bool read_spec(struct api_request *r, struct function_spec *ret)
     }
     function_spec_init(ret);
     if (function_spec_from_json(ret, json, &err) < 0 ||
-        function_spec_validate(ret, &err) < 0) {
+        function_spec_check_new(ret, &err) < 0) {
         function_spec_free(ret);
         api_refuse_inside(r, "spec", &err);
         return false;

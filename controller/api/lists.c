@@ -86,7 +86,7 @@ static bool each(void *data, const char *namespace_, const char *name, json_t *i
     } else {
         l->failed |= buf_append_str(&l->text, "{\"items\":[") < 0;
     }
-    l->failed |= json_dump_callback(item, append, &l->text, JSON_COMPACT) < 0;
+    l->failed |= json_dump_callback(item, append, &l->text, API_JSON) < 0;
     json_decref(item);
     if (l->names_namespace) {
         at = stpcpy(stpcpy(at, namespace_), "/");

@@ -80,7 +80,7 @@ int api_reply_begin(struct api_request *r, int status, const char *type, uint64_
 
 static void reply_json(struct api_request *r, int status, json_t *json, struct headers *h)
 {
-    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = json != NULL ? json_dumps(json, API_JSON) : NULL;
     struct buf body = {0};
 
     json_decref(json);

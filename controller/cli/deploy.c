@@ -90,13 +90,14 @@ static int waited_enough(struct deploy *d, const json_t *version, const struct e
         return rest_unreachable(d->c, d->what, d->c->url, d->c->url_from, err);
     }
     if (strcmp(cause, "none") != 0) { /* why it is not ready yet */
+        bool room = cli_exit_of(cause, 0) == EXIT_CODE_NO_CAPACITY;
+
         return cli_fail(
-            d->c,
-            cli_exit_of(cause, 0) == EXIT_CODE_NO_CAPACITY ? EXIT_CODE_NO_CAPACITY
-                                                           : EXIT_CODE_TIMED_OUT,
-            cause, fix_of(cause), "cannot %s: version %lld is not ready after %s: %s",
-            d->what, (long long)d->version, print_duration(d->wait_ms, span),
-            *message != '\0' ? message : cause);
+            d->c, room ? EXIT_CODE_NO_CAPACITY : EXIT_CODE_TIMED_OUT, cause,
+            fix_of(cause), "cannot %s: version %lld is not ready after %s: %s%s", d->what,
+            (long long)d->version, print_duration(d->wait_ms, span),
+            *message != '\0' ? message : cause,
+            room ? "; it stays pending, and takes over if room comes in time" : "");
     }
     return cli_fail(
         d->c, EXIT_CODE_TIMED_OUT, "timeout",

@@ -51,7 +51,7 @@ static void print_spec(const json_t *spec)
         const char *key, *unit, *help;
     } numbers[] = {
 #define X(member, key, flag, min, max, dflt, unit, help) {key, unit, help},
-        SPEC_NUMBERS(X)
+        SPEC_NUMBERS(X) SPEC_DECIMALS(X)
 #undef X
     };
     const json_t *env = json_object_get(spec, "env");
@@ -68,13 +68,13 @@ static void print_spec(const json_t *spec)
         (void)printf("reuse      no: every call in a fresh sandbox\n");
     }
     for (i = 0; i < N_OF(numbers); i++) {
-        bool unset = json_number(spec, numbers[i].key) == 0 &&
-                     strstr(numbers[i].help, "; 0: the cluster's default") != NULL;
+        double number = json_number_value(json_object_get(spec, numbers[i].key));
+        bool unset =
+            number == 0 && strstr(numbers[i].help, "; 0: the cluster's default") != NULL;
 
         if (json_object_get(spec, numbers[i].key) != NULL && !unset) {
-            (void)printf("  %-18s%8lld %-12s%s\n", numbers[i].key,
-                         (long long)json_number(spec, numbers[i].key), numbers[i].unit,
-                         numbers[i].help);
+            (void)printf("  %-18s%8.10g %-12s%s\n", numbers[i].key, number,
+                         numbers[i].unit, numbers[i].help);
         }
     }
     (void)printf("  placement %s\n", json_text(spec, "placement", "default"));

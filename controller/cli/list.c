@@ -38,6 +38,20 @@ static int64_t instances_of(const json_t *function)
            json_number(i, "frozen") + json_number(i, "busy");
 }
 
+/* "waiting for room": nothing serves, and the latest version finds no place to start. */
+static const char *state_of(const json_t *f)
+{
+    const json_t *versions = json_object_get(f, "versions");
+    size_t n = json_array_size(versions);
+    const char *state = json_text(f, "state", "?");
+    const char *cause =
+        json_text(json_array_get(versions, n > 0 ? n - 1 : 0), "cause", "");
+
+    return strcmp(state, "deploying") == 0 && strcmp(cause, "no_capacity") == 0
+               ? "waiting for room"
+               : state;
+}
+
 static void function_row(struct table *t, const json_t *f)
 {
     const json_t *spec = json_object_get(f, "spec");
@@ -46,7 +60,7 @@ static void function_row(struct table *t, const json_t *f)
 
     table_cell(t, 0, "%s", json_text(f, "namespace", "?"));
     table_cell(t, 1, "%s", json_text(f, "name", "?"));
-    table_cell(t, 2, "%s", json_text(f, "state", "?"));
+    table_cell(t, 2, "%s", state_of(f));
     if (serving > 0) {
         table_cell(t, 3, "%lld", (long long)serving);
     }

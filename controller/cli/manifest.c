@@ -11,11 +11,20 @@
 
 #define BUILD_MAX 4096
 
-static const char *const keys[] = {
-    "name",         "build",      "runtime",    "handler",     "reuse",     "env",
-    "metric",       "keep-alive", "keep_alive", "constraints", "placement", "layers",
+static const char *const keys[] = {"name",
+                                   "build",
+                                   "runtime",
+                                   "handler",
+                                   "reuse",
+                                   "env",
+                                   "metric",
+                                   "keep-alive",
+                                   "keep_alive",
+                                   "constraints",
+                                   "placement",
+                                   "layers",
 #define X(member, key, flag, min, max, dflt, unit, help) flag, key,
-    SPEC_NUMBERS(X)
+                                   SPEC_NUMBERS(X) SPEC_DECIMALS(X)
 #undef X
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))

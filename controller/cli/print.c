@@ -77,7 +77,8 @@ bool print_data(const struct cli *c, const json_t *json, int *ret)
 
     *ret = EXIT_CODE_OK;
     if (c->output == OUTPUT_JSON) {
-        if (json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY) != 0) {
+        if (json_dumpf(json, stdout,
+                       JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) != 0) {
             *ret = EXIT_CODE_FAILED;
         }
         (void)putchar('\n');

@@ -77,7 +77,8 @@ static int ask(const struct cli *c, const char *method, const json_t *body,
 {
     static const char *const headers[] = {"Content-Type: application/json",
                                           "Accept: application/json", NULL};
-    _cleanup_free_ char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    _cleanup_free_ char *text =
+        body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     _cleanup_free_ char *url = cli_text("%s%s", c->url, path);
 
     *ret = (struct http_reply){0};

@@ -79,7 +79,7 @@ static int take_numbers(struct source *s, const struct cli *c)
 {
     static const char *const flags[] = {
 #define X(member, key, flag, min, max, dflt, unit, help) flag,
-        SPEC_NUMBERS(X)
+        SPEC_NUMBERS(X) SPEC_DECIMALS(X)
 #undef X
     };
     struct error err = {0};
@@ -128,6 +128,10 @@ static int take_constraints(struct source *s, const struct cli *c)
             return cli_fail(c, EXIT_CODE_USAGE, NULL, "--constraint disk=ssd",
                             "--constraint: %s", err.text);
         }
+    }
+    if (constraints_check(s->spec.constraints, s->spec.n_constraints, &err) < 0) {
+        return cli_fail(c, EXIT_CODE_USAGE, NULL, "--constraint disk=ssd", "%s",
+                        err.text);
     }
     return EXIT_CODE_OK;
 }
@@ -266,7 +270,7 @@ static int validate(const struct source *s, const struct cli *c)
 {
     struct error err = {0};
 
-    return function_spec_validate(&s->spec, &err) == 0
+    return function_spec_check_new(&s->spec, &err) == 0
                ? EXIT_CODE_OK
                : cli_fail(c, EXIT_CODE_USAGE, "bad_request", NULL,
                           "cannot deploy \"%s\": %s", s->name, err.text);

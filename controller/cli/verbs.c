@@ -17,7 +17,7 @@ static const struct option deploy_options[] = {
      NULL},
 #define X(member, key, flag, min, max, dflt, unit, help) \
     {flag, 0, "N", help " (" unit ", " #min " to " #max "; default: " #dflt ")", NULL},
-    SPEC_NUMBERS(X)
+    SPEC_NUMBERS(X) SPEC_DECIMALS(X)
 #undef X
         {"metric", 0, "METRIC",
          "what scales it: calls at once (the default), or calls begun per second",

@@ -72,7 +72,7 @@ static int write_scalar(struct buf *out, const json_t *json)
     if (json_is_string(json)) {
         return write_text(out, json_string_value(json), json_string_length(json));
     }
-    text = json_dumps(json, JSON_ENCODE_ANY);
+    text = json_dumps(json, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     rc = text != NULL ? buf_append_str(out, text) : -ENOMEM;
     free(text);
     return rc;

@@ -19,6 +19,7 @@
 #include "controller/core/scheduler.h"
 
 #define SETTLE_MS 3000
+#define PROGRESS_DEADLINE_MS 600000 /* Knative's progress-deadline */
 #define HOMES_MAX 8
 /* Functions rarely use their limit, and most wait for something most of the time; at the
  * default limits (1 CPU, 128 MiB) memory is then what fills a host of 2 GiB a core. */
@@ -36,6 +37,9 @@ int controller_core_new(struct controller_core **ret, const struct controller_io
     c->options = *options;
     if (c->options.settle_ms == 0) {
         c->options.settle_ms = SETTLE_MS;
+    }
+    if (c->options.progress_deadline_ms == 0) {
+        c->options.progress_deadline_ms = PROGRESS_DEADLINE_MS;
     }
     if (c->options.homes_max == 0) {
         c->options.homes_max = HOMES_MAX;

@@ -93,6 +93,9 @@ struct controller_core_options {
      * they have, and report them. Placement begins when this time is over. Default 3 s;
      * a first start on an empty store does not wait. */
     uint32_t settle_ms;
+    /* A new version that finds no room waits for it; it fails after so long. Default 600
+     * s. */
+    uint32_t progress_deadline_ms;
     uint32_t homes_max; /* nodes that a function is granted to ahead of load; default 8 */
     /* CPU limits of warm and reserved instances on a node may add up to so much of its
      * CPU; default 1600, UINT32_MAX: CPU does not count. */

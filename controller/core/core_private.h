@@ -27,6 +27,7 @@
 
 #define CORE_EPOCH_MAX    ((1ULL << 31) - 1)
 #define CORE_TEXT_MAX     256 /* versions and addresses that agents tell */
+#define CORE_PENDING_MAX  (RECORD_MESSAGE_MAX + 32) /* target_pending()'s text */
 #define CORE_LABELS_MAX   64
 #define CORE_NEAR_MAX     8   /* nodes that a package is remembered to be on */
 #define CORE_STORE_OP_MAX 128 /* operations and compares of one transaction */
@@ -108,9 +109,15 @@ struct core_target {
                   1]; /* nodes that could not, through no fault of its own */
     size_t n_tried;
     struct core_node *proof_node;
-    uint64_t proof_until_ms;   /* this node must have answered then */
-    uint64_t trouble_until_ms; /* 0: none, or: it fails if it has no place then */
-    uint64_t retry_ms;         /* 0, or: the tried nodes are asked again then */
+    uint64_t proof_until_ms; /* this node must have answered then */
+    uint64_t retry_ms;       /* 0, or: the tried nodes are asked again then */
+    bool told_short;         /* one of the tried nodes was short of something */
+    bool retried;            /* all of them were asked before */
+    struct {
+        uint64_t since_ms;    /* it has no place since then; 0: it has one */
+        uint64_t look_ms;     /* whether there is hope for one is looked at again then */
+        uint64_t hopeless_ms; /* there is none since then; 0: there is */
+    } wait;
 };
 
 /* A rollout's step as this controller watches it (rollout.h). */

@@ -253,9 +253,14 @@ static const char *role_of(const struct core_target *t)
 
 static json_t *version_view(const struct controller_core *c, const struct core_target *t)
 {
+    char pending[CORE_PENDING_MAX] = "";
     struct placement_request r;
     json_t *others, *refused;
+    enum cause cause;
 
+    if (t == t->f->candidate) {
+        (void)target_pending(t, &cause, pending, sizeof(pending));
+    }
     if (t->body == NULL) {
         return json_pack("{s:I, s:s}", "number", (json_int_t)t->number, "role",
                          role_of(t));
@@ -271,7 +276,7 @@ static json_t *version_view(const struct controller_core *c, const struct core_t
         (json_int_t)t->body->spec.max_scale, "without_place",
         (json_int_t)t->scaling.no_room, "load", load_view(t), "because", records_view(t),
         "nodes", nodes_view(t, r.policy), "left_out", others, "refused", refused,
-        "message", t == t->f->candidate ? t->text : "");
+        "message", pending);
 }
 
 /* --- calls -------------------------------------------------------------------------- */

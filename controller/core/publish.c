@@ -120,11 +120,34 @@ static int urls_text(const struct core_function *f, char **ret)
     return n > 0 && *ret == NULL ? -ENOMEM : 0;
 }
 
+/* Why no version serves, if the latest one's failure is the reason. */
+static enum cause failure(const struct core_function *f, const char **ret_text)
+{
+    const struct core_target *t = f->candidate;
+    const struct record_version *v = record_find(&f->record, f->record.latest);
+
+    *ret_text = "";
+    if (f->serving != NULL || f->record.serving != 0) {
+        return CAUSE_NONE;
+    }
+    if (t != NULL && t->proof == PROOF_FAILED) { /* the store will say the same */
+        *ret_text = t->text;
+        return t->cause;
+    }
+    if (v == NULL || v->state != RECORD_FAILED) {
+        return CAUSE_NONE;
+    }
+    *ret_text = v->message;
+    return v->cause;
+}
+
 /* 64 bits under a secret seed instead of a copy of all that was sent: that two different
  * contents look the same is less likely than a broken memory. */
 static uint64_t content(const struct controller_core *c, const struct core_function *f)
 {
     uint64_t h = hash_number(c->seed, f->ns->index);
+    const char *why;
+    enum cause failed = failure(f, &why);
     char *text;
 
     h = hash_number(h, f->serving != NULL && is_told(f, f->serving) ? f->serving->number
@@ -134,6 +157,7 @@ static uint64_t content(const struct controller_core *c, const struct core_funct
     }
     h = text != NULL ? keymap_hash_str(h, text) : h;
     h = f->stopped ? hash_number(h, UINT64_MAX) : h;
+    h = failed != CAUSE_NONE ? keymap_hash_str(hash_number(h, failed), why) : h;
     free(text);
     for (const struct core_target *t = target_next(f, NULL); t != NULL;
          t = target_next(f, t)) {
@@ -251,6 +275,7 @@ int publish_to(struct controller_core *c, struct core_function *f, const char *n
         }
     }
     state.urls = urls;
+    state.failed = failure(f, &state.failed_text);
     state.versions = versions;
     state.n_aliases = fill_aliases(aliases, rollout, &f->record);
     state.aliases = aliases;

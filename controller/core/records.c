@@ -300,7 +300,8 @@ int record_namespace_parse(uint32_t *ret_index, char ret_created_at[CLOCK_RFC333
 
 static char *dump(json_t *json)
 {
-    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text =
+        json != NULL ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 
     json_decref(json);
     return text;

@@ -48,17 +48,17 @@ void scaling_config(const struct function_spec *s,
 {
     const struct {
         const char *key;
-        uint32_t value;
+        double value;
     } own[] = {
-        {"target", s->target},
-        {"target-utilization-percentage", s->target_utilization},
+        {"target", s->target_hundredths / 100.0},
+        {"target-utilization-percentage", s->target_utilization_hundredths / 100.0},
         {"stable-window", s->window_ms},
-        {"panic-window-percentage", s->panic_window},
-        {"panic-threshold-percentage", s->panic_threshold},
+        {"panic-window-percentage", s->panic_window_hundredths / 100.0},
+        {"panic-threshold-percentage", s->panic_threshold_hundredths / 100.0},
         {"activation-scale", s->activation_scale},
         {"scale-down-delay", s->scale_down_delay_ms},
-        {"max-scale-up-rate", s->max_scale_up_rate},
-        {"max-scale-down-rate", s->max_scale_down_rate},
+        {"max-scale-up-rate", s->max_scale_up_rate_hundredths / 100.0},
+        {"max-scale-down-rate", s->max_scale_down_rate_hundredths / 100.0},
         {"scale-to-zero-pod-retention-period", s->retention_ms},
     };
 

@@ -47,6 +47,37 @@ enum placement_filter target_ask_node(const struct core_node *n,
     return filter == PLACEMENT_FITS ? placement_full(&n->place, r, NULL) : filter;
 }
 
+/* Instances that it could have with nothing beside them. */
+static uint64_t most_on(const struct core_node *n, const struct placement_request *r)
+{
+    struct placement_node empty = n->place;
+    struct placement_caps caps;
+    size_t constraint;
+
+    empty.closed = false;
+    empty.firm_bytes = empty.firm_millis = 0;
+    return placement_fit(&empty, r, NULL, &caps, &constraint) == PLACEMENT_FITS ? caps.max
+                                                                                : 0;
+}
+
+bool target_may_fit(const struct controller_core *c, const struct core_target *t,
+                    const struct placement_request *r)
+{
+    const struct list *const lists[] = {&c->nodes_ready, &c->nodes_lost};
+    uint64_t needs = t->reserved > 1 ? t->reserved : 1, most = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        LIST_FOREACH(it, lists[i])
+        {
+            most += most_on(container_of(it, struct core_node, link), r);
+            if (most >= needs) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static struct placement_why ask_all(const struct controller_core *c,
                                     const struct placement_request *r)
 {

@@ -14,6 +14,11 @@ enum placement_filter target_ask_node(const struct core_node *n,
                                       const struct placement_request *r,
                                       size_t *ret_constraint);
 
+/* Whether there is a node, be it full, cordoned, draining or lost, that could have it one
+ * day; of one with a reservation, nodes for all of that. */
+bool target_may_fit(const struct controller_core *c, const struct core_target *t,
+                    const struct placement_request *r);
+
 /* Why it has no place: into t->text. */
 void target_explain(const struct controller_core *c, struct core_target *t,
                     const struct placement_request *r);

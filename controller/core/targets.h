@@ -4,17 +4,20 @@
  *      ├─ it reports ready ──────────────▶ READY
  *      ├─ it reports a cause of the version's own ▶ FAILED
  *      ├─ it cannot (no room, lost, silent) ─▶ another node; when all were tried a pause,
- *      │                                     then all again; over after a while ─▶ FAILED
- *      └─ no node has room ─▶ waits for one; over after a while ─▶ FAILED (no_capacity)
- */
+ *      │                                     then all again
+ *      └─ no node has room ─▶ waits for one
+ *
+ * Room may come: a node that is full, cordoned, draining or lost could have it one day.
+ * For that it waits until the progress deadline (an option); without such a node, or
+ * where nodes fail for another reason than room, TARGET_HOPELESS_MS ─▶ FAILED. */
 #ifndef CONTROLLER_CORE_TARGETS_H
 #define CONTROLLER_CORE_TARGETS_H
 
 #include "controller/core/core_private.h"
 #include "controller/core/target_books.h"
 
-#define TARGET_TROUBLE_MS 10000 /* without a place it fails after this */
-#define TARGET_TRIED_MAX  32    /* nodes that a candidate is tried on */
+#define TARGET_HOPELESS_MS 10000 /* without hope for a place it fails after this */
+#define TARGET_TRIED_MAX   32    /* nodes that a candidate is tried on in a round */
 
 enum target_outcome {
     TARGET_MET,       /* has all that it wants, or is to have nothing */
@@ -40,6 +43,10 @@ enum target_outcome target_prove(struct controller_core *c, struct core_target *
 uint64_t target_due_ms(const struct core_target *t);
 /* When target_place() must look again at grants whose node does not fit any more. */
 uint64_t target_leave_ms(const struct core_target *t);
+/* Why the candidate is not ready yet, for people; "" while it is starting. *ret_cause:
+ * what it is short of, or CAUSE_NONE. Returns ret. */
+const char *target_pending(const struct core_target *t, enum cause *ret_cause, char *ret,
+                           size_t size);
 /* The candidate cannot work. Its grants go. */
 void target_fail(struct core_target *t, enum cause cause, const char *text);
 /* This node could not run it: others may. */

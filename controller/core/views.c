@@ -110,16 +110,18 @@ static json_t *version_view(const struct core_function *f, const struct record_v
 {
     const struct core_body *b = registry_body(f, v->number);
     const char *message = v->message;
+    enum cause cause = v->cause;
     uint32_t desired = desired_of(f, v->number);
+    char pending[CORE_PENDING_MAX];
 
     if (f->candidate != NULL && f->candidate->number == v->number &&
         v->state == RECORD_DEPLOYING) {
-        message = f->candidate->text; /* what it waits for */
+        message = target_pending(f->candidate, &cause, pending, sizeof(pending));
     }
     return json_pack(
         "{s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:b}",
         "number", (json_int_t)v->number, "state", record_state_name(v->state), "cause",
-        cause_name(v->cause), "message", message, "created_at", v->created_at, "desired",
+        cause_name(cause), "message", message, "created_at", v->created_at, "desired",
         (json_int_t)desired, "spec", spec_view(b), "package", package_view(b),
         "published", v->published > 0 ? number(v->published) : json_null(), "description",
         v->description != NULL ? v->description : "", "aliases",

@@ -194,6 +194,11 @@ def test_content_type(shared):
     ({"spec": {"memory": "12Q"}}, "spec.memory_mib"), ({"spec": {"runtime": "java"}}, "spec.runtime"),
     ({"spec": {"memroy": 1}}, "spec.memroy"), ({"spec": {"env": {"A": 1}}}, "spec.env.A"),
     ({"spec": {"env": {"PORT": "1"}}}, "spec.env.PORT"), ({"spec": {"min_scale": 5, "max_scale": 2}}, "spec.min_scale"),
+    ({"spec": {"target": 0.005}}, "spec.target"), ({"spec": {"max_scale": 1.5}}, "spec.max_scale"),
+    ({"spec": {"max_scale_up_rate": 1}}, "spec.max_scale_up_rate"),
+    ({"spec": {"constraints": ["a=b", "a=~"]}}, "spec.constraints[1]"),
+    ({"spec": {"constraints": ["a=b", "c d"]}}, "spec.constraints[1]"),
+    ({"spec": {"constraints": ["a=b", "a=c"]}}, "spec.constraints[0]"),
     ({"spec": {"timeout_ms": -1}}, "spec.timeout_ms"), ({"spec": {"reuse": "no"}}, "spec.reuse"),
     ({"package": {"digest": "x", "format": "file"}}, "package.digest"),
     ({"package": {"digest": "0" * 64, "format": "rar"}}, "package.format"),
@@ -364,6 +369,17 @@ def test_deploy_read_delete(shared):
     shared.error(404, "DELETE", f"{FUNCTIONS}/hello")
     shared.error(404, "GET", f"{FUNCTIONS}/hello")
     shared.error(404, "GET", f"{FUNCTIONS}/hello/versions/1?wait_ms=1000")
+
+
+def test_decimals(shared):
+    """As Knative's: taken as numbers and as text, and given back as they were written."""
+    shared.deploy("decimal", expect=201, target=0.5, panic_threshold="110.29",
+                  **{"max-scale-up-rate": 1.1})
+    reply = shared.call("GET", f"{FUNCTIONS}/decimal", expect=200)
+    for written in (b'"target":0.5', b'"max_scale_up_rate":1.1', b'"panic_threshold":110.29',
+                    b'"panic_window":0'):
+        assert re.search(re.escape(written) + b"[,}]", reply.content), reply.content
+    shared.call("DELETE", f"{FUNCTIONS}/decimal", expect=204)
 
 
 def test_if_match(shared):

@@ -303,6 +303,34 @@ def test_agent_killed_in_a_call(cluster, package, steady):
     steady(node)
 
 
+def test_a_call_on_a_node_that_is_cut_off(cluster, package, steady):
+    """Nothing tells the other agent that the host is gone, its connections just fall silent.
+    The call ends when the node is taken for lost, not with its own time-out; it is not made a
+    second time, as it may go on there."""
+    cluster.deploy(package("silent", script("sleep 600\n")), "silent", *EXEC, "--max-scale", "1",
+                   "--timeout", "600s")
+    node = [g["node"] for g in cluster.json("describe", "silent")["grants"] if g["max"]][0]
+    other = next(h for h in ("node1", "node2", "node3") if h != node)
+    call = Background(cluster.call, "silent", host=other, timeout=400)
+    wait_for("the call to run",
+             lambda: cluster.json("describe", "silent")["instances"]["busy"] == 1)
+    cluster.tool("cut", node)
+    try:
+        wait_for("the node to be lost", lambda: cluster.nodes()[node]["state"] == "lost",
+                 timeout=120)
+        reply = call.result(120)
+        assert (reply.status, reply.cause) == (503, "node_lost"), reply
+        assert node in reply.json()["error"]["message"], reply
+        function = cluster.rest("GET", "/v1/namespaces/default/functions/silent").json()
+        assert function["instances"]["busy"] == 0 and function["invocations"] == 0, function
+        steady(other)
+    finally:
+        cluster.tool("heal", node)
+        cluster.wait_ready()
+        cluster.mayfly("delete", "silent")
+    steady(node)
+
+
 def test_node_cut_off_goes_on(cluster, steady):
     """A node without its controller keeps serving within its grants, and comes back."""
     cluster.tool("cut", "node2")

@@ -147,6 +147,24 @@ def test_a_version_that_cannot_start_leaves_the_old_one(cluster, package):
     assert "start_failed" in result.stderr
 
 
+def test_a_first_version_that_crashes_says_so_everywhere(cluster, package):
+    """Calls hear why on every node, not only where it was tried, and without waiting."""
+    folder = package("stillborn", {"server.py": "#!/usr/bin/python3\nraise SystemExit(7)\n"})
+    result = cluster.deploy(folder, "stillborn", "--runtime", "http", "--handler", "server.py",
+                            "--queue-timeout", "60s", check=False)
+    assert result.returncode == 9, result.stderr
+
+    def replies():
+        return [cluster.call("stillborn", b"x", host=host, timeout=20)
+                for host in ("node1", "node2", "node3")]
+
+    wait_for("all nodes to know", lambda: {r.cause for r in replies()} == {"init_failed"})
+    for reply in replies():
+        assert reply.status == 502, reply
+        assert "7" in reply.json()["error"]["message"], reply
+    cluster.mayfly("delete", "stillborn")
+
+
 def test_streams_both_ways(cluster, package):
     """A body larger than any buffer goes through, with the reply flowing meanwhile."""
     cluster.deploy(package("cat", {"run.sh": "#!/bin/sh\nexec cat\n"}), "cat",

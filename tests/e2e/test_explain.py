@@ -87,6 +87,37 @@ def test_no_place(dev, package):
     dev.mayfly("delete", "away")
 
 
+def test_waits_for_room(dev, package):
+    """A version that finds all memory promised to others is pending, which everybody is told,
+    and takes over when there is room. The first serves all the time."""
+    small = package("small", {"run.sh": SLEEPS})
+    options = ("--runtime", "exec", "--handler", "run.sh", "--memory", "1024")
+    dev.deploy(small, "patient", *options[:-2])
+    capacity = dev.json("nodes")["items"][0]["memory"]["capacity_bytes"] >> 20
+    dev.deploy(package("all", {"run.sh": SLEEPS}), "all", *options, "--reserved",
+               str(capacity // 1024))
+    late = dev.mayfly("deploy", package("large", {"run.sh": SLEEPS}), "--name", "patient",
+                      *options, "--wait-timeout", "12s", check=False)  # over 10 s
+    assert late.returncode == 8, late.stderr
+    assert "waiting for room: no node has 1024 MiB of memory" in late.stderr
+    assert "it stays pending" in late.stderr and "code: no_capacity" in late.stderr
+    assert dev.call("patient", b"0\n").headers["X-Mayfly-Version"] == "1"
+    first = dev.mayfly("deploy", small, "--name", "eager", *options, "--no-wait")
+    assert first.returncode == 0
+    wait_for("the list to tell", lambda: re.search(
+        r"eager +waiting for room", dev.mayfly("list").stdout))
+    version = next(v for v in dev.json("describe", "patient")["versions"] if v["number"] == 2)
+    assert (version["state"], version["cause"]) == ("deploying", "no_capacity")
+    assert "waiting for room: no node has 1024 MiB" in dev.mayfly("explain", "patient").stdout
+    assert "waits for room: no node has 1024 MiB" in dev.mayfly("events", "patient").stdout
+    dev.mayfly("delete", "all")
+    wait_for("it to take over",
+             lambda: dev.call("patient", b"0\n").headers["X-Mayfly-Version"] == "2")
+    assert "found room on " in dev.mayfly("events", "patient").stdout
+    dev.mayfly("delete", "patient")
+    dev.mayfly("delete", "eager")
+
+
 def test_cannot_serve(dev, package):
     """A function whose version failed tells why, also while an older one serves."""
     bad = package("bad", {"run.sh": "#!/nowhere/sh\n"})

@@ -392,6 +392,37 @@ static void first_deploy_fails(void **state)
     world_free(w);
 }
 
+/* It failed on another node: those that wait here for it hear why at once, and so do
+ * those that come later, until there is another version. */
+static void first_deploy_fails_elsewhere(void **state)
+{
+    struct world *w = world_new(0, 0);
+    struct deploy d = deploy_one("f", 0, 0);
+    struct test_call c[3];
+
+    d.serving = 0;
+    deploy_grant(&d, 0, "there", 1, 1);
+    world_apply(w, &d);
+    world_call(w, &c[0], "f");
+    assert_outcome(&c[0], NO_OUTCOME);
+    d.n = 0;
+    d.failed = CAUSE_INIT_FAILED;
+    world_apply(w, &d);
+    assert_rejected(&c[0], CAUSE_INIT_FAILED);
+    assert_string_equal(c[0].text, "it printed this");
+    world_call(w, &c[1], "f");
+    assert_rejected(&c[1], CAUSE_INIT_FAILED);
+    d.failed = CAUSE_NONE;
+    (void)deploy_version(&d, 2);
+    world_apply(w, &d);
+    world_call(w, &c[2], "f");
+    assert_outcome(&c[2], NO_OUTCOME);
+    d.n = 0; /* an older controller does not say why */
+    world_apply(w, &d);
+    assert_rejected(&c[2], CAUSE_NO_CAPACITY);
+    world_free(w);
+}
+
 /* If it fails again and again they do not wait until the controller takes it away. */
 static void first_deploy_keeps_failing(void **state)
 {
@@ -789,6 +820,7 @@ int main(void)
         cmocka_unit_test(names_too_long),
         cmocka_unit_test(first_deploy_is_waited_for),
         cmocka_unit_test(first_deploy_fails),
+        cmocka_unit_test(first_deploy_fails_elsewhere),
         cmocka_unit_test(first_deploy_keeps_failing),
         cmocka_unit_test(grant_is_waited_for),
         cmocka_unit_test(no_grant_comes),

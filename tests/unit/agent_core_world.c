@@ -305,7 +305,9 @@ int world_try(struct world *w, struct deploy *d, uint64_t revision)
                                .n_versions = d->n,
                                .aliases = d->aliases,
                                .n_aliases = d->n_aliases,
-                               .stopped = d->stopped};
+                               .stopped = d->stopped,
+                               .failed = d->failed,
+                               .failed_text = "it printed this"};
 
     for (size_t i = 0; i < d->n; i++) {
         d->versions[i].grants = d->grants[i];

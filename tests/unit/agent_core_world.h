@@ -77,6 +77,7 @@ struct deploy {
     const struct alias_state *aliases;
     size_t n_aliases;
     bool stopped;
+    enum cause failed;
 };
 /* Version 1 serves, with `max` instances on this node, which is "here". */
 struct deploy deploy_one(const char *name, uint32_t max, uint32_t warm);

@@ -65,29 +65,29 @@ static void all_keys(void **state)
 static void scaling_keys(void **state)
 {
     assert_int_equal(parse("metric: rps\n"
-                           "target: 50\n"
+                           "target: 0.5\n"
                            "target-utilization: 80\n"
                            "window: 30s\n"
-                           "panic-window: 20\n"
-                           "panic-threshold: 150\n"
+                           "panic-window: 12.5\n"
+                           "panic-threshold: 150.00\n"
                            "initial-scale: 2\n"
                            "activation-scale: 3\n"
                            "scale-down-delay: 1m\n"
-                           "max-scale-up-rate: 10\n"
-                           "max-scale-down-rate: 3\n"
+                           "max-scale-up-rate: 1.5\n"
+                           "max-scale-down-rate: \"3.01\"\n"
                            "scale-to-zero-retention: 5m\n"),
                      0);
     assert_int_equal(spec.metric, SPEC_METRIC_RPS);
-    assert_int_equal(spec.target, 50);
-    assert_int_equal(spec.target_utilization, 80);
+    assert_int_equal(spec.target_hundredths, 50);
+    assert_int_equal(spec.target_utilization_hundredths, 8000);
     assert_int_equal(spec.window_ms, 30000);
-    assert_int_equal(spec.panic_window, 20);
-    assert_int_equal(spec.panic_threshold, 150);
+    assert_int_equal(spec.panic_window_hundredths, 1250);
+    assert_int_equal(spec.panic_threshold_hundredths, 15000);
     assert_int_equal(spec.initial_scale, 2);
     assert_int_equal(spec.activation_scale, 3);
     assert_int_equal(spec.scale_down_delay_ms, 60000);
-    assert_int_equal(spec.max_scale_up_rate, 10);
-    assert_int_equal(spec.max_scale_down_rate, 3);
+    assert_int_equal(spec.max_scale_up_rate_hundredths, 150);
+    assert_int_equal(spec.max_scale_down_rate_hundredths, 301);
     assert_int_equal(spec.retention_ms, 300000);
 }
 

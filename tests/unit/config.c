@@ -24,6 +24,7 @@ struct sample {
     uint64_t memory;
     uint64_t big;
     bool tls;
+    double share;
     char **controllers;
     char **labels;
 };
@@ -36,6 +37,7 @@ static const struct config_key keys[] = {
     {"workers", CONFIG_U32, offsetof(struct sample, workers), 0, 64, ""},
     {"big", CONFIG_U64, offsetof(struct sample, big), 0, 0, ""},
     {"wait", CONFIG_MS, offsetof(struct sample, wait_ms), 100, 60000, ""},
+    {"share", CONFIG_DECIMAL, offsetof(struct sample, share), 1, 100, ""},
     {"memory", CONFIG_BYTES, offsetof(struct sample, memory), 0, 0, ""},
     {"controllers", CONFIG_STR_LIST, offsetof(struct sample, controllers), 0, 0, ""},
     {"labels", CONFIG_STR_MAP, offsetof(struct sample, labels), 0, 0, ""},
@@ -61,6 +63,7 @@ static void fills_in_every_type(void **state)
                        "big: 18446744073709551615\n"
                        "wait: 30s\n"
                        "memory: 128Mi\n"
+                       "share: 12.5\n"
                        "controllers: [tcp://a:1, 'tcp://b:2']\n"
                        "labels: {zone: a, disk: ssd=fast}\n";
     (void)state;
@@ -73,6 +76,7 @@ static void fills_in_every_type(void **state)
     assert_true(s.big == UINT64_MAX);
     assert_int_equal(s.wait_ms, 30000);
     assert_int_equal(s.memory, 128 << 20);
+    assert_true(s.share == 12.5);
     assert_string_equal(s.controllers[0], "tcp://a:1");
     assert_string_equal(s.controllers[1], "tcp://b:2");
     assert_null(s.controllers[2]);
@@ -380,6 +384,13 @@ static void parses_sizes_and_durations(void **state)
     uint64_t v = 0;
     (void)state;
 
+    assert_int_equal(config_parse_hundredths("1.25", &v), 0);
+    assert_int_equal(v, 125);
+    assert_int_equal(config_parse_hundredths("7", &v), 0);
+    assert_int_equal(v, 700);
+    assert_int_equal(config_parse_hundredths("1.255", &v), -EINVAL);
+    assert_int_equal(config_parse_hundredths("1.2x", &v), -EINVAL);
+    assert_int_equal(config_parse_hundredths("999999999999999999", &v), -ERANGE);
     assert_int_equal(config_parse_bytes("128Mi", &v), 0);
     assert_true(v == 134217728);
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {

@@ -60,6 +60,77 @@ static void refuses_what_is_none(void **state)
     }
 }
 
+/* What people type when they mean something else, or have left something out: refused,
+ * naming the text and how to write it; and what only looks odd. says NULL: accepted. */
+static void odd_ones(void **state)
+{
+#define FORMS     "KEY=VALUE, KEY!=VALUE or KEY=~ONE|OTHER"
+#define NO_VALUE  "write a=~ONE|OTHER, or a= for a label without a value"
+#define EMPTY_ONE "leave that '|' out"
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"a=~", NO_VALUE}, /* a variable of the shell was empty */
+        {"a=~|", EMPTY_ONE},
+        {"a=~b|", EMPTY_ONE},
+        {"a=~|b", EMPTY_ONE},
+        {"a=~b||c", EMPTY_ONE},
+        {"a=~b|b", NULL},
+        {"a=~b", NULL},
+        {"a=", NULL},
+        {"a!=", NULL}, /* labels may have no value */
+        {"a", FORMS},
+        {"!a", FORMS}, /* exists, and does not, of kubectl */
+        {"a in (b,c)", FORMS},
+        {"a notin (b)", FORMS},
+        {"a==b", FORMS},
+        {"a!==b", FORMS},
+        {"a!b", FORMS},
+        {"a=!b", FORMS},
+        {"a!=~b", FORMS},
+        {"a~=b", FORMS},
+        {"a=~b,c", FORMS},
+        {"a=b|c", FORMS},
+        {"a=b=c", FORMS},
+        {"a=b,c=d", FORMS},
+        {"a=b c=d", FORMS},
+        {" a=b", FORMS},
+        {"a=b ", FORMS},
+        {"a = b", FORMS},
+        {"=", FORMS},
+        {"=~b", FORMS},
+        {"!=b", FORMS},
+        {"a>5", FORMS},
+        {"a<=5", FORMS},
+        {"a:b", FORMS},
+        {"\"a\"=b", FORMS},
+        {"a='b'", FORMS},
+        {"a=b\n", FORMS},
+        {"zone=m\xc3\xbcnchen", FORMS},
+        {"a=*", FORMS},
+        {"a=~.*", FORMS},
+        {"kubernetes.io/arch=amd64", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct constraint c;
+        struct error err = {0};
+        int rc = constraint_parse(&c, cases[i].text, &err);
+
+        if (rc == 0) {
+            rc = constraints_check(&c, 1, &err);
+            constraint_free(&c);
+        }
+        assert_int_equal(rc, cases[i].says == NULL ? 0 : -EINVAL);
+        if (cases[i].says != NULL) {
+            assert_true(strstr(err.text, cases[i].text) != NULL ||
+                        strchr(cases[i].text, '\n') != NULL); /* cleaned */
+            assert_null(strchr(err.text, '\n'));
+            assert_non_null(strstr(err.text, cases[i].says));
+        }
+    }
+}
+
 static int spec_of(struct function_spec *s, const char *json, struct error *err)
 {
     json_t *parsed = json_loads(json, 0, NULL);
@@ -100,6 +171,39 @@ static void survives(void **state)
     function_spec_free(&copy);
 }
 
+/* Constraints on one label that no value of it satisfies are refused when they are asked;
+ * whatever a stored version has stays readable. */
+static void cannot_hold_together(void **state)
+{
+    static const struct {
+        const char *json;
+        bool can;
+    } cases[] = {
+        {"{\"constraints\": [\"a=b\", \"a=c\"]}", false},
+        {"{\"constraints\": [\"a=b\", \"a!=b\"]}", false},
+        {"{\"constraints\": [\"a!=b\", \"a=~b\"]}", false},
+        {"{\"constraints\": [\"a=~b|c\", \"a=~d|e\"]}", false},
+        {"{\"constraints\": [\"a=~b|c\", \"a!=b\", \"a!=c\"]}", false},
+        {"{\"constraints\": [\"a=\", \"a=~b\"]}", false},
+        {"{\"constraints\": [\"x=1\", \"a=~\"]}", false},
+        {"{\"constraints\": [\"a=~b|c\", \"a!=b\"]}", true},
+        {"{\"constraints\": [\"a=~b|c\", \"a=~c|d\", \"a=c\"]}", true},
+        {"{\"constraints\": [\"a!=b\", \"a!=c\"]}", true},
+        {"{\"constraints\": [\"a=b\", \"aa=c\", \"a!=bb\"]}", true},
+        {"{\"constraints\": []}", true},
+    };
+    struct function_spec s;
+    struct error err;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(spec_of(&s, cases[i].json, &err), 0);
+        err = (struct error){0};
+        assert_int_equal(function_spec_check_new(&s, &err), cases[i].can ? 0 : -EINVAL);
+        assert_true(cases[i].can || strncmp(err.text, "constraints[", 12) == 0);
+        function_spec_free(&s);
+    }
+}
+
 /* What contradicts itself is refused, naming the fields and what to do. */
 static void refuses_contradictions(void **state)
 {
@@ -129,7 +233,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holds_or_not),
         cmocka_unit_test(refuses_what_is_none),
+        cmocka_unit_test(odd_ones),
         cmocka_unit_test(survives),
+        cmocka_unit_test(cannot_hold_together),
         cmocka_unit_test(refuses_contradictions),
     };
 

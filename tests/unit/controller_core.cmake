@@ -3,7 +3,7 @@ add_library(controller_core_world STATIC ${dir}/controller_core_world.c
   ${dir}/controller_core_world_store.c ${dir}/controller_core_world_agents.c
   ${dir}/controller_core_world_look.c ${dir}/controller_core_world_check.c)
 target_link_libraries(controller_core_world PUBLIC controller_core)
-foreach(part store requests deploy holds traffic concurrency rollout layers nodes orders places explain journal
+foreach(part store requests deploy room holds traffic concurrency rollout layers nodes orders places explain journal
     lists random)
   mayfly_test(test_controller_core_${part} unit
     SOURCES ${dir}/controller_core_${part}.c

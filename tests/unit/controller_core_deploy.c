@@ -1,33 +1,9 @@
-/* From a deploy to a version that serves: proof, failure, supersession, room. */
+/* From a deploy to a version that serves: proof, failure, supersession. */
 #include "tests/unit/controller_core_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct model_agent *agent(struct world *w, const char *name)
-{
-    for (size_t i = 0; i < w->n_agents; i++) {
-        if (strcmp(w->agents[i].name, name) == 0) {
-            return &w->agents[i];
-        }
-    }
-    fail_msg("no agent %s", name);
-    return NULL;
-}
-
-static struct model_agent *proof(struct world *w, const char *name, uint64_t version)
-{
-    char node[SPEC_NODE_MAX + 1];
-
-    world_proof_node(w, name, version, node);
-    return agent(w, node);
-}
-
-static void refuse(struct world *w, const char *name, uint64_t version, enum cause cause)
-{
-    world_say(w, proof(w, name, version), name, version, false, cause, "it says no");
-}
 
 /* A first version is granted with one instance kept ready, and serves when that is. */
 static void becomes_ready(void **state)
@@ -88,7 +64,7 @@ static void fails_with_its_cause(void **state)
         uint64_t v = world_deploy(&f->w, "hello", 128, 0, 0);
         char path[64];
 
-        refuse(&f->w, "hello", v, causes[i]);
+        world_refuse(&f->w, "hello", v, causes[i]);
         (void)snprintf(path, sizeof(path), "versions.%zu.state", i + 1);
         assert_view(&f->w, "hello", path, "failed");
         (void)snprintf(path, sizeof(path), "versions.%zu.cause", i + 1);
@@ -109,11 +85,45 @@ static void first_version_fails(void **state)
     struct model_agent *a = world_join(&f->w, "n1", 1024);
 
     (void)world_deploy(&f->w, "hello", 128, 0, 0);
-    refuse(&f->w, "hello", 1, CAUSE_INIT_FAILED);
+    world_refuse(&f->w, "hello", 1, CAUSE_INIT_FAILED);
     assert_view(&f->w, "hello", "state", "failed");
     assert_int_equal(agent_function(a, "hello")->n_versions, 0);
     (void)world_deploy_ready(&f->w, "hello", 128, 0, 0);
     assert_view(&f->w, "hello", "state", "ready");
+}
+
+/* All nodes are told why no version serves, also before the store has it, and those that
+ * come later; a new deploy, and one that serves, take it back. */
+static void all_nodes_hear_why(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *a = world_join(&f->w, "n1", 1024);
+    struct model_agent *b = world_join(&f->w, "n2", 1024);
+    struct model_agent *nodes[3] = {a, b, NULL};
+
+    (void)world_deploy(&f->w, "hello", 128, 1, 0);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_NONE);
+    f->w.mode = TXN_HELD;
+    world_refuse(&f->w, "hello", 1, CAUSE_INIT_FAILED);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_INIT_FAILED);
+    f->w.mode = TXN_NORMAL;
+    world_run(&f->w);
+    assert_view(&f->w, "hello", "state", "failed");
+    nodes[2] = world_join(&f->w, "n3", 1024);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(agent_function(nodes[i], "hello")->failed, CAUSE_INIT_FAILED);
+        assert_string_equal(agent_function(nodes[i], "hello")->failed_text,
+                            "it says no");
+    }
+    (void)world_deploy(&f->w, "hello", 128, 0, 0);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_NONE);
+    world_refuse(&f->w, "hello", 2, CAUSE_OOM);
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_OOM);
+    (void)world_deploy_ready(&f->w, "hello", 128, 0, 0);
+    (void)world_deploy(&f->w, "hello", 128, 0, 0);
+    world_refuse(&f->w, "hello", 4, CAUSE_OOM); /* version 3 serves on */
+    assert_int_equal(agent_function(b, "hello")->failed, CAUSE_NONE);
+    world_check(&f->w);
 }
 
 /* A later deploy retires one that has not proved itself; what is said of it is late. */
@@ -157,11 +167,11 @@ static void another_node_is_asked(void **state)
     (void)world_join(&f->w, "n1", 1024);
     (void)world_join(&f->w, "n2", 1024);
     (void)world_deploy(&f->w, "hello", 128, 1, 0);
-    first = proof(&f->w, "hello", 1)->name;
-    refuse(&f->w, "hello", 1, CAUSE_NO_CAPACITY);
-    assert_string_not_equal(proof(&f->w, "hello", 1)->name, first);
+    first = world_proof(&f->w, "hello", 1)->name;
+    world_refuse(&f->w, "hello", 1, CAUSE_NO_CAPACITY);
+    assert_string_not_equal(world_proof(&f->w, "hello", 1)->name, first);
     assert_view(&f->w, "hello", "state", "deploying");
-    world_say(&f->w, proof(&f->w, "hello", 1), "hello", 1, true, CAUSE_NONE, NULL);
+    world_say(&f->w, world_proof(&f->w, "hello", 1), "hello", 1, true, CAUSE_NONE, NULL);
     assert_view(&f->w, "hello", "state", "ready");
     world_check(&f->w);
 }
@@ -175,57 +185,12 @@ static void serves_where_it_was_refused(void **state)
     (void)world_join(&f->w, "n1", 1024);
     (void)world_join(&f->w, "n2", 1024);
     (void)world_deploy(&f->w, "hello", 128, 0, 0);
-    first = proof(&f->w, "hello", 1);
-    refuse(&f->w, "hello", 1, CAUSE_NO_CAPACITY);
+    first = world_proof(&f->w, "hello", 1);
+    world_refuse(&f->w, "hello", 1, CAUSE_NO_CAPACITY);
     assert_null(agent_grant(first, "hello", 1));
-    world_say(&f->w, proof(&f->w, "hello", 1), "hello", 1, true, CAUSE_NONE, NULL);
+    world_say(&f->w, world_proof(&f->w, "hello", 1), "hello", 1, true, CAUSE_NONE, NULL);
     assert_non_null(agent_grant(first, "hello", 1));
     world_check(&f->w);
-}
-
-/* If no node can, all are asked again for a while; then it fails with what they said. */
-static void no_node_can(void **state)
-{
-    struct fixture *f = *state;
-    struct answer a = {0};
-    unsigned asked = 0;
-
-    (void)world_join(&f->w, "n1", 1024);
-    (void)world_join(&f->w, "n2", 1024);
-    (void)world_deploy(&f->w, "hello", 128, 0, 0);
-    controller_core_wait_version(f->w.core, "default", "hello", 1, 60000, answer_cb, &a);
-    for (int i = 0; i < 60 && a.n == 0; i++) {
-        char node[SPEC_NODE_MAX + 1];
-
-        world_proof_node(&f->w, "hello", 1, node);
-        if (*node != '\0') {
-            asked++;
-            refuse(&f->w, "hello", 1, CAUSE_NO_CAPACITY);
-        }
-        world_pass(&f->w, 500);
-    }
-    assert_int_equal(a.n, 1);
-    assert_in_range(asked, 4, 20);
-    assert_view(&f->w, "hello", "versions.0.state", "failed");
-    assert_view(&f->w, "hello", "versions.0.cause", "no_capacity");
-    assert_view(&f->w, "hello", "versions.0.message", "it says no");
-}
-
-/* After a pause the same node is asked again, and may have room then. */
-static void one_node_has_room_later(void **state)
-{
-    struct fixture *f = *state;
-    struct model_agent *a = world_join(&f->w, "n1", 1024);
-
-    (void)world_deploy(&f->w, "hello", 128, 0, 0);
-    refuse(&f->w, "hello", 1, CAUSE_NO_CAPACITY);
-    assert_null(agent_grant(a, "hello", 1)); /* so that it sees a new grant then */
-    assert_view(&f->w, "hello", "versions.0.message", "it says no");
-    world_pass(&f->w, 2500);
-    assert_int_equal(agent_grant(a, "hello", 1)->warm, 1);
-    world_say(&f->w, a, "hello", 1, true, CAUSE_NONE, NULL);
-    assert_view(&f->w, "hello", "state", "ready");
-    assert_view(&f->w, "hello", "versions.0.message", "");
 }
 
 /* The node that was to prove it is lost: another is chosen. */
@@ -237,9 +202,9 @@ static void proof_node_is_lost(void **state)
     (void)world_join(&f->w, "n1", 1024);
     (void)world_join(&f->w, "n2", 1024);
     (void)world_deploy(&f->w, "hello", 128, 1, 0);
-    first = proof(&f->w, "hello", 1);
+    first = world_proof(&f->w, "hello", 1);
     world_leave(&f->w, first);
-    assert_ptr_not_equal(proof(&f->w, "hello", 1), first);
+    assert_ptr_not_equal(world_proof(&f->w, "hello", 1), first);
     world_say(&f->w, first, "hello", 1, false, CAUSE_OOM, "late");
     assert_view(&f->w, "hello", "state", "deploying");
     world_check(&f->w);
@@ -254,9 +219,9 @@ static void silent_node(void **state)
     (void)world_join(&f->w, "n1", 1024);
     (void)world_join(&f->w, "n2", 1024);
     (void)world_deploy(&f->w, "hello", 128, 1, 0);
-    first = proof(&f->w, "hello", 1);
+    first = world_proof(&f->w, "hello", 1);
     world_pass(&f->w, 71000);
-    assert_ptr_not_equal(proof(&f->w, "hello", 1), first);
+    assert_ptr_not_equal(world_proof(&f->w, "hello", 1), first);
     world_pass(&f->w, 400000);
     assert_view(&f->w, "hello", "versions.0.state", "failed");
     assert_view(&f->w, "hello", "versions.0.cause", "start_failed");
@@ -276,79 +241,6 @@ static void running_is_proof(void **state)
     controller_core_node_report(f->w.core, a->name, &r);
     world_run(&f->w);
     assert_view(&f->w, "hello", "state", "ready");
-}
-
-/* Too large for any node: it waits a while for one that is larger, then fails. */
-static void fits_nowhere(void **state)
-{
-    struct fixture *f = *state;
-
-    (void)world_join(&f->w, "n1", 1024);
-    (void)world_deploy(&f->w, "hello", 2048, 0, 0);
-    assert_view(&f->w, "hello", "versions.0.message",
-                "no node has 2048 MiB of memory (1 node: 1 too small)");
-    world_pass(&f->w, 9000);
-    assert_view(&f->w, "hello", "state", "deploying");
-    world_pass(&f->w, 1500);
-    assert_view(&f->w, "hello", "versions.0.state", "failed");
-    assert_view(&f->w, "hello", "versions.0.cause", "no_capacity");
-    assert_view(&f->w, "hello", "versions.0.message",
-                "no node has 2048 MiB of memory (1 node: 1 too small)");
-}
-
-/* A node with room that comes in time is used. */
-static void room_comes_in_time(void **state)
-{
-    struct fixture *f = *state;
-    struct model_agent *b;
-
-    (void)world_join(&f->w, "n1", 1024);
-    (void)world_deploy(&f->w, "hello", 2048, 0, 0);
-    world_pass(&f->w, 5000);
-    b = world_join(&f->w, "n2", 4096);
-    assert_int_equal(agent_grant(b, "hello", 1)->warm, 1);
-    world_pass(&f->w, 20000);
-    assert_view(&f->w, "hello", "state", "deploying");
-    assert_view(&f->w, "hello", "versions.0.message", "");
-    world_check(&f->w);
-}
-
-/* All memory is kept warm for others: the same, until some of it becomes free. */
-static void room_becomes_free(void **state)
-{
-    struct fixture *f = *state;
-    struct model_agent *a = world_join(&f->w, "n1", 1024);
-    struct answer d = {0};
-
-    (void)world_deploy_ready(&f->w, "large", 512, 2, 2);
-    (void)world_deploy(&f->w, "hello", 128, 0, 0);
-    assert_null(agent_grant(a, "hello", 1));
-    assert_view(
-        &f->w, "hello", "versions.0.message",
-        "no node has 128 MiB of memory that is not kept for others (1 node: 1 full)");
-    world_delete(&f->w, "large", &d);
-    world_pass(&f->w, 2000);
-    assert_non_null(agent_grant(a, "hello", 1));
-    world_check(&f->w);
-}
-
-/* With no node at all a deploy waits for one, however long that takes. */
-static void no_node_yet(void **state)
-{
-    struct fixture *f = *state;
-    struct model_agent *a;
-
-    (void)world_deploy(&f->w, "hello", 128, 0, 0);
-    world_pass(&f->w, 3600000);
-    assert_view(&f->w, "hello", "state", "deploying");
-    assert_view(&f->w, "hello", "versions.0.message",
-                "no node is ready; waiting for one");
-    a = world_join(&f->w, "n1", 1024);
-    assert_int_equal(agent_grant(a, "hello", 1)->warm, 1);
-    world_leave(&f->w, a);
-    world_pass(&f->w, 3600000);
-    assert_view(&f->w, "hello", "state", "deploying");
-    world_check(&f->w);
 }
 
 /* An outcome reaches the store when that is there again, and the callers meet nothing of
@@ -507,19 +399,14 @@ int main(void)
         TEST(takes_over),
         TEST(fails_with_its_cause),
         TEST(first_version_fails),
+        TEST(all_nodes_hear_why),
         TEST(superseded),
         TEST(serving_goes_on),
         TEST(another_node_is_asked),
         TEST(serves_where_it_was_refused),
-        TEST(no_node_can),
-        TEST(one_node_has_room_later),
         TEST(proof_node_is_lost),
         TEST(silent_node),
         TEST(running_is_proof),
-        TEST(fits_nowhere),
-        TEST(room_comes_in_time),
-        TEST(room_becomes_free),
-        TEST(no_node_yet),
         TEST(outcome_waits_for_the_store),
         TEST(proved_but_not_stored),
         TEST(failed_but_not_stored),

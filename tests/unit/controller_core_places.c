@@ -97,6 +97,12 @@ static void says_what_is_missing(void **state)
     (void)deploy(&f->w, "f", "{\"constraints\": [\"disk=ssd\"]}");
     world_pass(&f->w, 11000);
     assert_view(&f->w, "f", "versions.0.cause", "no_capacity");
+    assert_view(&f->w, "f", "versions.0.message",
+                "waiting for room: no node satisfies disk=ssd (3 nodes: 1 cordoned, 2 "
+                "lack label disk=ssd)"); /* it may be opened again */
+    label(&f->w, "n2", "{\"disk\": \"hdd\"}");
+    world_pass(&f->w, 21000);
+    assert_view(&f->w, "f", "versions.0.state", "failed");
     assert_view(
         &f->w, "f", "versions.0.message",
         "no node satisfies disk=ssd (3 nodes: 1 cordoned, 2 lack label disk=ssd)");
@@ -163,7 +169,8 @@ static void reserved_is_not_for_others(void **state)
     assert_int_equal(agent_grant(a, "r", 1)->reserved, 7);
     assert_int_equal(agent_grant(a, "r", 1)->warm, 0);
     (void)deploy(&f->w, "f", "{\"min_scale\": 1, \"memory_mib\": 256}");
-    world_pass(&f->w, 11000);
+    world_pass(&f->w, 601000);
+    assert_view(&f->w, "f", "versions.0.state", "failed");
     assert_view(&f->w, "f", "versions.0.cause", "no_capacity");
     (void)world_deploy_ready(&f->w, "g", 128, 0, 0);
     world_check(&f->w);

@@ -69,6 +69,8 @@ struct model_function {
     uint64_t revision;
     bool deleted;
     bool stopped;
+    enum cause failed;
+    char failed_text[512];
     bool named; /* by the snapshot that is being taken */
     uint32_t namespace_index;
     uint64_t serving;
@@ -152,6 +154,10 @@ struct model_agent *world_rejoin(struct world *w, struct model_agent *a, bool ne
 void world_leave(struct world *w, struct model_agent *a);
 void world_say(struct world *w, const struct model_agent *a, const char *function,
                uint64_t version, bool ready, enum cause cause, const char *text);
+/* The agent that is to prove this version, which must be asked of one. */
+struct model_agent *world_proof(struct world *w, const char *name, uint64_t version);
+/* That one says that it cannot: "it says no". */
+void world_refuse(struct world *w, const char *name, uint64_t version, enum cause cause);
 /* One load of a report; grants as the agent knows them. */
 void world_report_full(struct world *w, const struct model_agent *a);
 const struct model_function *agent_function(const struct model_agent *a,

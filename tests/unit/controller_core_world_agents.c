@@ -42,6 +42,9 @@ static void agent_takes(struct model_agent *a, const struct function_state *s)
     f->deleted = s->deleted;
     f->serving = s->serving;
     f->stopped = !s->deleted && s->stopped;
+    f->failed = s->failed;
+    (void)snprintf(f->failed_text, sizeof(f->failed_text), "%s",
+                   s->failed_text != NULL ? s->failed_text : "");
     f->namespace_index = s->namespace_index;
     f->n_versions = f->n_grants = f->n_aliases = 0;
     CHECK(s->n_versions <= VERSIONS_IN && s->n_aliases <= ALIASES_IN);
@@ -210,6 +213,26 @@ void world_say(struct world *w, const struct model_agent *a, const char *functio
 
     controller_core_version_report(w->core, a->name, &r);
     world_run(w);
+}
+
+struct model_agent *world_proof(struct world *w, const char *name, uint64_t version)
+{
+    char node[SPEC_NODE_MAX + 1];
+
+    world_proof_node(w, name, version, node);
+    for (size_t i = 0; i < w->n_agents; i++) {
+        if (strcmp(w->agents[i].name, node) == 0) {
+            return &w->agents[i];
+        }
+    }
+    fail_msg("%s is to prove %s", *node != '\0' ? node : "nobody", name);
+    return NULL;
+}
+
+void world_refuse(struct world *w, const char *name, uint64_t version, enum cause cause)
+{
+    world_say(w, world_proof(w, name, version), name, version, false, cause,
+              "it says no");
 }
 
 void world_report_full(struct world *w, const struct model_agent *a)

@@ -40,6 +40,8 @@ static void carries_a_function(void **state)
                                  .serving = 7,
                                  .urls = "[{\"id\":\"x\"}]",
                                  .stopped = true,
+                                 .failed = CAUSE_INIT_FAILED,
+                                 .failed_text = "exit status 7",
                                  .versions = &v,
                                  .n_versions = 1},
                           in;
@@ -73,6 +75,8 @@ static void carries_a_function(void **state)
     assert_int_equal(in.serving, 7);
     assert_string_equal(in.urls, "[{\"id\":\"x\"}]");
     assert_true(in.stopped);
+    assert_int_equal(in.failed, CAUSE_INIT_FAILED);
+    assert_string_equal(in.failed_text, "exit status 7");
     assert_int_equal(in.n_versions, 1);
     assert_int_equal(in.versions[0].spec.memory_mib, 200);
     assert_string_equal(in.versions[0].spec.env[0].value, "value");

@@ -256,7 +256,7 @@ static void by_calls_per_second(void **state)
 
     defaults(&spec);
     spec.metric = SPEC_METRIC_RPS;
-    spec.target = 100;
+    spec.target_hundredths = 10000;
     spec.concurrency = 50;
     l = one(&f->w, &spec);
     for (int i = 0; i < 90; i++) {
@@ -664,17 +664,19 @@ static void settings(void **state)
     defaults_.target_utilization_percentage = 50;
     function_spec_init(&spec);
     spec.concurrency = 20;
-    spec.target = 10;
-    spec.panic_window = 25;
+    spec.target_hundredths = 1050;
+    spec.panic_window_hundredths = 2575;
     spec.window_ms = 1500; /* from a store that someone else wrote to */
-    spec.max_scale_up_rate = 1;
+    spec.max_scale_up_rate_hundredths = 100;
+    spec.max_scale_down_rate_hundredths = 150;
     spec.max_scale = 3;
     spec.min_scale = 5;
     scaling_config(&spec, &defaults_, &c);
     assert_int_equal(autoscaler_config_check(&c, NULL), 0);
-    assert_true(autoscaler_config_target(&c) == 5);
-    assert_true(c.panic_window_percentage == 25 && c.stable_window_ms == 60000);
-    assert_true(c.max_scale_up_rate == 1000 && c.min_scale == 3 && c.max_scale == 3);
+    assert_true(autoscaler_config_target(&c) == 5.25);
+    assert_true(c.panic_window_percentage == 25.75 && c.stable_window_ms == 60000);
+    assert_true(c.max_scale_up_rate == 1000 && c.max_scale_down_rate == 1.5);
+    assert_true(c.min_scale == 3 && c.max_scale == 3);
     spec.reuse = false;
     assert_int_equal(scaling_config_slots(&spec), 1);
     assert_int_equal(scaling_config_floor(&spec, &defaults_), 0);

@@ -196,6 +196,10 @@ static void validates(void **state)
         {"{\"panic-threshold\": 100}", "panic_threshold"},
         {"{\"max-scale-up-rate\": 1}", "max_scale_up_rate"},
         {"{\"max-scale-down-rate\": 1}", "max_scale_down_rate"},
+        {"{\"max-scale-up-rate\": 0.99}", "max_scale_up_rate is 0.99; give more than 1"},
+        {"{\"panic-threshold\": 109.99}", "panic_threshold is 109.99; give 110 to 1000"},
+        {"{\"panic-window\": 0.5}", "panic_window is 0.5; give 1 to 100"},
+        {"{\"target-utilization\": 0.01}", "target_utilization is 0.01"},
         {"{\"env\": {\"1A\": \"x\"}}", "env.1A"},
         {"{\"env\": {\"A=B\": \"x\"}}", "env.A=B"},
         {"{\"env\": {\"\": \"x\"}}", "env."},
@@ -268,6 +272,89 @@ static void survives_both_trips(void **state)
     function_spec_free(&s);
 }
 
+/* Targets, rates and percentages may have two decimals, in any way that they come in and
+ * go out; older peers, who know whole ones only, get them rounded up. */
+static void decimals(void **state)
+{
+    static const char *const same[] = {
+        "{\"target\": 0.5, \"max-scale-up-rate\": 1.1, \"panic-threshold\": 110.29}",
+        "{\"target\": \"0.5\", \"max-scale-up-rate\": \"1.10\", "
+        "\"panic-threshold\": \"110.29\"}",
+        "{\"target\": \".5\", \"max_scale_up_rate\": 1.1000000000000001, "
+        "\"panic_threshold\": 110.29000000000001}",
+    };
+    struct function_spec s, back;
+    Mayfly__V1__Spec wire;
+    struct error err;
+    json_t *json;
+
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        function_spec_init(&s);
+        assert_int_equal(parse(&s, same[i], &err), 0);
+        assert_int_equal(function_spec_validate(&s, &err), 0);
+        assert_int_equal(s.target_hundredths, 50);
+        assert_int_equal(s.max_scale_up_rate_hundredths, 110);
+        assert_int_equal(s.panic_threshold_hundredths, 11029);
+        assert_int_equal(convert_spec_to_wire(&wire, &s), 0);
+        assert_int_equal(wire.target, 1);
+        assert_int_equal(wire.max_scale_up_rate, 2);
+        assert_int_equal(wire.panic_threshold, 111);
+        assert_int_equal(convert_spec_from_wire(&back, &wire, &err), 0);
+        convert_spec_free(&wire);
+        assert_int_equal(back.target_hundredths, 50);
+        assert_int_equal(back.max_scale_up_rate_hundredths, 110);
+        json = function_spec_to_json(&back);
+        assert_true(json_real_value(json_object_get(json, "target")) == 0.5);
+        assert_true(json_is_integer(json_object_get(json, "panic_window")));
+        json_decref(json);
+        function_spec_free(&back);
+        function_spec_free(&s);
+    }
+    function_spec_init(&s); /* what an older peer sends */
+    assert_int_equal(convert_spec_to_wire(&wire, &s), 0);
+    wire.target = 3;
+    assert_int_equal(convert_spec_from_wire(&back, &wire, &err), 0);
+    assert_int_equal(back.target_hundredths, 300);
+    function_spec_free(&back);
+    wire.target_hundredths = 50; /* which is not 3, rounded up */
+    assert_int_equal(convert_spec_from_wire(&back, &wire, &err), -EINVAL);
+    convert_spec_free(&wire);
+}
+
+/* What is no such number is refused by its name, and changes nothing. */
+static void no_decimals(void **state)
+{
+    static const char *const cases[] = {
+        "{\"target\": 0.005}",
+        "{\"target\": \"0.555\"}",
+        "{\"target\": \"1.\"}",
+        "{\"target\": \".\"}",
+        "{\"target\": \"\"}",
+        "{\"target\": \"1e3\"}",
+        "{\"target\": \"-1\"}",
+        "{\"target\": -0.5}",
+        "{\"target\": 1000000.01}",
+        "{\"target\": 1e300}",
+        "{\"target\": true}",
+        "{\"target\": \"1,5\"}",
+        "{\"target\": \"99999999999999999999\"}",
+    };
+    struct function_spec s;
+    struct error err;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        function_spec_init(&s);
+        assert_true(parse(&s, cases[i], &err) < 0);
+        assert_int_equal(strncmp(err.text, "target is ", 10), 0);
+        assert_int_equal(s.target_hundredths, 0);
+        function_spec_free(&s);
+    }
+    function_spec_init(&s);
+    assert_int_equal(parse(&s, "{\"max_scale\": 1.5}", &err), -EINVAL);
+    assert_non_null(strstr(err.text, "whole number"));
+    function_spec_free(&s);
+}
+
 /* What comes over the wire is checked like everything else. */
 static void does_not_believe_the_wire(void **state)
 {
@@ -308,6 +395,8 @@ int main(void)
         cmocka_unit_test(validates),
         cmocka_unit_test(knows_names),
         cmocka_unit_test(survives_both_trips),
+        cmocka_unit_test(decimals),
+        cmocka_unit_test(no_decimals),
         cmocka_unit_test(does_not_believe_the_wire),
     };
 
