@@ -208,6 +208,8 @@ struct core_node {
     uint64_t seen_ms;
     char lost_reason[CORE_TEXT_MAX];
     uint64_t memory_reserved_bytes;
+    struct blanks_state *blanks; /* as it said last; n_blanks of them */
+    size_t n_blanks;
     uint32_t instances;
     uint64_t cpu_us;   /* that functions took there, as this controller was told */
     uint64_t revision; /* of what other nodes were told of it */

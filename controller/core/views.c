@@ -401,20 +401,38 @@ static const char *node_state(const struct controller_core *c, const struct core
                         : "ready";
 }
 
+static json_t *blanks_view(const struct core_node *n)
+{
+    json_t *kinds = json_array();
+    uint64_t ready = 0, bytes = 0;
+
+    for (size_t i = 0; i < n->n_blanks; i++) {
+        const struct blanks_state *b = &n->blanks[i];
+
+        kinds = append(kinds, json_pack("{s:s, s:I, s:o}", "kind", b->kind, "ready",
+                                        (json_int_t)b->ready, "memory_bytes",
+                                        number(b->memory_bytes)));
+        ready += b->ready;
+        bytes += b->memory_bytes;
+    }
+    return json_pack("{s:o, s:o, s:o}", "ready", number(ready), "memory_bytes",
+                     number(bytes), "kinds", kinds);
+}
+
 static json_t *node_view(const struct controller_core *c, const struct core_node *n)
 {
     char connected_at[CLOCK_RFC3339_SIZE];
 
     clock_rfc3339(n->connected_wall_ms, connected_at);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:o, s:I, s:I, s:s, s:o}", "name",
-        n->name, "state", node_state(c, n), "gateway", n->gateway, "version", n->version,
-        "labels", labels_view(n), "memory", "capacity_bytes",
+        "{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:o, s:I, s:I, s:s, s:o, s:o}",
+        "name", n->name, "state", node_state(c, n), "gateway", n->gateway, "version",
+        n->version, "labels", labels_view(n), "memory", "capacity_bytes",
         number(n->place.memory_bytes), "reserved_bytes", number(n->memory_reserved_bytes),
         "cpu_millis", (json_int_t)n->cpu_millis, "cpu_us", number(n->cpu_us), "instances",
         (json_int_t)n->instances, "functions", (json_int_t)functions_on(n),
-        "connected_at", connected_at, "last_seen_ms",
-        number(core_now_ms(c) - n->seen_ms));
+        "connected_at", connected_at, "last_seen_ms", number(core_now_ms(c) - n->seen_ms),
+        "blanks", blanks_view(n));
 }
 
 json_t *controller_core_node(const struct controller_core *c, const char *name)
