@@ -263,7 +263,7 @@ struct gate {
     struct list open;    /* under way, by started_us */
     struct list gone;    /* stopped before they began: agent_leave() frees them */
     uint32_t n_open, max;
-    uint32_t spare; /* beyond max, as long as the host has processors to spare */
+    uint32_t spare;     /* beyond max, as long as the host has processors to spare */
     struct timer timer; /* while some wait: the first of `open` counts no more */
 };
 
@@ -480,7 +480,7 @@ bool pool_room_now(const struct version *v);     /* beside all claims */
 bool pool_room_claimed(const struct version *v); /* for one that holds a claim */
 /* One of its starts that have not begun is to make way for what was reserved since. */
 bool pool_room_yields(const struct version *v);
-bool pool_claim(struct version *v);              /* evicts; false: there is no room */
+bool pool_claim(struct version *v); /* evicts; false: there is no room */
 void pool_unclaim(struct version *v);
 void pool_room_account(struct function *f); /* its instances, claims or grants changed */
 /* Idle instances that stand in reserved room make way. From agent_leave(). */

@@ -1,5 +1,5 @@
-/* What the controller streams: functions, versions, grants, snapshots; and what becomes of
- * the calls and instances that are there when it changes. */
+/* What the controller streams: functions, versions, grants, snapshots; and what becomes
+ * of the calls and instances that are there when it changes. */
 #include "tests/unit/agent_core_world.h"
 
 #include <errno.h>
