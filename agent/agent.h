@@ -168,6 +168,8 @@ void agent_logs_cancel_all(struct agent *a);
 int agent_status_open(struct agent *a, struct error *err);
 int agent_status_metrics(struct agent *a); /* before the server: others add to it */
 void agent_status_free(struct agent *a);
+/* How metrics and reports call blanks in which this program is up: "plain", "python". */
+const char *agent_status_kind(const char *program);
 void agent_status_cpu(struct agent *a, uint64_t cpu_us);
 
 #endif /* AGENT_AGENT_H */

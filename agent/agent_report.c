@@ -93,6 +93,26 @@ static int send_report(struct agent *a, const struct node_report *r)
     return rc;
 }
 
+/* As the warden said last. */
+static void add_blanks(struct agent *a, struct node_report *r)
+{
+    const struct warden_blanks *b;
+
+    if (a->warden == NULL) {
+        return;
+    }
+    b = warden_blanks(a->warden);
+    for (unsigned i = 0; i < b->n_kinds && r->n_blanks < BLANKS_KINDS_MAX; i++) {
+        const struct warden_blank_kind *kind = &b->kinds[i];
+        struct blanks_state *to = &r->blanks[r->n_blanks++];
+
+        (void)snprintf(to->kind, sizeof(to->kind), "%s",
+                       agent_status_kind(kind->program));
+        to->ready = kind->ready;
+        to->memory_bytes = kind->memory_bytes;
+    }
+}
+
 static void say(struct agent *a)
 {
     struct agent_reports *r = a->reports;
@@ -109,6 +129,7 @@ static void say(struct agent *a)
     for (size_t i = 0; i < now.n; i++) {
         to_wall(&now.list[i], offset_ms);
     }
+    add_blanks(a, &report);
     r->soon = false;
     r->sent_ms = uv_now(&a->loop);
     /* What could not be said is said at the next beat, with all else. */
@@ -122,6 +143,9 @@ static void beat_cb(uv_timer_t *timer)
 
     if (a->link != NULL && link_is_up(a->link)) {
         say(a);
+    }
+    if (a->warden != NULL) {
+        warden_count(a->warden); /* the next report has what it says */
     }
     (void)uv_timer_start(&a->beat, beat_cb, a->reports->every_ms, 0);
 }

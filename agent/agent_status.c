@@ -29,6 +29,16 @@ struct agent_status_series {
     struct agent_core_counts counted;
 };
 
+const char *agent_status_kind(const char *program)
+{
+    for (int i = 0; i < N_KINDS; i++) {
+        if (strcmp(programs[i], program) == 0) {
+            return kinds[i];
+        }
+    }
+    return program;
+}
+
 static struct metric *single(struct agent *a, enum metric_type type, const char *name,
                              const char *help)
 {

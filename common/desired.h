@@ -54,7 +54,7 @@ struct function_state {
     uint64_t serving; /* number of the version that takes the calls; 0: none yet */
     /* Serving, candidate and all that may be named; others are retired. */
     const struct version_state *versions;
-    bool stopped;     /* takes no calls: its reserved concurrency is 0 */
+    bool stopped; /* takes no calls: its reserved concurrency is 0 */
     /* Why no version serves: the latest one failed so. CAUSE_NONE: that is not so. */
     enum cause failed;
     const char *failed_text;
@@ -111,12 +111,24 @@ struct version_load {
     struct call_refusal last_refused;
 };
 
+/* Sandboxes that were made ahead, of one kind: "plain", or the runtime whose
+ * interpreter is up in them. */
+#define BLANKS_KIND_MAX  19
+#define BLANKS_KINDS_MAX 16 /* that a report may name */
+struct blanks_state {
+    char kind[BLANKS_KIND_MAX + 1];
+    uint32_t ready;
+    uint64_t memory_bytes;
+};
+
 struct node_report {
     bool full; /* names every version there is; else those that changed */
     uint64_t memory_reserved_bytes;
     uint32_t instances;
     const struct version_load *loads;
     size_t n_loads;
+    struct blanks_state blanks[BLANKS_KINDS_MAX];
+    size_t n_blanks;
 };
 
 /* A version's first instance became ready on a node, or could not. */

@@ -357,6 +357,29 @@ int convert_node_from_wire(struct node_state *ret, const Mayfly__V1__NodeState *
 /* --- reports
  * ---------------------------------------------------------------------------- */
 
+/* One block: the pointers, then what they point to. */
+static int blanks_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report *from)
+{
+    struct blanks {
+        Mayfly__V1__Blanks *list[BLANKS_KINDS_MAX];
+        Mayfly__V1__Blanks kinds[BLANKS_KINDS_MAX];
+    } *all = from->n_blanks > 0 ? calloc(1, sizeof(*all)) : NULL;
+
+    if (all == NULL) {
+        return from->n_blanks > 0 ? -ENOMEM : 0;
+    }
+    for (size_t i = 0; i < from->n_blanks; i++) {
+        mayfly__v1__blanks__init(&all->kinds[i]);
+        all->kinds[i].kind = text(from->blanks[i].kind);
+        all->kinds[i].ready = from->blanks[i].ready;
+        all->kinds[i].memory_bytes = from->blanks[i].memory_bytes;
+        all->list[i] = &all->kinds[i];
+    }
+    ret->blanks = all->list;
+    ret->n_blanks = from->n_blanks;
+    return 0;
+}
+
 int convert_report_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report *from)
 {
     struct convert_load *block;
@@ -365,6 +388,9 @@ int convert_report_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report
     ret->full = from->full;
     ret->memory_reserved_bytes = from->memory_reserved_bytes;
     ret->instances = from->instances;
+    if (blanks_to_wire(ret, from) < 0) {
+        return -ENOMEM;
+    }
     if (from->n_loads == 0) {
         return 0;
     }
@@ -374,6 +400,7 @@ int convert_report_to_wire(Mayfly__V1__NodeReport *ret, const struct node_report
         free(ret->loads);
         free(block);
         ret->loads = NULL;
+        convert_report_free(ret);
         return -ENOMEM;
     }
     for (size_t i = 0; i < from->n_loads; i++) {
@@ -388,8 +415,26 @@ void convert_report_free(Mayfly__V1__NodeReport *m)
 {
     free(m->n_loads > 0 ? m->loads[0] : NULL); /* one block */
     free(m->loads);
+    free(m->blanks);
     m->loads = NULL;
-    m->n_loads = 0;
+    m->blanks = NULL;
+    m->n_loads = m->n_blanks = 0;
+}
+
+/* For people: what is too much, or has too long a name, is left out. */
+static void blanks_from_wire(struct node_report *ret, const Mayfly__V1__NodeReport *from)
+{
+    for (size_t i = 0; i < from->n_blanks && ret->n_blanks < BLANKS_KINDS_MAX; i++) {
+        const Mayfly__V1__Blanks *b = from->blanks[i];
+        struct blanks_state *to = &ret->blanks[ret->n_blanks];
+
+        if (strlen(b->kind) <= BLANKS_KIND_MAX) {
+            (void)stpcpy(to->kind, b->kind);
+            to->ready = b->ready;
+            to->memory_bytes = b->memory_bytes;
+            ret->n_blanks++;
+        }
+    }
 }
 
 int convert_report_from_wire(struct node_report *ret, const Mayfly__V1__NodeReport *from,
@@ -422,6 +467,7 @@ int convert_report_from_wire(struct node_report *ret, const Mayfly__V1__NodeRepo
         .loads = loads,
         .n_loads = from->n_loads,
     };
+    blanks_from_wire(ret, from);
     return 0;
 }
 

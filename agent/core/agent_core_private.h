@@ -9,6 +9,7 @@
  *   catalog_memory.c    what was learned of functions before the agent began
  *   catalog_place.c     which of them gets a call: what is known of their room
  *   pool.c              instances: their states, how many there should be
+ *   pool_ends.c         what becomes of them, and fewer of them
  *   pool_slots.c        calls in them
  *   pool_idle.c         idle ones: for how long, frozen, started ahead of calls
  *   pool_room.c         memory admission: room now, room later (claims), eviction
@@ -444,6 +445,7 @@ bool pool_invariant(const struct version *v);
 /* For the other parts of it. */
 void pool_move(struct instance *in, enum instance_state to);
 enum obstacle pool_start_now(struct version *v, bool ahead);
+void pool_pause(struct version *v); /* after a bad start: none before it is over */
 
 /* An instance that is gone, begun or not. */
 void pool_gone(struct instance *in);

@@ -1,11 +1,13 @@
 /* node: what an operator says of one host. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/spec.h"
 #include "controller/cli/cli.h"
 #include "controller/cli/http.h"
 #include "controller/cli/print.h"
@@ -133,6 +135,73 @@ static const struct action {
     {"label", NULL, "has its labels"},
 };
 
+/* --- looking ------------------------------------------------------------------------ */
+
+/* "14, 29.1 MiB: 8 plain, 4 python, 2 node" */
+static void print_blanks(const json_t *blanks)
+{
+    const json_t *kinds = json_object_get(blanks, "kinds");
+    char text[PRINT_SHORT];
+    const char *before = ": ";
+
+    (void)printf("blanks     %" PRId64 " made ahead, %s", json_number(blanks, "ready"),
+                 print_bytes((uint64_t)json_number(blanks, "memory_bytes"), text));
+    for (size_t i = 0; i < json_array_size(kinds); i++) {
+        const json_t *kind = json_array_get(kinds, i);
+
+        (void)printf("%s%" PRId64 " %s, %s", before, json_number(kind, "ready"),
+                     json_text(kind, "kind", "?"),
+                     print_bytes((uint64_t)json_number(kind, "memory_bytes"), text));
+        before = "; ";
+    }
+    (void)putchar('\n');
+}
+
+static int show(struct cli *c, const char *name)
+{
+    char what[SPEC_NODE_MAX + 20], reserved[PRINT_SHORT], capacity[PRINT_SHORT];
+    const json_t *memory, *value;
+    const char *key;
+    json_t *n;
+    int rc;
+
+    (void)snprintf(what, sizeof(what), "show node \"%.*s\"", SPEC_NODE_MAX, name);
+    rc = rest_call(c, what, "GET", NULL, &n, "/v1/nodes/%s", name);
+    if (rc != EXIT_CODE_OK || print_data(c, n, &rc)) {
+        json_decref(n);
+        return rc;
+    }
+    memory = json_object_get(n, "memory");
+    (void)printf("%s is %s, seen %s ago\n\n", json_text(n, "name", "?"),
+                 json_text(n, "state", "?"),
+                 print_duration((uint64_t)json_number(n, "last_seen_ms"), reserved));
+    (void)printf("version    %s\n", json_text(n, "version", "?"));
+    (void)printf("gateway    %s\n", json_text(n, "gateway", "?"));
+    (void)printf("memory     %s of %s in instances\n",
+                 print_bytes((uint64_t)json_number(memory, "reserved_bytes"), reserved),
+                 print_bytes((uint64_t)json_number(memory, "capacity_bytes"), capacity));
+    (void)printf("CPU        %.1f\n", (double)json_number(n, "cpu_millis") / 1000);
+    (void)printf("instances  %" PRId64 ", of %" PRId64 " functions that may run there\n",
+                 json_number(n, "instances"), json_number(n, "functions"));
+    print_blanks(json_object_get(n, "blanks"));
+    json_object_foreach(json_object_get(n, "labels"), key, value)
+    {
+        (void)printf("label      %s=%s\n", key,
+                     json_is_string(value) ? json_string_value(value) : "?");
+    }
+    json_decref(n);
+    return EXIT_CODE_OK;
+}
+
+static bool is_node_name(const char *text)
+{
+    return strlen(text) <= SPEC_NODE_MAX && *text != '\0' &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                        ".-_") == strlen(text);
+}
+
+/* ------------------------------------------------------------------------------------ */
+
 int verb_node(struct cli *c)
 {
     const struct args *a = c->args;
@@ -145,12 +214,15 @@ int verb_node(struct cli *c)
             act = &actions[i];
         }
     }
+    if (act == NULL && a->n_operands == 1 && is_node_name(a->operands[0])) {
+        return show(c, a->operands[0]);
+    }
     if (act == NULL) {
         return cli_fail(c, EXIT_CODE_USAGE, NULL, "mayfly help node",
                         "\"%.40s\" is none of cordon, uncordon, drain and label",
                         a->operands[0]);
     }
-    if ((act->state == NULL) != (a->n_operands > 2)) {
+    if (a->n_operands < 2 || (act->state == NULL) != (a->n_operands > 2)) {
         return cli_fail(c, EXIT_CODE_USAGE, NULL, "mayfly help node", "mayfly node %s %s",
                         act->verb,
                         act->state == NULL ? "needs labels: zone=a" : "takes one NODE");

@@ -377,22 +377,24 @@ static const struct verb verbs[] = {
                           "with addresses and labels"),
      .run = verb_nodes},
     {.name = "node",
-     .operands = "cordon|uncordon|drain|label NODE [KEY=VALUE|KEY-...]",
-     .min_operands = 2,
+     .operands = "[cordon|uncordon|drain|label] NODE [KEY=VALUE|KEY-...]",
+     .min_operands = 1,
      .max_operands = ARGS_OPERANDS_MAX,
      .operand = OPERAND_CHOICE,
      .operand_choices = "cordon|uncordon|drain|label",
      .shared = VERB_OUTPUT | VERB_URL,
-     .summary = "take a host out of work and back, or label it",
+     .summary = "show a host, take it out of work and back, or label it",
      .text =
-         "cordon: nothing new is placed there, what runs stays. drain: its functions "
+         "Without a word before it: what there is of the host, also the sandboxes and "
+         "interpreters that were made ahead (blanks). cordon: nothing new is placed "
+         "there, what runs stays. drain: its functions "
          "go to other hosts, calls in flight end, then its instances go; it waits for "
          "that. uncordon ends both. What was said of a host outlives restarts of it "
          "and of the controller. KEY- removes a label that was set here.",
      .examples =
-         EXAMPLES("mayfly node drain node2", "before maintenance",
-                  "mayfly node drain node2 --deadline 5m", "and wait so long at most",
-                  "mayfly node uncordon node2", "after it",
+         EXAMPLES("mayfly node node2", "all about it", "mayfly node drain node2",
+                  "before maintenance", "mayfly node drain node2 --deadline 5m",
+                  "and wait so long at most", "mayfly node uncordon node2", "after it",
                   "mayfly node label node2 zone=a gpu-", "set one label, remove another"),
      OPTIONS(node_options),
      .run = verb_node},

@@ -18,9 +18,9 @@
 #include "controller/core/requests.h"
 #include "controller/core/scheduler.h"
 
-#define SETTLE_MS 3000
+#define SETTLE_MS            3000
 #define PROGRESS_DEADLINE_MS 600000 /* Knative's progress-deadline */
-#define HOMES_MAX 8
+#define HOMES_MAX            8
 /* Functions rarely use their limit, and most wait for something most of the time; at the
  * default limits (1 CPU, 128 MiB) memory is then what fills a host of 2 GiB a core. */
 #define CPU_OVERCOMMIT_PERCENT 1600

@@ -21,6 +21,7 @@
 #include "controller/core/holds.h"
 #include "controller/core/insight.h"
 #include "controller/core/keymap.h"
+#include "controller/core/name_order.h"
 #include "controller/core/placement.h"
 #include "controller/core/records.h"
 #include "controller/core/scaling.h"
@@ -42,7 +43,9 @@ struct core_namespace {
     int64_t mod_revision;
     char created_at[CLOCK_RFC3339_SIZE];
     struct list functions; /* core_function.of_namespace, also those not present */
-    size_t n_functions;    /* present ones */
+    struct name_order functions_by_name;
+    struct name_order_node in_order; /* c->namespaces_in_order */
+    size_t n_functions;              /* present ones */
 };
 
 /* A version's spec and package. */
@@ -146,6 +149,7 @@ static inline uint64_t totals_ready(const struct core_totals *t)
 struct core_function {
     struct keymap_entry entry; /* c->functions_by_name */
     struct list of_namespace;
+    struct name_order_node in_order; /* of its namespace's */
     struct controller_core *core;
     struct core_namespace *ns;
     char name[SPEC_NAME_MAX + 1];
@@ -208,6 +212,8 @@ struct core_node {
     uint64_t seen_ms;
     char lost_reason[CORE_TEXT_MAX];
     uint64_t memory_reserved_bytes;
+    struct blanks_state *blanks; /* as it said last; n_blanks of them */
+    size_t n_blanks;
     uint32_t instances;
     uint64_t cpu_us;   /* that functions took there, as this controller was told */
     uint64_t revision; /* of what other nodes were told of it */
@@ -251,6 +257,7 @@ struct controller_core {
     int64_t index_revision;
     uint32_t index_highest; /* ever seen */
     struct list namespaces;
+    struct name_order namespaces_in_order;
     struct keymap namespaces_by_name, functions_by_name, packages, damaged;
     size_t n_namespaces, n_functions, n_versions;
     struct keymap layers; /* layers.h */

@@ -45,6 +45,20 @@ struct core_node *nodes_find(const struct controller_core *c, const char *name)
     return NULL;
 }
 
+/* Without memory for them none are shown. */
+static void take_blanks(struct core_node *n, const struct node_report *r)
+{
+    if (r->n_blanks != n->n_blanks) {
+        free(n->blanks);
+        n->blanks = calloc(r->n_blanks + 1, sizeof(*n->blanks));
+        n->n_blanks = n->blanks != NULL ? r->n_blanks : 0;
+    }
+    for (size_t i = 0; i < n->n_blanks; i++) {
+        n->blanks[i] = r->blanks[i];
+        clean_text(n->blanks[i].kind, sizeof(n->blanks[i].kind), r->blanks[i].kind);
+    }
+}
+
 void nodes_report(struct controller_core *c, const char *name,
                   const struct node_report *r)
 {
@@ -57,6 +71,7 @@ void nodes_report(struct controller_core *c, const char *name,
     n->memory_reserved_bytes = r->memory_reserved_bytes;
     n->place.used_bytes = r->memory_reserved_bytes;
     n->instances = r->instances;
+    take_blanks(n, r);
     loads_report(c, n, r);
 }
 
@@ -155,6 +170,7 @@ static void new_life(struct controller_core *c, struct core_node *n, const char 
     holds_reborn(c, n);
     clean_text(n->boot, sizeof(n->boot), boot);
     n->instances = 0;
+    n->n_blanks = 0;
     n->memory_reserved_bytes = n->place.used_bytes = 0;
     n->leaving = false;
     n->leaves_ms = 0;
@@ -340,6 +356,7 @@ static void free_node(struct core_node *n)
     near_forget(n);
     node_labels_free(n->told_labels);
     node_labels_free(n->labels);
+    free(n->blanks);
     free(n);
 }
 
@@ -372,6 +389,7 @@ void nodes_leave(struct controller_core *c, const char *name, const char *reason
     journal_node(c, EVENT_NODE_LOST, n->name, "is lost: %s; its %u grants go elsewhere",
                  n->lost_reason, n->place.n_grants);
     n->instances = 0;
+    n->n_blanks = 0;
     n->memory_reserved_bytes = n->place.used_bytes = 0;
     loads_lost(c, n);
     if (!n->draining) {

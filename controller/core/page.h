@@ -1,5 +1,6 @@
 /* Page: of all that is offered, the first ones in the order of their names that come
- * after a given name. What is offered may come in any order, and nothing is kept from one
+ * after a given name; for lists that are never very long (views_list.c has the others).
+ * What is offered may come in any order, and nothing is kept from one
  * page to the next: what comes or goes in between moves nothing else.
  *
  * Of N offered, a page of L takes O(N log L) of time and O(L) of memory. */

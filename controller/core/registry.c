@@ -60,6 +60,7 @@ static struct core_namespace *want_namespace(struct controller_core *c, const ch
     list_init(&ns->functions);
     list_push_back(&c->namespaces, &ns->link);
     keymap_add(&c->namespaces_by_name, &ns->entry, keymap_hash_str(c->seed, name));
+    name_order_add(&c->namespaces_in_order, &ns->in_order, ns->name, ns->entry.hash);
     return ns;
 }
 
@@ -69,6 +70,7 @@ static void collect_namespace(struct controller_core *c, struct core_namespace *
         return;
     }
     keymap_remove(&c->namespaces_by_name, &ns->entry);
+    name_order_remove(&c->namespaces_in_order, &ns->in_order);
     list_remove(&ns->link);
     free(ns);
 }
@@ -124,6 +126,7 @@ struct core_function *registry_want_function(struct controller_core *c,
     scheduler_init_function(f);
     list_push_back(&ns->functions, &f->of_namespace);
     keymap_add(&c->functions_by_name, &f->entry, function_hash(c, namespace_, name));
+    name_order_add(&ns->functions_by_name, &f->in_order, f->name, f->entry.hash);
     return f;
 }
 
@@ -142,6 +145,7 @@ void registry_collect(struct controller_core *c, struct core_function *f)
     alarms_clear(&c->alarms, &f->alarm);
     insight_end(c, f);
     keymap_remove(&c->functions_by_name, &f->entry);
+    name_order_remove(&ns->functions_by_name, &f->in_order);
     list_remove(&f->of_namespace);
     record_free(&f->record);
     free(f);

@@ -10,6 +10,7 @@
 #include "controller/core/rollouts.h"
 #include "controller/core/targets.h"
 #include "controller/core/traffic.h"
+#include "controller/core/views.h"
 
 static json_t *number(uint64_t n)
 {
@@ -28,7 +29,7 @@ static json_t *append(json_t *array, json_t *item)
 
 /* --- namespaces ------------------------------------------------------------------- */
 
-static json_t *namespace_view(const struct core_namespace *ns)
+json_t *views_namespace(const struct core_namespace *ns)
 {
     return json_pack("{s:s, s:I, s:I, s:s}", "name", ns->name, "index",
                      (json_int_t)ns->index, "functions", (json_int_t)ns->n_functions,
@@ -39,29 +40,7 @@ json_t *controller_core_namespace(const struct controller_core *c, const char *n
 {
     const struct core_namespace *ns = registry_namespace(c, name);
 
-    return ns != NULL && ns->present ? namespace_view(ns) : NULL;
-}
-
-static json_t *listed_namespace(const struct controller_core *c, const void *item)
-{
-    return namespace_view(item);
-}
-
-int controller_core_namespaces(const struct controller_core *c,
-                               const struct core_list *list)
-{
-    struct page p;
-
-    page_init(&p, list);
-    LIST_FOREACH(it, &c->namespaces)
-    {
-        const struct core_namespace *ns = container_of(it, struct core_namespace, link);
-
-        if (ns->present) {
-            page_offer(&p, "", ns->name, ns);
-        }
-    }
-    return page_show(&p, c, listed_namespace);
+    return ns != NULL && ns->present ? views_namespace(ns) : NULL;
 }
 
 /* --- versions --------------------------------------------------------------------- */
@@ -261,7 +240,7 @@ static json_t *instances_view(const struct core_totals *t)
 }
 
 /* Spec and package are those that calls meet; before any serves, the latest ones. */
-static json_t *function_view(const struct core_function *f)
+json_t *views_function(const struct core_function *f)
 {
     const struct record *r = &f->record;
     const struct core_body *b =
@@ -292,45 +271,7 @@ json_t *controller_core_function(const struct controller_core *c, const char *na
 {
     const struct core_function *f = registry_function(c, namespace_, name);
 
-    return f != NULL && f->present ? function_view(f) : NULL;
-}
-
-static json_t *listed_function(const struct controller_core *c, const void *item)
-{
-    return function_view(item);
-}
-
-static void offer_functions(struct page *p, const struct core_namespace *ns)
-{
-    LIST_FOREACH(it, &ns->functions)
-    {
-        const struct core_function *f =
-            container_of(it, struct core_function, of_namespace);
-
-        if (f->present) {
-            page_offer(p, ns->name, f->name, f);
-        }
-    }
-}
-
-int controller_core_functions(const struct controller_core *c, const char *namespace_,
-                              const struct core_list *list)
-{
-    const struct core_namespace *ns =
-        namespace_ != NULL ? registry_namespace(c, namespace_) : NULL;
-    struct page p;
-
-    page_init(&p, list);
-    if (ns != NULL) {
-        offer_functions(&p, ns);
-    }
-    LIST_FOREACH(it, &c->namespaces)
-    {
-        if (namespace_ == NULL) {
-            offer_functions(&p, container_of(it, struct core_namespace, link));
-        }
-    }
-    return page_show(&p, c, listed_function);
+    return f != NULL && f->present ? views_function(f) : NULL;
 }
 
 /* --- nodes ------------------------------------------------------------------------ */
@@ -401,20 +342,38 @@ static const char *node_state(const struct controller_core *c, const struct core
                         : "ready";
 }
 
+static json_t *blanks_view(const struct core_node *n)
+{
+    json_t *kinds = json_array();
+    uint64_t ready = 0, bytes = 0;
+
+    for (size_t i = 0; i < n->n_blanks; i++) {
+        const struct blanks_state *b = &n->blanks[i];
+
+        kinds = append(kinds, json_pack("{s:s, s:I, s:o}", "kind", b->kind, "ready",
+                                        (json_int_t)b->ready, "memory_bytes",
+                                        number(b->memory_bytes)));
+        ready += b->ready;
+        bytes += b->memory_bytes;
+    }
+    return json_pack("{s:o, s:o, s:o}", "ready", number(ready), "memory_bytes",
+                     number(bytes), "kinds", kinds);
+}
+
 static json_t *node_view(const struct controller_core *c, const struct core_node *n)
 {
     char connected_at[CLOCK_RFC3339_SIZE];
 
     clock_rfc3339(n->connected_wall_ms, connected_at);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:o, s:I, s:I, s:s, s:o}", "name",
-        n->name, "state", node_state(c, n), "gateway", n->gateway, "version", n->version,
-        "labels", labels_view(n), "memory", "capacity_bytes",
+        "{s:s, s:s, s:s, s:s, s:o, s:{s:o, s:o}, s:I, s:o, s:I, s:I, s:s, s:o, s:o}",
+        "name", n->name, "state", node_state(c, n), "gateway", n->gateway, "version",
+        n->version, "labels", labels_view(n), "memory", "capacity_bytes",
         number(n->place.memory_bytes), "reserved_bytes", number(n->memory_reserved_bytes),
         "cpu_millis", (json_int_t)n->cpu_millis, "cpu_us", number(n->cpu_us), "instances",
         (json_int_t)n->instances, "functions", (json_int_t)functions_on(n),
-        "connected_at", connected_at, "last_seen_ms",
-        number(core_now_ms(c) - n->seen_ms));
+        "connected_at", connected_at, "last_seen_ms", number(core_now_ms(c) - n->seen_ms),
+        "blanks", blanks_view(n));
 }
 
 json_t *controller_core_node(const struct controller_core *c, const char *name)

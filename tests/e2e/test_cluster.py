@@ -367,6 +367,22 @@ def test_cordon_and_labels(cluster, package):
         assert result.returncode == code and text in result.stderr, result
 
 
+def test_a_node_shows_what_it_has_made_ahead(cluster):
+    """Blanks: how many of which kind, and their memory."""
+    def blanks():
+        return cluster.json("node", "node2")["blanks"]
+
+    wait_for("blanks to be ready", lambda: blanks()["ready"] > 0)
+    told = blanks()
+    assert "plain" in {k["kind"] for k in told["kinds"]}, told
+    assert told["ready"] == sum(k["ready"] for k in told["kinds"]), told
+    assert told["memory_bytes"] == sum(k["memory_bytes"] for k in told["kinds"]), told
+    out = cluster.mayfly("node", "node2").stdout
+    assert out.startswith("node2 is ready") and re.search(r"blanks +\d+ made ahead", out), out
+    assert cluster.mayfly("node", "nowhere", check=False).returncode == 3
+    assert cluster.mayfly("node", "drain", check=False).returncode == 2
+
+
 @pytest.mark.parametrize("kind", ["ws", "websockets"])
 def test_a_websocket_through_every_gateway(cluster, tmp_path, kind):
     """An agent without an instance hands the socket on; whoever ends it, both agents see it end."""

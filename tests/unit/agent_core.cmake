@@ -1,7 +1,7 @@
 set(dir ${CMAKE_CURRENT_LIST_DIR})
 add_library(agent_core_world STATIC ${dir}/agent_core_world.c)
 target_link_libraries(agent_core_world PUBLIC agent_core)
-foreach(part calls grants traffic pool short gate idle learned seen loads reserved state hops layers memory random parts)
+foreach(part calls ends grants traffic pool short gate idle learned seen loads reserved state first peers hops layers memory random parts)
   mayfly_test(test_agent_core_${part} unit
     SOURCES ${dir}/agent_core_${part}.c
     LIBS agent_core_world agent_core m TIMEOUT 300)

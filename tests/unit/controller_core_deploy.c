@@ -112,8 +112,7 @@ static void all_nodes_hear_why(void **state)
     nodes[2] = world_join(&f->w, "n3", 1024);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(agent_function(nodes[i], "hello")->failed, CAUSE_INIT_FAILED);
-        assert_string_equal(agent_function(nodes[i], "hello")->failed_text,
-                            "it says no");
+        assert_string_equal(agent_function(nodes[i], "hello")->failed_text, "it says no");
     }
     (void)world_deploy(&f->w, "hello", 128, 0, 0);
     assert_int_equal(agent_function(b, "hello")->failed, CAUSE_NONE);

@@ -70,6 +70,39 @@ static void node_view(void **state)
     assert_null(controller_core_node(f->w.core, "n2"));
 }
 
+/* What it has made ahead is shown by kinds and in sum, as it said last; of a node that is
+ * lost nothing is ready. */
+static void node_blanks(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *a = world_join(&f->w, "n1", 1024);
+    struct node_report r = {.blanks = {{"plain", 8, MIB}, {"python\xff", 2, 5 * MIB}},
+                            .n_blanks = 2};
+    json_t *n, *blanks, *kind;
+
+    controller_core_node_report(f->w.core, "n1", &r);
+    n = controller_core_node(f->w.core, "n1");
+    blanks = json_object_get(n, "blanks");
+    assert_int_equal(json_integer_value(json_object_get(blanks, "ready")), 10);
+    assert_int_equal(json_integer_value(json_object_get(blanks, "memory_bytes")),
+                     6 * MIB);
+    kind = json_array_get(json_object_get(blanks, "kinds"), 1);
+    assert_string_equal(json_string_value(json_object_get(kind, "kind")), "python?");
+    assert_int_equal(json_integer_value(json_object_get(kind, "ready")), 2);
+    json_decref(n);
+    r.n_blanks = 1;
+    controller_core_node_report(f->w.core, "n1", &r);
+    n = controller_core_node(f->w.core, "n1");
+    blanks = json_object_get(n, "blanks");
+    assert_int_equal(json_array_size(json_object_get(blanks, "kinds")), 1);
+    json_decref(n);
+    world_leave(&f->w, a);
+    n = controller_core_node(f->w.core, "n1");
+    blanks = json_object_get(n, "blanks");
+    assert_int_equal(json_integer_value(json_object_get(blanks, "ready")), 0);
+    json_decref(n);
+}
+
 /* What a node says of itself may be anything: views remain JSON. */
 static void odd_hello(void **state)
 {
@@ -517,6 +550,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(node_view),
+        TEST(node_blanks),
         TEST(odd_hello),
         TEST(loss_moves_grants),
         TEST(last_node_goes),

@@ -1,9 +1,12 @@
-/* The controller core's small parts: alarms, keymap, clean texts, records. */
+/* The controller core's small parts: alarms, keymap, names in order, clean texts,
+ * records.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +16,7 @@
 #include "controller/core/alarms.h"
 #include "controller/core/clean.h"
 #include "controller/core/keymap.h"
+#include "controller/core/name_order.h"
 #include "controller/core/records.h"
 
 #define NOW "2026-01-31T12:00:00.123Z"
@@ -258,13 +262,92 @@ static void record_trims(void **state)
     record_free(&r);
 }
 
+/* --- names in order ------------------------------------------------------------------
+ */
+
+#define NAMES 3000
+
+struct named {
+    struct name_order_node node;
+    char name[16];
+    bool in;
+};
+
+struct seen {
+    const struct named *names;
+    size_t next; /* of names: the next that is to come */
+    size_t n, most;
+};
+
+static bool see(void *data, struct name_order_node *node)
+{
+    struct seen *s = data;
+
+    while (s->next < NAMES && !s->names[s->next].in) {
+        s->next++;
+    }
+    assert_true(s->next < NAMES);
+    assert_ptr_equal(node, &s->names[s->next].node);
+    s->next++;
+    return ++s->n < s->most;
+}
+
+static unsigned depth(const struct name_order_node *n)
+{
+    unsigned left, right;
+
+    if (n == NULL) {
+        return 0;
+    }
+    left = depth(n->left);
+    right = depth(n->right);
+    return 1 + (left > right ? left : right);
+}
+
+/* However names came and went, a walk from any of them gives what comes after it, in
+ * order, and no more than is taken; names that came sorted make no deep tree. */
+static void names_in_order(void **state)
+{
+    struct named *names = calloc(NAMES, sizeof(*names));
+    struct name_order o = {NULL};
+
+    assert_non_null(names);
+    for (size_t i = 0; i < NAMES; i++) {
+        (void)snprintf(names[i].name, sizeof(names[i].name), "n%06zu", i);
+        name_order_add(&o, &names[i].node, names[i].name,
+                       keymap_hash_str(7, names[i].name));
+        names[i].in = true;
+    }
+    assert_in_range(depth(o.root), 12, 60);
+    srand(1);
+    for (int round = 0; round < 2000; round++) {
+        struct named *one = &names[rand() % NAMES];
+        struct named *from = &names[rand() % NAMES];
+        bool inclusive = rand() % 2 == 0;
+        struct seen s = {.names = names, .most = (size_t)(rand() % 20) + 1};
+
+        if (one->in) {
+            name_order_remove(&o, &one->node);
+        } else {
+            name_order_add(&o, &one->node, one->name, keymap_hash_str(7, one->name));
+        }
+        one->in = !one->in;
+        s.next = (size_t)(from - names) + !inclusive;
+        name_order_walk(&o, from->name, inclusive, see, &s);
+        for (; s.n < s.most && s.next < NAMES; s.next++) {
+            assert_false(names[s.next].in);
+        }
+    }
+    free(names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alarms_in_order), cmocka_unit_test(keymap_finds),
         cmocka_unit_test(text_is_clean),   cmocka_unit_test(record_round_trip),
         cmocka_unit_test(record_refuses),  cmocka_unit_test(record_survives_damage),
-        cmocka_unit_test(record_trims),
+        cmocka_unit_test(record_trims),    cmocka_unit_test(names_in_order),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

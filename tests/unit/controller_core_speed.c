@@ -175,6 +175,48 @@ static void scale(struct bench *b, struct controller_core *c, size_t n_functions
                  (unsigned long long)controller_core_counts(c).desired);
 }
 
+struct reader {
+    char last[SPEC_NAME_MAX + 1];
+    size_t n;
+};
+
+static bool read_one(void *data, const char *namespace_, const char *name, json_t *item)
+{
+    struct reader *r = data;
+
+    (void)snprintf(r->last, sizeof(r->last), "%s", name);
+    r->n++;
+    json_decref(item);
+    return true;
+}
+
+/* All functions, in pages of `limit`: what a page costs beside its own items shows where
+ * they are few. */
+static void list(const struct controller_core *c, size_t limit)
+{
+    struct reader r = {.n = 0};
+    uint64_t since_us = now_us();
+    size_t pages = 0;
+    char what[64];
+    int more = 1;
+
+    while (more == 1 && pages < 500) {
+        char after[SPEC_NAME_MAX + 1];
+        struct core_list l = {.after = r.n > 0 ? after : NULL,
+                              .after_namespace = "default",
+                              .limit = limit,
+                              .each = read_one,
+                              .data = &r};
+
+        (void)stpcpy(after, r.last);
+        more = controller_core_functions(c, "default", &l);
+        pages++;
+    }
+    CHECK(more >= 0);
+    (void)snprintf(what, sizeof(what), "pages of %zu functions", limit);
+    lap(what, since_us, pages);
+}
+
 int main(int argc, char **argv)
 {
     size_t n_nodes = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
@@ -238,6 +280,8 @@ int main(int argc, char **argv)
         controller_core_node_report(c, node, &r);
     }
     lap("reports", since_us, 100000);
+    list(c, 1);
+    list(c, 100);
     scale(&b, c, n_functions, n_nodes);
     controller_core_invariant(c);
     (void)controller_core_free(c);

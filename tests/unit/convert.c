@@ -164,7 +164,14 @@ static void carries_reports(void **state)
          .begun = 15},
         {.namespace_ = "default", .name = "b", .version = 1},
     };
-    struct node_report out = {true, 1024, 9, loads, 2}, in;
+    struct node_report out = {.full = true,
+                              .memory_reserved_bytes = 1024,
+                              .instances = 9,
+                              .loads = loads,
+                              .n_loads = 2,
+                              .blanks = {{"plain", 8, 1 << 20}, {"python", 2, 5 << 20}},
+                              .n_blanks = 2},
+                       in;
     Mayfly__V1__NodeReport wire;
     struct error err;
 
@@ -172,6 +179,10 @@ static void carries_reports(void **state)
     assert_int_equal(convert_report_from_wire(&in, &wire, &err), 0);
     assert_true(in.full);
     assert_int_equal(in.memory_reserved_bytes, 1024);
+    assert_int_equal(in.n_blanks, 2);
+    assert_string_equal(in.blanks[1].kind, "python");
+    assert_int_equal(in.blanks[1].ready, 2);
+    assert_int_equal(in.blanks[1].memory_bytes, 5 << 20);
     assert_int_equal(in.n_loads, 2);
     assert_string_equal(in.loads[1].name, "b");
     assert_int_equal(in.loads[0].starting, 2);
