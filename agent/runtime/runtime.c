@@ -180,6 +180,7 @@ static void timer_closed(uv_handle_t *handle)
     free(h->account);
     free(h->scratch);
     free(h->http_scratch);
+    buf_free(&h->head_text);
     free(h);
     if (on_closed != NULL) {
         on_closed(data);

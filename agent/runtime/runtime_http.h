@@ -29,12 +29,9 @@ struct http_state {
     struct runtime_instance *instance;
 };
 
-struct http_link;
-
 struct http_runtime_call {
     struct runtime_call call;
     struct http_call *http; /* NULL: it has ended */
-    struct http_link *link;
     struct buf kept; /* of the request's body, what came before anything was sent */
     bool starting;
     bool bodiless; /* the request: its head is all that there is to read */

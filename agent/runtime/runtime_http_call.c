@@ -5,16 +5,9 @@
 
 #include "agent/runtime/runtime_http.h"
 #include "common/check.h"
-#include "common/cleanup.h"
 
 #define HEADERS_ADDED 8
 #define HEADERS_FEW   48 /* so many need no memory of their own */
-
-/* The client's call may outlive ours by a moment. */
-struct http_link {
-    struct runtime_instance *instance;
-    struct http_runtime_call *call; /* NULL: let go */
-};
 
 static struct http_runtime_call *call_of(struct runtime_call *c)
 {
@@ -26,7 +19,7 @@ static struct http_runtime_call *call_of(struct runtime_call *c)
 struct head {
     struct http_header *list;
     size_t n;
-    struct buf text; /* the target, Forwarded and X-Forwarded-For, one after the other */
+    struct buf *text; /* the target, Forwarded and X-Forwarded-For, one after the other */
     struct http_str target;
     struct http_header few[HEADERS_FEW];
 };
@@ -36,7 +29,6 @@ static void head_free(struct head *h)
     if (h->list != h->few) {
         free(h->list);
     }
-    buf_free(&h->text);
 }
 
 static void put(struct head *h, const char *name, struct http_str value)
@@ -89,7 +81,7 @@ static int add_forwarded(struct head *h, const struct runtime_request *r)
     const struct http_header *host = http_headers_find(r->headers, "Host");
     bool v6 = strchr(r->peer, ':') != NULL;
     const char *peer = *r->peer != '\0' ? r->peer : "unknown";
-    struct buf *b = &h->text;
+    struct buf *b = h->text;
     size_t target = b->len, forwarded;
     int rc = gather(b, r->headers, "Forwarded");
 
@@ -141,7 +133,7 @@ static int head_build(struct head *h, const struct runtime_request *r)
     int rc;
 
     h->n = 0;
-    h->text = (struct buf){0};
+    h->text->len = 0;
     h->list = room <= HEADERS_FEW ? h->few : calloc(room, sizeof(*h->list));
     if (h->list == NULL) {
         return -ENOMEM;
@@ -158,14 +150,14 @@ static int head_build(struct head *h, const struct runtime_request *r)
         put(h, "Connection", HTTP_STR("Upgrade"));
         put(h, "Upgrade", r->upgrade);
     }
-    rc = buf_append(&h->text, r->path.at, r->path.len);
+    rc = buf_append(h->text, r->path.at, r->path.len);
     if (rc == 0 && r->query.len > 0) {
-        rc = buf_append_str(&h->text, "?");
-        rc = rc < 0 ? rc : buf_append(&h->text, r->query.at, r->query.len);
+        rc = buf_append_str(h->text, "?");
+        rc = rc < 0 ? rc : buf_append(h->text, r->query.at, r->query.len);
     }
-    target = h->text.len;
+    target = h->text->len;
     rc = rc < 0 ? rc : add_forwarded(h, r);
-    h->target = (struct http_str){h->text.data, target};
+    h->target = (struct http_str){h->text->data, target};
     return rc;
 }
 
@@ -175,14 +167,14 @@ static int head_build(struct head *h, const struct runtime_request *r)
 static void on_response(struct http_call *http, int status, struct http_headers headers,
                         uint64_t content_length)
 {
-    struct http_link *link = http_call_data(http);
+    struct http_runtime_call *h = http_call_data(http);
     struct http_str connection = connection_of(headers);
     struct http_header few[HEADERS_FEW];
     struct http_header *list =
         headers.n <= HEADERS_FEW ? few : calloc(headers.n, sizeof(*list));
     size_t n = 0;
 
-    buf_free(&link->call->kept);
+    buf_free(&h->kept);
     if (list == NULL) {
         http_call_cancel(http);
         return;
@@ -197,11 +189,10 @@ static void on_response(struct http_call *http, int status, struct http_headers 
     if (status == 101) {
         list[n++] =
             (struct http_header){HTTP_STR("Upgrade"), http_headers_upgrade(headers)};
-        link->call->tunnel = true;
+        h->tunnel = true;
     }
-    if (call_respond(&link->call->call, status, (struct http_headers){list, n},
-                     content_length) &&
-        link->call->call.paused) {
+    if (call_respond(&h->call, status, (struct http_headers){list, n}, content_length) &&
+        h->call.paused) {
         http_call_pause(http);
     }
     if (list != few) {
@@ -211,19 +202,17 @@ static void on_response(struct http_call *http, int status, struct http_headers 
 
 static void on_body(struct http_call *http, const char *data, size_t len)
 {
-    const struct http_link *link = http_call_data(http);
+    struct http_runtime_call *h = http_call_data(http);
 
-    if (link->call != NULL) {
-        (void)call_body(&link->call->call, data, len);
-    }
+    (void)call_body(&h->call, data, len);
 }
 
 static void on_drain(struct http_call *http)
 {
-    const struct http_link *link = http_call_data(http);
+    struct http_runtime_call *h = http_call_data(http);
 
-    if (link->call != NULL && !link->call->starting) {
-        call_drained(&link->call->call);
+    if (!h->starting) {
+        call_drained(&h->call);
     }
 }
 
@@ -240,37 +229,32 @@ static void give_back(struct http_runtime_call *h, int status)
 
 static void on_close(struct http_call *http, int status)
 {
-    struct http_link *link = http_call_data(http);
-    struct http_runtime_call *h = link->call;
-    struct runtime_instance *in = link->instance;
+    struct http_runtime_call *h = http_call_data(http);
+    struct runtime_instance *in = h->call.instance;
 
-    free(link);
-    if (h != NULL) {
-        h->link = NULL;
-        h->http = NULL;
-        if (status == 0) {
-            call_finish(&h->call, CAUSE_NONE, "%s", "");
-        } else if (status == -ECANCELED || status == -ENOMEM) {
-            call_finish(&h->call, CAUSE_INTERNAL, "%s", strerror(-status));
-        } else if (!http_call_was_sent(http) && status != -ETIMEDOUT) {
-            give_back(h, status);
-        } else if (status == -EPROTO) {
-            call_finish(&h->call, CAUSE_FUNCTION_ERROR,
-                        "the function's HTTP response is malformed");
-        } else if (h->call.responded) {
-            call_finish_unless_crashed(
-                &h->call, "the function closed the connection before its reply's end");
-        } else if (status == -ECONNRESET || status == -EPIPE) {
-            /* Of a head, who has not read all has read nothing. Of a body he may have. */
-            h->call.unread = h->bodiless && http_call_was_reset(http);
-            call_finish_unless_crashed(
-                &h->call, "the function closed the connection without a reply");
-        } else {
-            call_finish_unless_crashed(&h->call, "connection to the function's port: %s",
-                                       strerror(-status));
-        }
-        buf_free(&h->kept);
+    h->http = NULL;
+    if (status == 0) {
+        call_finish(&h->call, CAUSE_NONE, "%s", "");
+    } else if (status == -ECANCELED || status == -ENOMEM) {
+        call_finish(&h->call, CAUSE_INTERNAL, "%s", strerror(-status));
+    } else if (!http_call_was_sent(http) && status != -ETIMEDOUT) {
+        give_back(h, status);
+    } else if (status == -EPROTO) {
+        call_finish(&h->call, CAUSE_FUNCTION_ERROR,
+                    "the function's HTTP response is malformed");
+    } else if (h->call.responded) {
+        call_finish_unless_crashed(
+            &h->call, "the function closed the connection before its reply's end");
+    } else if (status == -ECONNRESET || status == -EPIPE) {
+        /* Of a head, who has not read all has read nothing. Of a body he may have. */
+        h->call.unread = h->bodiless && http_call_was_reset(http);
+        call_finish_unless_crashed(&h->call,
+                                   "the function closed the connection without a reply");
+    } else {
+        call_finish_unless_crashed(&h->call, "connection to the function's port: %s",
+                                   strerror(-status));
     }
+    buf_free(&h->kept);
     instance_release(in);
 }
 
@@ -281,6 +265,14 @@ static const struct http_call_ops client_ops = {
     .on_close = on_close,
 };
 
+/* The client's call may outlive ours by a moment. */
+static void on_dropped_close(struct http_call *http, int status)
+{
+    instance_release(http_call_data(http));
+}
+
+static const struct http_call_ops dropped_ops = {.on_close = on_dropped_close};
+
 /* --- calls ---------------------------------------------------------------------------
  */
 
@@ -288,23 +280,20 @@ int http_runtime_call_start(struct runtime_call *c, const struct runtime_request
 {
     struct http_runtime_call *h = call_of(c);
     struct http_state *s = c->instance->kind_state;
-    struct head head;
-    int rc = head_build(&head, r);
+    struct head head; /* not all zeros: it is large */
+    int rc;
 
-    if (rc == 0 && (h->link = malloc(sizeof(*h->link))) == NULL) {
-        rc = -ENOMEM;
-    }
+    head.text = &c->host->head_text;
+    rc = head_build(&head, r);
     if (rc == 0) {
-        *h->link = (struct http_link){c->instance, h};
         instance_hold(c->instance);
         h->bodiless = r->content_length == 0;
         h->starting = true;
         rc = http_call_start(&s->client, &h->http, r->method, head.target,
                              (struct http_headers){head.list, head.n}, NULL,
-                             r->content_length, &client_ops, h->link);
+                             r->content_length, &client_ops, h);
         h->starting = false;
         if (rc < 0) {
-            free(steal(h->link));
             instance_release(c->instance);
         }
     }
@@ -370,9 +359,8 @@ bool http_runtime_call_drop(struct runtime_call *c)
 {
     struct http_runtime_call *h = call_of(c);
 
-    h->link->call = NULL;
+    http_call_hand_over(h->http, &dropped_ops, c->instance);
     http_call_cancel(h->http);
-    h->link = NULL;
     h->http = NULL;
     buf_free(&h->kept);
     return h->tunnel || c->instance->config.spec->concurrency > 1;

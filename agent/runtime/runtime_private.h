@@ -191,8 +191,9 @@ struct runtime_host {
     char *region, *account;
     char *packages_dir; /* or NULL */
     struct list instances;
-    char *scratch;      /* what is being read, for all */
-    char *http_scratch; /* likewise, of HTTP */
+    char *scratch;        /* what is being read, for all */
+    char *http_scratch;   /* likewise, of HTTP */
+    struct buf head_text; /* of a call of `http`, while it starts */
     bool closing;
     unsigned n_timers;
     void (*on_closed)(void *data);

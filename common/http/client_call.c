@@ -129,6 +129,13 @@ void *http_call_data(const struct http_call *call)
     return call->data;
 }
 
+void http_call_hand_over(struct http_call *call, const struct http_call_ops *ops,
+                         void *data)
+{
+    call->ops = *ops;
+    call->data = data;
+}
+
 static int send_or_keep(struct http_call *call, const struct http_str *pieces, unsigned n)
 {
     int rc = 0;

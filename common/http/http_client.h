@@ -109,6 +109,9 @@ int http_call_start(struct http_client *c, struct http_call **ret, struct http_s
                     struct http_str target, struct http_headers headers, const void *body,
                     uint64_t body_len, const struct http_call_ops *ops, void *data);
 void *http_call_data(const struct http_call *call);
+/* From here on these are told, with other data. */
+void http_call_hand_over(struct http_call *call, const struct http_call_ops *ops,
+                         void *data);
 int http_call_write(struct http_call *call, const void *data, size_t len);
 int http_call_end(struct http_call *call, struct http_headers trailers);
 /* Also in on_close: was anything of it sent that may have had an effect? False as well
