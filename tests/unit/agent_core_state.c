@@ -124,8 +124,10 @@ static void deleted_function(void **state)
     world_done(w, &c[0]);
     assert_stopped(w, 0, STOP_RETIRED);
     assert_int_equal(w->n_drops, 0); /* the instance still runs from it */
+    assert_int_equal(w->n_left, 0);
     world_gone(w, 0);
     assert_int_equal(w->n_drops, 1);
+    assert_int_equal(w->n_left, 1);
     world_free(w);
 }
 
@@ -464,6 +466,7 @@ static void package_is_shared(void **state)
     assert_int_equal(w->n_wants, 1);
     agent_core_function_deleted(w->core, "default", "f", ++w->revision);
     assert_int_equal(w->n_drops, 0);
+    assert_int_equal(w->n_left, 1); /* it has left, whoever else has its package */
     agent_core_function_deleted(w->core, "default", "e", ++w->revision);
     assert_int_equal(w->n_drops, 1);
     assert_string_equal(w->dropped, w->wanted);
