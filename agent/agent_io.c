@@ -202,11 +202,17 @@ static void package_drop(void *ctx, const char *digest)
 {
     struct agent *a = ctx;
 
-    if (a->runtime != NULL) {
-        runtime_host_on_package_drop(a->runtime, digest);
-    }
     if (a->packages != NULL) {
         packages_drop(a->packages, digest);
+    }
+}
+
+static void version_left(void *ctx, const struct version *v)
+{
+    struct agent *a = ctx;
+
+    if (a->runtime != NULL) {
+        runtime_host_on_version_left(a->runtime, version_id(v));
     }
 }
 
@@ -275,6 +281,7 @@ const struct agent_io agent_io = {
     .call_timeout = call_timeout,
     .package_want = package_want,
     .package_drop = package_drop,
+    .version_left = version_left,
     .report_version = report_version,
     .report_soon = report_soon,
 };

@@ -117,10 +117,15 @@ static void need_one(struct package *p, bool needs)
 
 static void need(struct version *v, bool needs)
 {
+    const struct agent_io *io = &v->function->core->io;
+
     if (needs == v->needs_package) {
         return;
     }
     v->needs_package = needs;
+    if (!needs && io->version_left != NULL) {
+        io->version_left(io->ctx, v); /* what it keeps has the package */
+    }
     for (size_t i = 0; i < v->n_packages; i++) {
         need_one(v->packages[i].package, needs);
     }

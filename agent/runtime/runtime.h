@@ -56,8 +56,8 @@ void runtime_host_on_exit(struct runtime_host *h, uint64_t id,
                           const struct sandbox_exit *e);
 void runtime_host_on_oom(struct runtime_host *h, uint64_t id);
 void runtime_host_on_short(struct runtime_host *h); /* of memory: nothing waits */
-/* No version needs it any more: no sandbox with it waits. */
-void runtime_host_on_package_drop(struct runtime_host *h, const char *digest);
+/* It has no instances, and gets none: no sandbox waits for its next call. */
+void runtime_host_on_version_left(struct runtime_host *h, uint64_t version_id);
 
 struct runtime_recycled {
     unsigned waiting;

@@ -6,10 +6,7 @@
  *                                                └──late, pressed out, short──▶ killed
  *
  * Bounded by number, in all and of a version: the one that waits longest makes way. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "agent/runtime/runtime_private.h"
@@ -22,7 +19,6 @@ struct recycled {
     struct list link; /* in host.recycled, who waits longest first; or .recycled_ending */
     struct runtime_host *host;
     uint64_t version_id;
-    char package[sizeof(((struct package_ref *)0)->digest)];
     uint64_t sandbox_id;
     struct channel *channel;
     int freezer;
@@ -186,7 +182,6 @@ bool recycled_keep(struct runtime_instance *in)
         .told_us = in->usage.told_us,
         .until_ms = uv_now(h->loop) + (idle_ms < IDLE_MS ? idle_ms : IDLE_MS),
     };
-    (void)snprintf(r->package, sizeof(r->package), "%s", in->config.package->digest);
     channel_hand_over(r->channel, &ops, r);
     list_push_back(&h->recycled, &r->link);
     if (h->n_recycled++ == 0) {
@@ -246,13 +241,13 @@ void runtime_host_on_short(struct runtime_host *h)
     recycled_drop_all(h);
 }
 
-void runtime_host_on_package_drop(struct runtime_host *h, const char *digest)
+void runtime_host_on_version_left(struct runtime_host *h, uint64_t version_id)
 {
     LIST_FOREACH_SAFE(it, &h->recycled)
     {
         struct recycled *r = container_of(it, struct recycled, link);
 
-        if (strcmp(r->package, digest) == 0) {
+        if (r->version_id == version_id) {
             drop(r);
         }
     }

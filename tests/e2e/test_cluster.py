@@ -112,6 +112,37 @@ def test_no_reuse_gives_every_call_a_fresh_sandbox(cluster, package):
                    "--handler", "run.sh", "--max-scale", "1")
     assert [cluster.call("fresh").body.strip() for _ in range(3)] == [b"0"] * 3
     assert [cluster.call("kept").body.strip() for _ in range(2)] == [b"0", b"1"]
+    cluster.mayfly("delete", "fresh")
+
+
+def _recycled(cluster):
+    """Starts in the sandbox of an earlier call, and those that wait for one, on all nodes."""
+    text = "".join(request(cluster.network(host), 8092, "GET", "/metrics").body.decode()
+                   for host in ("node1", "node2", "node3"))
+    return tuple(sum(map(int, re.findall(rf"^{name} (\d+)$", text, re.M)))
+                 for name in ("mayfly_recycled_used_total", "mayfly_recycled"))
+
+
+def test_no_reuse_has_a_sandbox_of_the_same_version_again(cluster, package):
+    """The next call of a version may have the last one's sandbox, that of the next version may
+    not, and with idle 0 none has. The instance is another each time."""
+    # The number of a namespace may be given again, to a sandbox that began later.
+    script = "#!/bin/sh\nreadlink /proc/self/ns/mnt\ncut -d' ' -f22 /proc/1/stat\ntouch /tmp/mark\n"
+    options = ("--runtime", "exec", "--handler", "run.sh", "--no-reuse", "--max-scale", "1")
+    cluster.deploy(package("again1", {"run.sh": script}), "recycled", *options)
+    used, _ = _recycled(cluster)
+    first = {cluster.call("recycled").body for _ in range(5)}
+    assert _recycled(cluster)[0] > used
+    assert len(first) < 5
+    cluster.deploy(package("again2", {"run.sh": script + ": other\n"}), "recycled", *options)
+    assert not first & {cluster.call("recycled").body for _ in range(3)}
+    cluster.mayfly("delete", "recycled")
+    wait_for("none to wait for what is gone", lambda: _recycled(cluster)[1] == 0)
+    cluster.deploy(package("never", {"run.sh": script}), "never", *options, "--idle", "0")
+    used, _ = _recycled(cluster)
+    assert len({cluster.call("never").body for _ in range(5)}) == 5
+    assert _recycled(cluster)[0] == used
+    cluster.mayfly("delete", "never")
 
 
 def test_redeploy_keeps_serving_and_delete_ends_it(cluster, package):

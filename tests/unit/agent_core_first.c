@@ -178,6 +178,7 @@ static void package_is_shared(void **state)
     assert_int_equal(w->n_wants, 1);
     agent_core_function_deleted(w->core, "default", "f", ++w->revision);
     assert_int_equal(w->n_drops, 0);
+    assert_int_equal(w->n_left, 1); /* it has left, whoever else has its package */
     agent_core_function_deleted(w->core, "default", "e", ++w->revision);
     assert_int_equal(w->n_drops, 1);
     assert_string_equal(w->dropped, w->wanted);

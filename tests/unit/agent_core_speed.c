@@ -112,10 +112,19 @@ int main(int argc, char **argv)
     size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
     uint64_t n_calls = argc > 2 ? strtoul(argv[2], NULL, 10) : 3000000;
     struct ctx c = {.now_us = 1000000, .random = 1};
-    struct agent_io io = {
-        &c,           now_us,       next_random,   instance_start, instance_stop,
-        NULL,         NULL,         call_dispatch, call_forward,   call_reject,
-        call_timeout, package_want, package_drop,  report_version, report_soon};
+    struct agent_io io = {.ctx = &c,
+                          .now_us = now_us,
+                          .random = next_random,
+                          .instance_start = instance_start,
+                          .instance_stop = instance_stop,
+                          .call_dispatch = call_dispatch,
+                          .call_forward = call_forward,
+                          .call_reject = call_reject,
+                          .call_timeout = call_timeout,
+                          .package_want = package_want,
+                          .package_drop = package_drop,
+                          .report_version = report_version,
+                          .report_soon = report_soon};
     struct agent_core_options options = {
         .node = "here", .memory_bytes = UINT64_MAX / 2, .instances_max = UINT32_MAX};
     char(*names)[24] = calloc(n, sizeof(*names));

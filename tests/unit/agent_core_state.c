@@ -114,8 +114,10 @@ static void deleted_function(void **state)
     world_done(w, &c[0]);
     assert_stopped(w, 0, STOP_RETIRED);
     assert_int_equal(w->n_drops, 0); /* the instance still runs from it */
+    assert_int_equal(w->n_left, 0);
     world_gone(w, 0);
     assert_int_equal(w->n_drops, 1);
+    assert_int_equal(w->n_left, 1);
     world_free(w);
 }
 

@@ -140,6 +140,14 @@ static void package_drop(void *ctx, const char *digest)
     (void)snprintf(w->dropped, sizeof(w->dropped), "%s", digest);
 }
 
+static void version_left(void *ctx, const struct version *v)
+{
+    struct world *w = ctx;
+
+    w->n_left++;
+    w->left = version_number(v);
+}
+
 static void report_version(void *ctx, const struct version *v, bool ready,
                            enum cause cause, const char *text)
 {
@@ -187,6 +195,7 @@ struct world *world_new(uint64_t memory_mib, uint32_t instances_max)
                               .call_timeout = call_timeout,
                               .package_want = package_want,
                               .package_drop = package_drop,
+                              .version_left = version_left,
                               .report_version = report_version,
                               .report_soon = report_soon};
     assert_int_equal(agent_core_new(&w->core, &w->io, &options), 0);

@@ -46,6 +46,8 @@ struct world {
     unsigned n_instances;
     unsigned n_reports_soon;
     unsigned n_wants, n_drops;
+    unsigned n_left; /* versions without instances to be */
+    uint64_t left;   /* the last one's number */
     char wanted[SPEC_DIGEST_LEN + 1], dropped[SPEC_DIGEST_LEN + 1]; /* the last */
     unsigned n_ready, n_failed;                                     /* version reports */
     uint64_t reported; /* number of the last reported version */
