@@ -175,8 +175,8 @@ struct agent_io {
      * failure it is asked for again, as long as a version here needs it. */
     void (*package_want)(void *ctx, const struct package_ref *p);
     void (*package_drop)(void *ctx, const char *digest); /* no version here needs it */
-    /* No instance of it is here, and none is to be: what the edge keeps of it is of no use.
-     * It may come back. NULL: not wanted. */
+    /* No instance of it is here, and none is to be: what the edge keeps of it is of no
+     * use. It may come back. NULL: not wanted. */
     void (*version_left)(void *ctx, const struct version *v);
 
     /* First readiness of a version, or why it cannot start. */

@@ -38,10 +38,10 @@ enum init_message_type {
  * program: absolute, or relative to the working directory /var/task, or (without a slash)
  * looked up in /var/task and then in PATH. The process leads a process group of its own.
  * value INIT_RUN_QUIETLY: INIT_STARTED is not told. INIT_RUN_SEED: without fds, the seed
- * goes on with this environment; or the program is started in its place. INIT_RUN_ONCE: as
- * QUIETLY, it is the only one, and INIT_EXITED is followed by INIT_CLEAN or INIT_SOILED.
- * INIT_CHECK: the one string argv[0], looked up in the same way; nothing is run.
- * INIT_FAILED, INIT_SOILED: text. */
+ * goes on with this environment; or the program is started in its place. INIT_RUN_ONCE:
+ * as QUIETLY, it is the only one, and INIT_EXITED is followed by INIT_CLEAN or
+ * INIT_SOILED. INIT_CHECK: the one string argv[0], looked up in the same way; nothing is
+ * run. INIT_FAILED, INIT_SOILED: text. */
 struct init_message {
     uint32_t type;
     uint32_t run;  /* chosen by the agent; names the process from then on */

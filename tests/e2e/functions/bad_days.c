@@ -10,8 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HALF_WAY                                                           \
-    "eyJlcnJvclR5cGUiOiJIYWxmV2F5IiwiZXJyb3JNZXNzYWdlIjoibm8gbW9yZSJ9"
+#define HALF_WAY "eyJlcnJvclR5cGUiOiJIYWxmV2F5IiwiZXJyb3JNZXNzYWdlIjoibm8gbW9yZSJ9"
 
 static char reply[65536]; /* the last one, head and body */
 
