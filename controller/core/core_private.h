@@ -120,6 +120,7 @@ struct core_target {
         uint64_t since_ms;    /* it has no place since then; 0: it has one */
         uint64_t look_ms;     /* whether there is hope for one is looked at again then */
         uint64_t hopeless_ms; /* there is none since then; 0: there is */
+        bool crowded;         /* what others keep is in its way */
     } wait;
 };
 

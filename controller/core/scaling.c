@@ -291,6 +291,12 @@ void scaling_squeeze(struct controller_core *c)
     }
 }
 
+/* It squeezes others by itself, if that can help (target_proof.c). */
+static bool waits_for_proof(const struct core_target *t)
+{
+    return t == t->f->candidate && t->proof == PROOF_WANTED;
+}
+
 void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
 {
     bool news = missing > 0 && t->scaling.no_room == 0;
@@ -304,7 +310,7 @@ void scaling_placed(struct core_target *t, uint32_t warm, uint64_t missing)
                          "finds no place for %u of the %u instances to keep ready",
                          t->scaling.no_room, warm);
     }
-    if (warm < missing + least) {
+    if (warm < missing + least && !waits_for_proof(t)) {
         scaling_squeeze(t->f->core); /* not even min-scale has room */
     }
 }

@@ -151,7 +151,7 @@ static const char *headline(const struct controller_core *c, const struct core_t
     return ret;
 }
 
-void target_explain(const struct controller_core *c, struct core_target *t,
+bool target_explain(const struct controller_core *c, struct core_target *t,
                     const struct placement_request *r)
 {
     struct placement_why why = ask_all(c, r);
@@ -159,9 +159,10 @@ void target_explain(const struct controller_core *c, struct core_target *t,
 
     if (c->usable.n == 0) {
         (void)snprintf(t->text, sizeof(t->text), "no node is ready; waiting for one");
-        return;
+        return false;
     }
     (void)snprintf(t->text, sizeof(t->text), "%s (%s)",
                    headline(c, t, r, &why, head, sizeof(head)),
                    placement_why_text(&why, &t->body->spec, detail, sizeof(detail)));
+    return why.refused[PLACEMENT_MEMORY_FULL] + why.refused[PLACEMENT_CPU_FULL] > 0;
 }

@@ -19,8 +19,9 @@ enum placement_filter target_ask_node(const struct core_node *n,
 bool target_may_fit(const struct controller_core *c, const struct core_target *t,
                     const struct placement_request *r);
 
-/* Why it has no place: into t->text. */
-void target_explain(const struct controller_core *c, struct core_target *t,
+/* Why it has no place: into t->text. true: there is a node that has no room only because
+ * of what is kept there for others. */
+bool target_explain(const struct controller_core *c, struct core_target *t,
                     const struct placement_request *r);
 
 #endif /* CONTROLLER_CORE_TARGET_FIT_H */

@@ -94,9 +94,7 @@ static void look_for_hope(struct controller_core *c, struct core_target *t)
     bool hope;
 
     target_request(c, t, &r);
-    if (t->n_tried == 0) {
-        target_explain(c, t, &r);
-    }
+    t->wait.crowded = t->n_tried > 0 ? t->told_short : target_explain(c, t, &r);
     hope = t->n_tried > 0 ? t->told_short : target_may_fit(c, t, &r);
     if (hope) {
         t->wait.hopeless_ms = 0;
@@ -110,7 +108,9 @@ static void begin_wait(struct controller_core *c, struct core_target *t)
 {
     t->wait.since_ms = core_now_ms(c);
     look_for_hope(c, t);
-    scaling_squeeze(c);
+    if (t->wait.crowded) {
+        scaling_squeeze(c);
+    }
     if (t->n_tried == 0) {
         journal_function(c, EVENT_PLACED, t->f, t->number, "waits for room: %s", t->text);
     }
@@ -174,7 +174,7 @@ static enum target_outcome wait_for_place(struct controller_core *c,
         give_up(t);
         return TARGET_MET;
     }
-    if (now_ms >= c->scaling.squeezed_until_ms + SQUEEZE_REST_MS) {
+    if (t->wait.crowded && now_ms >= c->scaling.squeezed_until_ms + SQUEEZE_REST_MS) {
         scaling_squeeze(c);
     }
     if (t->n_tried > 0 && t->retry_ms == 0) {

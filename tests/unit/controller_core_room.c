@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/core/core_private.h"
+
 #define SECOND   1000
 #define DEADLINE 600000 /* the progress deadline */
 
@@ -261,6 +263,30 @@ static void the_large_node_is_away(void **state)
     world_check(&f->w);
 }
 
+/* Others keep ready no more than they need now while a deploy waits, but only if what
+ * they keep is in its way: not if its nodes are lost. */
+static void others_make_room_if_that_helps(void **state)
+{
+    struct fixture *f = *state;
+    struct model_agent *b;
+
+    (void)world_join(&f->w, "n1", 1024);
+    b = world_join(&f->w, "n2", 4096);
+    (void)world_deploy_ready(&f->w, "other", 1024, 1, 1);
+    world_leave(&f->w, b);
+    world_pass(&f->w, 60 * SECOND);
+    f->w.core->scaling.squeezed_until_ms = 0;
+    (void)world_deploy(&f->w, "large", 2048, 4, 4);
+    world_pass(&f->w, 300 * SECOND);
+    assert_view(&f->w, "large", "versions.0.cause", "no_capacity");
+    assert_int_equal(f->w.core->scaling.squeezed_until_ms, 0);
+    (void)world_deploy(&f->w, "hello", 128, 4, 4);
+    world_pass(&f->w, SECOND);
+    assert_view(&f->w, "hello", "versions.0.cause", "no_capacity");
+    assert_true(f->w.core->scaling.squeezed_until_ms > f->w.now_ms);
+    world_check(&f->w);
+}
+
 /* With no node at all a deploy waits for one, however long that takes. */
 static void no_node_yet(void **state)
 {
@@ -328,6 +354,7 @@ int main(void)
         TEST(fits_nowhere),
         TEST(room_comes_in_time),
         TEST(the_large_node_is_away),
+        TEST(others_make_room_if_that_helps),
         TEST(no_node_yet),
         TEST(all_of_many_get_their_turn),
     };
