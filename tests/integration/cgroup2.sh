@@ -18,7 +18,7 @@ skip() { echo "1..0 # SKIP $*"; exit 77; }
 [ "$(id -u)" = 0 ] || skip "the guest must read files as root"
 [ "$(uname -m)" = x86_64 ] || skip "the guest is an amd64"
 command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is missing: apt-get install qemu-system-x86"
-for t in $tests test_runtime_frozen; do
+for t in $tests test_runtime_frozen test_runtime_recycled_life; do
     [ -x "$build/tests/$t" ] || skip "$build/tests/$t is not built"
 done
 
@@ -104,9 +104,12 @@ ip link set lo up
 cat /proc/version
 run "at the top" $tests
 MAYFLY_TEST_BLANKS=4 run "of blanks" test_warden test_sandbox_limits
+MAYFLY_TEST_RECYCLED=1 run "recycled" test_sandbox_calls
 # What needs no interpreter, which takes long to start in here.
 echo "# at the top: test_runtime_frozen"
 timeout 120 "$build/tests/test_runtime_frozen" '*exec*' 2>&1 || failed=1
+echo "# at the top: test_runtime_recycled_life"
+timeout 120 "$build/tests/test_runtime_recycled_life" '*_has_it' 2>&1 || failed=1
 
 # As in a container, or a unit with Delegate=yes: a group that we are in and that is ours.
 cd /sys/fs/cgroup
