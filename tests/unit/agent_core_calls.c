@@ -3,19 +3,6 @@
 
 #include <string.h>
 
-/* One version on this node with `max` instances, all ready and idle. */
-static struct world *warm_world(struct deploy *d, unsigned max)
-{
-    struct world *w = world_new(0, 0);
-
-    deploy_grant(d, 0, "here", max, max);
-    world_deploy(w, d);
-    for (unsigned i = 0; i < max; i++) {
-        world_ready(w, i);
-    }
-    return w;
-}
-
 /* A first call starts an instance, waits for it and runs on it; the second finds it warm.
  */
 static void cold_then_warm(void **state)
@@ -44,7 +31,7 @@ static void cold_then_warm(void **state)
 static void hottest_first(void **state)
 {
     struct deploy d = deploy_one("f", 3, 3);
-    struct world *w = warm_world(&d, 3);
+    struct world *w = world_warm(&d, 3);
     struct test_call c[2];
     struct instance *last;
 
@@ -68,7 +55,7 @@ static void fills_slots_before_starting(void **state)
     struct test_call c[5];
 
     d.versions[0].spec.concurrency = 2;
-    w = warm_world(&d, 2);
+    w = world_warm(&d, 2);
     deploy_grant(&d, 0, "here", 3, 0);
     world_apply(w, &d);
     for (unsigned i = 0; i < 4; i++) {
@@ -139,7 +126,7 @@ static void full_queue_throttles(void **state)
     struct test_call c[4];
 
     d.versions[0].spec.queue_max = 2;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     for (unsigned i = 0; i < 4; i++) {
         world_call(w, &c[i], "f");
     }
@@ -177,7 +164,7 @@ static void waits_no_longer_than_queue_timeout(void **state)
     struct test_call c[2];
 
     d.versions[0].spec.queue_timeout_ms = 700;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     world_call(w, &c[0], "f");
     world_call(w, &c[1], "f");
     world_pass_ms(w, 699);

@@ -3,19 +3,6 @@
 
 #include <string.h>
 
-/* One version on this node with `max` instances, all ready and idle. */
-static struct world *warm_world(struct deploy *d, unsigned max)
-{
-    struct world *w = world_new(0, 0);
-
-    deploy_grant(d, 0, "here", max, max);
-    world_deploy(w, d);
-    for (unsigned i = 0; i < max; i++) {
-        world_ready(w, i);
-    }
-    return w;
-}
-
 /* --- ends -----------------------------------------------------------------------------
  */
 
@@ -28,7 +15,7 @@ static void overrun_kills_the_instance(void **state)
     struct test_call c[2];
 
     d.versions[0].spec.timeout_ms = 500;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     w->now_us += 999; /* a part of a millisecond is the call's */
     world_call(w, &c[0], "f");
     world_call(w, &c[1], "f");
@@ -55,7 +42,7 @@ static void overrun_leaves_neighbours(void **state)
 
     d.versions[0].spec.timeout_ms = 500;
     d.versions[0].spec.concurrency = 2;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     world_call(w, &c[0], "f");
     world_pass_ms(w, 200);
     world_call(w, &c[1], "f");
@@ -78,7 +65,7 @@ static void overrun_of_a_tunnel_keeps_the_instance(void **state)
     struct test_call c;
 
     d.versions[0].spec.timeout_ms = 500;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     world_call(w, &c, "f");
     c.call.tunnel = true;
     world_pass_ms(w, 500);
@@ -100,7 +87,7 @@ static void overrun_of_exec_keeps_the_instance(void **state)
     d.versions[0].spec.timeout_ms = 500;
     d.versions[0].spec.concurrency = 2;
     d.versions[0].spec.runtime = SPEC_RUNTIME_EXEC;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     world_call(w, &c, "f");
     world_pass_ms(w, 500);
     assert_outcome(&c, TIMED_OUT);
@@ -120,7 +107,7 @@ static void overrun_of_a_lone_exec_ends_the_instance(void **state)
 
     d.versions[0].spec.timeout_ms = 500;
     d.versions[0].spec.runtime = SPEC_RUNTIME_EXEC;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     world_call(w, &c, "f");
     world_pass_ms(w, 500);
     assert_outcome(&c, TIMED_OUT);
@@ -138,7 +125,7 @@ static void start_that_fails_ends_the_instance(void **state)
 
     d.versions[0].spec.concurrency = 2;
     d.versions[0].spec.runtime = SPEC_RUNTIME_EXEC;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     world_call(w, &c[0], "f");
     world_call(w, &c[1], "f");
     world_done_with(w, &c[1], CAUSE_START_FAILED);
@@ -176,7 +163,7 @@ static void fresh_instance_a_call(void **state)
 static void cancel_while_waiting(void **state)
 {
     struct deploy d = deploy_one("f", 1, 1);
-    struct world *w = warm_world(&d, 1);
+    struct world *w = world_warm(&d, 1);
     struct test_call c[3];
 
     for (unsigned i = 0; i < 3; i++) {
@@ -194,7 +181,7 @@ static void cancel_while_waiting(void **state)
 static void cancel_while_running(void **state)
 {
     struct deploy d = deploy_one("f", 1, 0);
-    struct world *w = warm_world(&d, 1);
+    struct world *w = world_warm(&d, 1);
     struct test_call c;
 
     world_call(w, &c, "f");
@@ -249,7 +236,7 @@ static void counts_processor_time(void **state)
 
     d.versions[0].spec.runtime = SPEC_RUNTIME_HTTP;
     e.versions[0].spec.runtime = SPEC_RUNTIME_EXEC;
-    w = warm_world(&d, 1);
+    w = world_warm(&d, 1);
     world_call(w, &c, "f");
     agent_core_instance_cpu(w->core, world_instance(w, 0), 1000);
     assert_int_equal(world_load(w, "f", 1).cpu_us, 1000);
@@ -273,7 +260,7 @@ static void counts_processor_time(void **state)
 static void last_processor_time_is_told(void **state)
 {
     struct deploy d = deploy_one("f", 1, 1);
-    struct world *w = warm_world(&d, 1);
+    struct world *w = world_warm(&d, 1);
 
     agent_core_function_deleted(w->core, "default", "f", ++w->revision);
     assert_int_equal(world_stopped(w), 1);
@@ -290,7 +277,7 @@ static void last_processor_time_is_told(void **state)
 static void load_is_counted(void **state)
 {
     struct deploy d = deploy_one("f", 1, 1);
-    struct world *w = warm_world(&d, 1);
+    struct world *w = world_warm(&d, 1);
     uint64_t before = world_load(w, "f", 1).load_us;
     struct test_call c[2];
 
@@ -312,7 +299,7 @@ static void load_is_counted(void **state)
 static void waiting_is_reported(void **state)
 {
     struct deploy d = deploy_one("f", 1, 1);
-    struct world *w = warm_world(&d, 1);
+    struct world *w = world_warm(&d, 1);
     static const unsigned said[] = {1, 2, 2, 3, 3, 3, 3, 4}; /* at 1, 2, 4 and 8 */
     struct test_call c[9];
     unsigned before;

@@ -5,12 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void peer(struct world *w, const char *node, bool usable)
-{
-    assert_int_equal(agent_core_peer(w->core, node, "10.0.0.9:8080", usable), 0);
-    assert_true(agent_core_check(w->core));
-}
-
 static void package_failed(struct world *w, uint64_t number, enum cause cause,
                            const char *text)
 {
@@ -194,7 +188,7 @@ static void package_on_its_way(void **state)
     struct test_call c[2];
 
     deploy_grant(&d, 0, "n1", 1, 0);
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     world_apply(w, &d);
     world_call(w, &c[0], "f");
     assert_outcome(&c[0], FORWARDED);

@@ -4,19 +4,14 @@
 
 #include "tests/unit/agent_core_world.h"
 
-static void peer(struct world *w, const char *node, bool usable)
-{
-    assert_int_equal(agent_core_peer(w->core, node, "10.0.0.9:8080", usable), 0);
-}
-
 /* Version 1 of "f": `here` instances on this node, as many as that on n1 and n2. Without
  * reuse, so that no node is asked for an idle one. */
 static struct deploy everywhere(struct world *w, uint32_t here, uint32_t n1, uint32_t n2)
 {
     struct deploy d = deploy_one("f", here, 0);
 
-    peer(w, "n1", true);
-    peer(w, "n2", true);
+    world_peer(w, "n1", true);
+    world_peer(w, "n2", true);
     deploy_grant(&d, 0, "n1", n1, 0);
     deploy_grant(&d, 0, "n2", n2, 0);
     d.versions[0].spec.reuse = false;
@@ -111,7 +106,7 @@ static void what_was_said_fades(void **state)
     struct deploy d = deploy_one("f", 0, 0);
     struct test_call c;
 
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     deploy_grant(&d, 0, "n1", 2, 0);
     world_deploy(w, &d);
     world_call(w, &c, "f");
@@ -135,8 +130,8 @@ static struct deploy three(struct world *w)
 {
     struct deploy d = deploy_one("f", 0, 0);
 
-    peer(w, "n1", true);
-    peer(w, "n2", true);
+    world_peer(w, "n1", true);
+    world_peer(w, "n2", true);
     d.versions[0].n_grants = 0;
     deploy_grant(&d, 0, "n1", 2, 0);
     deploy_grant(&d, 0, "n2", 2, 0);

@@ -5,12 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void peer(struct world *w, const char *node, bool usable)
-{
-    assert_int_equal(agent_core_peer(w->core, node, "10.0.0.9:8080", usable), 0);
-    assert_true(agent_core_check(w->core));
-}
-
 /* --- peers ----------------------------------------------------------------------------
  */
 
@@ -24,9 +18,9 @@ static void forwards_by_grant(void **state)
     struct test_call c[2];
     unsigned n1 = 0;
 
-    peer(w, "n1", true);
-    peer(w, "n2", true);
-    peer(w, "n3", false);
+    world_peer(w, "n1", true);
+    world_peer(w, "n2", true);
+    world_peer(w, "n3", false);
     deploy_grant(&d, 0, "n1", 900, 0);
     deploy_grant(&d, 0, "n2", 300, 0);
     deploy_grant(&d, 0, "n3", 10000, 0);
@@ -64,11 +58,11 @@ static void waiting_calls_are_forwarded(void **state)
     world_call(w, &c[1], "f");
     world_call_version(w, &c[2], "f", 0, true);
     assert_outcome(&c[1], NO_OUTCOME);
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     assert_outcome(&c[1], FORWARDED);
     assert_outcome(&c[2], NO_OUTCOME);
     agent_core_peer_deleted(w->core, "n1");
-    peer(w, "n2", true);
+    world_peer(w, "n2", true);
     world_call(w, &c[3], "f");
     assert_outcome(&c[3], NO_OUTCOME);
     deploy_grant(&d, 0, "n2", 1, 0);
@@ -89,7 +83,7 @@ static void failing_here_forwards(void **state)
     world_deploy(w, &d);
     world_call(w, &c[0], "f");
     world_call(w, &c[1], "f");
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     assert_outcome(&c[0], NO_OUTCOME); /* instances are coming */
     world_fail(w, 0, CAUSE_START_FAILED, "no such file");
     assert_outcome(&c[1], FORWARDED);
@@ -106,7 +100,7 @@ static void forwarded_call_has_a_deadline(void **state)
     struct deploy d = deploy_one("f", 0, 0);
     struct test_call c;
 
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     deploy_grant(&d, 0, "n1", 1, 0);
     world_deploy(w, &d);
     world_call(w, &c, "f");

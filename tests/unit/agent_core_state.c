@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void peer(struct world *w, const char *node, bool usable)
-{
-    assert_int_equal(agent_core_peer(w->core, node, "10.0.0.9:8080", usable), 0);
-    assert_true(agent_core_check(w->core));
-}
-
 /* --- versions -------------------------------------------------------------------------
  */
 
@@ -61,7 +55,7 @@ static void old_serves_until_new_has_a_place(void **state)
     world_call(w, &c, "f");
     assert_int_equal(version_number(c.call.version), 1);
     world_done(w, &c);
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     deploy_grant(&d, 1, "n1", 1, 1);
     world_apply(w, &d);
     world_call(w, &c, "f");
@@ -235,8 +229,8 @@ static void snapshot_replaces_all(void **state)
     struct deploy lost = deploy_one("lost", 1, 1);
     struct test_call c;
 
-    peer(w, "n1", true);
-    peer(w, "n2", true);
+    world_peer(w, "n1", true);
+    world_peer(w, "n2", true);
     deploy_grant(&kept, 0, "n1", 1, 0);
     deploy_grant(&kept, 0, "n2", 1, 0);
     world_deploy(w, &kept);
@@ -244,7 +238,7 @@ static void snapshot_replaces_all(void **state)
     world_ready(w, 0);
     world_ready(w, 1);
     agent_core_snapshot_begin(w->core);
-    peer(w, "n2", true);
+    world_peer(w, "n2", true);
     deploy_grant(&kept, 0, "here", 0, 0);
     assert_int_equal(world_try(w, &kept, 1), 0); /* the revision that it has */
     assert_int_equal(world_stopped(w), 1);
@@ -354,7 +348,7 @@ static void grants_lapse_and_are_renewed(void **state)
     assert_false(agent_core_is_granted(w->core));
     assert_outcome(&c[0], DISPATCHED);
     assert_int_equal(world_stopped(w), 1); /* the idle one */
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     deploy_grant(&d, 0, "n1", 1, 0);
     deploy_grant(&d, 0, "here", 1, 1);
     world_apply(w, &d);
@@ -383,7 +377,7 @@ static void serving_changes_while_lapsed(void **state)
     struct deploy d = deploy_one("f", 0, 0);
     struct test_call c;
 
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     deploy_grant(&d, 0, "n1", 1, 0);
     world_deploy(w, &d);
     agent_core_lapse(w->core, true);
@@ -413,7 +407,7 @@ static void drains(void **state)
     struct test_call c[4];
     struct test_call waits;
 
-    peer(w, "n1", true);
+    world_peer(w, "n1", true);
     deploy_grant(&e, 0, "n1", 1, 0);
     early.serving = 0;
     world_deploy(w, &d);

@@ -455,3 +455,21 @@ void world_tell(struct world *w)
 {
     (void)agent_core_loads_changed(w->core, false, each_told, NULL);
 }
+
+struct world *world_warm(struct deploy *d, unsigned max)
+{
+    struct world *w = world_new(0, 0);
+
+    deploy_grant(d, 0, "here", max, max);
+    world_deploy(w, d);
+    for (unsigned i = 0; i < max; i++) {
+        world_ready(w, i);
+    }
+    return w;
+}
+
+void world_peer(struct world *w, const char *node, bool usable)
+{
+    assert_int_equal(agent_core_peer(w->core, node, "10.0.0.9:8080", usable), 0);
+    assert_true(agent_core_check(w->core));
+}

@@ -93,6 +93,11 @@ void world_package(struct world *w, uint64_t number); /* that version's is ready
 /* Both: the function is deployed and its package is there. */
 void world_deploy(struct world *w, struct deploy *d);
 
+/* A world with one version on this node and `max` instances of it, all ready and idle. */
+struct world *world_warm(struct deploy *d, unsigned max);
+void world_peer(struct world *w, const char *node,
+                bool usable); /* another node is told */
+
 void world_call(struct world *w, struct test_call *c, const char *name);
 void world_call_version(struct world *w, struct test_call *c, const char *name,
                         uint64_t version, bool forwarded);
